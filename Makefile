@@ -1,0 +1,218 @@
+# barid: how it is built, tested and installed. `make help` lists the targets.
+#
+# Variables: CC=gcc|clang  SAN=address,undefined|thread  BUILD=dir  PLANT=name (a planted bug, for tests of the tests)  V=1 (show commands)
+#            LAYERS="base mail ..." (part of lib/ only)  DESTDIR= PREFIX= (install)
+# Each kind of build has its own directory below $(BUILD): two of them never mix.
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+SAN ?=
+PLANT ?=
+V ?=
+LAYERS ?= base mail io cluster
+PROGRAMS := ingress dispatcher courier ctl
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+
+ifeq ($(MAKELEVEL),0)
+ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+endif
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+# ---- where this kind of build goes
+comma := ,
+empty :=
+space := $(empty) $(empty)
+sanitizers := $(subst $(comma),$(space),$(SAN))
+kind := $(if $(filter fuzzer%,$(sanitizers)),fuzz,$(if $(SAN),san-$(firstword $(sanitizers))))
+kind += $(if $(filter fuzz,$(kind)),,$(if $(findstring clang,$(CC)),clang))
+kind += $(if $(PLANT),plant-$(PLANT))
+OUT := $(BUILD)$(if $(strip $(kind)),/$(subst $(space),-,$(strip $(kind))))
+
+# ---- flags
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wvla -Wformat=2 -Werror
+HARDENING := -fPIE -fstack-protector-strong -fcf-protection
+OPTIMIZE := -O2
+ifeq ($(SAN),)
+HARDENING += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+else
+OPTIMIZE := -O1 -fno-omit-frame-pointer
+SANFLAGS := -fsanitize=$(SAN) $(if $(filter undefined,$(sanitizers)),-fno-sanitize-recover=undefined)
+endif
+upper = $(shell printf '%s' '$(1)' | tr 'a-z-' 'A-Z_')
+DEFINES := -D_GNU_SOURCE -DBARID_VERSION='"$(shell cat VERSION 2>/dev/null || echo 0)"' $(if $(PLANT),-DPLANT_$(call upper,$(PLANT)))
+INCLUDES := -Ilib -I. -isystem $(OUT)
+BASEFLAGS := -std=gnu11 $(OPTIMIZE) -g -pthread $(HARDENING) $(SANFLAGS) $(DEFINES)
+# Our own sources: all warnings, and the calls of banned.h do not compile.
+OURFLAGS = $(BASEFLAGS) $(WARNINGS) $(INCLUDES) -include lib/base/banned.h -MMD -MP
+LDFLAGS_ALL := -pie -pthread $(SANFLAGS) -Wl,-z,relro,-z,now -Wl,--as-needed
+PACKAGES := libuv hiredis libzmq libcares libprotobuf-c yaml-0.1 jansson libmicrohttpd libidn2 libxxhash
+LIBS = $(shell pkg-config --libs $(PACKAGES)) -lm
+
+Q := $(if $(V),,@)
+say = $(if $(V),@:,@printf '  %-8s %s\n' '$(1)' '$(2)')
+
+# ---- what there is
+lib_sources := $(foreach layer,$(LAYERS),$(wildcard lib/$(layer)/*.c))
+protos := $(wildcard proto/*.proto)
+proto_sources := $(protos:proto/%.proto=$(OUT)/proto/%.pb-c.c)
+proto_headers := $(proto_sources:.c=.h)
+scripts := $(wildcard lib/cluster/lua/*.lua)
+generated := $(proto_headers) $(if $(scripts),$(OUT)/lua.h)
+lib_objects := $(lib_sources:%.c=$(OUT)/%.o) $(proto_sources:.c=.o) $(if $(scripts),$(OUT)/lua.o)
+library := $(OUT)/libbarid.a
+
+built_programs := $(foreach p,$(PROGRAMS),$(if $(wildcard $(p)/main.c),$(p)))
+bin_name = $(OUT)/bin/$(if $(filter ctl,$(1)),baridctl,barid-$(1))
+binaries := $(foreach p,$(built_programs),$(call bin_name,$(p)))
+program_sources := $(foreach p,$(PROGRAMS),$(wildcard $(p)/*.c))
+archives := $(foreach p,$(PROGRAMS),$(if $(filter-out $(p)/main.c,$(wildcard $(p)/*.c)),$(OUT)/$(p).a))
+
+unit_sources := $(sort $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
+unit_helpers := $(filter-out $(unit_sources),$(wildcard tests/unit/*/*.c tests/unit/*/*/*.c))
+units := $(unit_sources:%.c=$(OUT)/%)
+fuzz_sources := $(wildcard tests/fuzz/fuzz_*.c)
+fuzz_helpers := $(filter-out $(fuzz_sources),$(wildcard tests/fuzz/*.c))
+fuzzers := $(fuzz_sources:tests/fuzz/%.c=$(OUT)/fuzz/%)
+
+build_stamp := $(BUILD)/.packages-build
+test_stamp := $(BUILD)/.packages-test
+bench_stamp := $(BUILD)/.packages-bench
+
+# ---- the targets people use
+.PHONY: all help run test check unit units bench fuzz fuzzers install clean format docs compile-all install-packages
+all: $(binaries) $(library)
+
+help:
+	@echo 'make            the programs, in $(OUT)/bin'
+	@echo 'make run        a cluster on this machine, with a demo; Ctrl-C ends it (WORKERS=n)'
+	@echo 'make test       everything; the last line is "N passed, N failed"'
+	@echo 'make check      format, rules and unit tests, under a minute'
+	@echo 'make unit       unit tests only (UNIT=word: those whose path has the word)'
+	@echo 'make bench      figures, and build/bench.json'
+	@echo 'make fuzz       fuzzers, SECONDS_EACH=n each (60); FUZZ=word: only those whose name has the word'
+	@echo 'make install    DESTDIR= PREFIX=/usr/local'
+	@echo 'make format     clang-format over our sources'
+	@echo 'make docs       reference pages printed from the tables into docs/'
+	@echo 'make clean      removes $(BUILD)'
+	@echo 'Variables: CC=gcc|clang SAN=address,undefined|thread BUILD=dir PLANT=name V=1'
+
+run: all
+	$(Q)BARID_BUILD=$(abspath $(OUT)) deploy/run-local
+
+test: $(build_stamp) $(test_stamp)
+	$(Q)tests/run test --build $(BUILD) --san '$(or $(SAN),address,undefined)'
+
+check: $(build_stamp) $(test_stamp)
+	$(Q)tests/run check --build $(BUILD) --out $(OUT) --cc $(CC) --san '$(SAN)'
+
+units: $(units)
+
+unit: $(foreach u,$(units),$(if $(UNIT),$(if $(findstring $(UNIT),$(u)),$(u)),$(u)))
+	$(Q)tests/run unit --out $(OUT) $(if $(UNIT),--only '$(UNIT)')
+
+bench: all $(bench_stamp)
+	$(Q)BARID_BUILD=$(abspath $(OUT)) tests/bench/run
+
+fuzz: $(build_stamp) $(test_stamp)
+	$(Q)$(MAKE) CC=clang SAN=fuzzer-no-link,address,undefined BUILD=$(BUILD) fuzzers
+	$(Q)tests/run fuzz --build $(BUILD) --seconds $(or $(SECONDS_EACH),60) $(if $(FUZZ),--only '$(FUZZ)')
+
+fuzzers: $(fuzzers)
+
+# Everything that can be compiled, for the other compiler.
+compile-all: all units
+
+install: all
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/barid' '$(DESTDIR)$(PREFIX)/share/doc/barid'
+	install -m 755 $(binaries) '$(DESTDIR)$(PREFIX)/bin'
+	$(if $(wildcard deploy/barid.yaml),install -m 644 deploy/barid.yaml '$(DESTDIR)$(PREFIX)/share/barid')
+	$(if $(wildcard deploy/redis.conf),install -m 644 deploy/redis.conf '$(DESTDIR)$(PREFIX)/share/barid')
+	$(if $(wildcard README.md docs/*.md),install -m 644 $(wildcard README.md docs/*.md) '$(DESTDIR)$(PREFIX)/share/doc/barid')
+
+our_c := lib proto ingress dispatcher courier ctl tests
+format: $(test_stamp)
+	$(Q)find $(wildcard $(our_c)) -name '*.[ch]' -print0 | xargs -0 clang-format -i
+
+docs: all
+	$(Q)$(OUT)/bin/baridctl config docs >docs/configuration.md
+	$(Q)$(OUT)/bin/baridctl config default >deploy/barid.yaml
+
+clean:
+	rm -rf '$(BUILD)'
+
+# ---- packages: looked for once per build directory
+install-packages: $(build_stamp)
+$(BUILD)/.packages-%: deploy/install-packages
+	@mkdir -p $(@D)
+	$(Q)deploy/install-packages $*
+	@touch $@
+deploy/install-packages:
+
+# ---- generated sources
+$(OUT)/proto/%.pb-c.c $(OUT)/proto/%.pb-c.h: proto/%.proto | $(build_stamp)
+	$(call say,PROTO,$<)
+	@mkdir -p $(OUT)/proto
+	$(Q)protoc-c --proto_path=proto --c_out=$(OUT)/proto $<
+
+$(OUT)/lua.c $(OUT)/lua.h &: lib/cluster/lua/embed $(scripts)
+	$(call say,LUA,$(OUT)/lua.c)
+	@mkdir -p $(OUT)
+	$(Q)lib/cluster/lua/embed $(OUT)/lua.c $(OUT)/lua.h $(scripts)
+
+# ---- objects and what is made of them
+$(OUT)/proto/%.o: $(OUT)/proto/%.c $(proto_headers)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(BASEFLAGS) -w -I$(OUT)/proto -c -o $@ $<
+
+$(OUT)/lua.o: $(OUT)/lua.c $(OUT)/lua.h
+	$(call say,CC,$@)
+	$(Q)$(CC) $(BASEFLAGS) -I$(OUT) -c -o $@ $<
+
+$(OUT)/%.o: %.c Makefile | $(build_stamp) $(generated)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OURFLAGS) $(if $(filter tests/%,$<),-Itests -Itests/unit) -c -o $@ $<
+
+define archive
+$(call say,AR,$@)
+@mkdir -p $(@D)
+$(Q)rm -f $@.$$$$ && ar rcs $@.$$$$ $(filter %.o,$^) && mv $@.$$$$ $@
+endef
+$(library): $(lib_objects)
+	$(archive)
+
+define program_rules
+$(OUT)/$(1).a: $(patsubst %.c,$(OUT)/%.o,$(filter-out $(1)/main.c,$(wildcard $(1)/*.c)))
+	$$(archive)
+$(call bin_name,$(1)): $(OUT)/$(1)/main.o $(filter $(OUT)/$(1).a,$(archives)) $(library)
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $$(LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
+
+# A unit test is linked with the helpers of its folder, with the objects of the program its folder is named after, and with the library.
+word_at = $(word $(1),$(subst /,$(space),$(2)))
+define unit_rules
+$(OUT)/$(1:.c=): $(OUT)/$(1:.c=.o) $(patsubst %.c,$(OUT)/%.o,$(filter $(dir $(1))%,$(unit_helpers))) \
+		$(filter $(OUT)/$(call word_at,3,$(1)).a,$(archives)) $(library) | $(test_stamp)
+	$$(call say,LINK,$$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $$@ $$^ -lcmocka $$(LIBS)
+endef
+$(foreach t,$(unit_sources),$(eval $(call unit_rules,$(t))))
+
+$(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(fuzz_helpers:%.c=$(OUT)/%.o) $(archives) $(library)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(subst fuzzer-no-link,fuzzer,$(LDFLAGS_ALL)) -o $@ $^ $(LIBS)
+
+-include $(shell [ -d $(OUT) ] && find $(OUT) -name '*.d' -not -path '$(OUT)/san-*' -not -path '$(OUT)/peers/*' 2>/dev/null)

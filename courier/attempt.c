@@ -1,0 +1,104 @@
+/* What follows a transaction or a fault, for one job. */
+#include "courier/attempt.h"
+
+#include <string.h>
+
+#include "courier/settle.h"
+#include "courier/work.h"
+
+enum { STALE_RETURNS_MAX = 2 };
+
+void attempt_begin(struct job *j)
+{
+    struct work *w = j->work;
+
+    switch (j->fate) {
+    case FATE_HOLD:
+        settle_hold(j, "held by the operator");
+        return;
+    case FATE_DELETE:
+        settle_end(j, "deleted", "by the operator");
+        return;
+    case FATE_BOUNCE:
+        settle_bounce(j);
+        return;
+    case FATE_NONE:
+        break;
+    }
+    if (job_undecided_count(j) == 0) { /* an earlier courier recorded the last of it and died before it settled */
+        settle_attempt(j);
+        return;
+    }
+    if (!work_is_granted(w) || w->courier->is_draining) {
+        settle_release(j);
+        return;
+    }
+    list_append(&w->ready, &j->link);
+    w->ready_count++;
+}
+
+void attempt_end(struct job *j, const struct verdict *why)
+{
+    must(why->class != VERDICT_NONE);
+    job_decide(j, why);
+    settle_attempt(j);
+}
+
+static void on_noted(struct job *j)
+{
+    work_return(j->work, j);
+}
+
+static bool has_decided(const struct job *j)
+{
+    for (size_t i = 0; i < j->state.recipient_count; i++) {
+        if (j->state.recipients[i].is_fresh)
+            return true;
+    }
+    return false;
+}
+
+/* The connection failed under the job: another host, if there is one, else the attempt ends in work.c with j->fault. */
+static void on_fault(struct job *j, size_t target)
+{
+    const struct client_message *m = &j->message;
+
+    if (m->fault == FAULT_ABORTED && !has_decided(j)) {
+        settle_release(j);
+        return;
+    }
+    if (m->fault == FAULT_ABORTED) {
+        attempt_end(j, &m->fault_verdict);
+        return;
+    }
+    if (!m->was_answered && j->stale_returns < STALE_RETURNS_MAX) { /* a connection that had gone stale is nobody's failure (H15) */
+        j->stale_returns++;
+        work_return(j->work, j);
+        return;
+    }
+    verdict_copy(&j->fault, &m->fault_verdict);
+    if (target >= ROUTE_TARGETS_MAX) {
+        attempt_end(j, &j->fault);
+        return;
+    }
+    j->tried |= 1ull << target;
+    work_return(j->work, j);
+}
+
+void attempt_on_result(struct job *j, size_t target)
+{
+    const struct client_message *m = &j->message;
+
+    job_take_verdicts(j);
+    if (j->is_dropped && !m->dot_sent) {
+        work_job_over(j->work, j);
+    } else if (j->lacks_content) {
+        settle_hold(j, "content is missing");
+    } else if (job_undecided_count(j) == 0 || j->is_dropped) {
+        settle_attempt(j);
+    } else if (m->fault != FAULT_NONE) {
+        on_fault(j, target);
+    } else {
+        settle_note(j, on_noted);
+    }
+}

@@ -1,0 +1,369 @@
+/* Drives one engine: connection_drive() asks it and does what it wants until it waits for the remote. */
+#include "courier/connection.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "cluster/spool.h"
+#include "courier/attempt.h"
+#include "courier/settle.h"
+#include "courier/work.h"
+
+/* A chunk on its way; outlives the connection that asked for it. */
+struct content_read {
+    struct connection *connection; /* NULL: nobody waits any more */
+};
+
+/* ---- content ---- */
+
+static void on_chunk(void *context, enum spool_result result, struct span bytes)
+{
+    struct content_read *read = context;
+    struct connection *k = read->connection;
+    struct job *j;
+
+    mem_free(read);
+    if (!k)
+        return;
+    k->read = NULL;
+    j = smtp_client_current(k->client)->owner;
+    if (result != SPOOL_OK || bytes.len != job_chunk_size(j, k->next_chunk)) { /* never a dot behind a part */
+        j->lacks_content = result != SPOOL_UNKNOWN;
+        smtp_client_end(k->client, FAULT_ABORTED, "content is missing");
+        connection_drive(k);
+        return;
+    }
+    smtp_client_content(k->client, bytes, stream_output(k->stream));
+    stream_written(k->stream);
+    k->next_chunk++;
+    connection_drive(k);
+}
+
+/* Gives content while the stream takes it; false: wait for the stream or the store. */
+static bool feed_content(struct connection *k)
+{
+    struct job *j = smtp_client_current(k->client)->owner;
+    const struct envelope *e = &j->envelope;
+
+    if (k->next_chunk == 0) {
+        smtp_client_content(k->client, buf_span(&j->chunk), stream_output(k->stream));
+        k->next_chunk = 1;
+    }
+    if (k->next_chunk >= e->chunk_count) {
+        smtp_client_content_end(k->client, stream_output(k->stream));
+        stream_written(k->stream);
+        return true;
+    }
+    stream_written(k->stream);
+    if (!k->read && !stream_is_full(k->stream)) {
+        k->read = NEW(struct content_read);
+        k->read->connection = k;
+        spool_read(k->courier->store, e->content_partition, e->content_job, k->next_chunk, on_chunk, k->read);
+    }
+    return false;
+}
+
+/* ---- jobs ---- */
+
+static void on_total(struct timer *t)
+{
+    struct connection *k = CONTAINER_OF(t, struct connection, total);
+
+    smtp_client_end(k->client, FAULT_TIMEOUT, "the transaction took too long");
+    connection_drive(k);
+}
+
+static bool send_next(struct connection *k)
+{
+    const struct conf *conf = conf_get();
+    struct job *j;
+
+    if (k->is_closing || k->courier->is_draining || smtp_client_sent_count(k->client) >= conf->courier.max_per_connection)
+        return false;
+    j = work_take(k->work, work_target_of(k->work, &k->target.ip, k->target.port));
+    if (!j)
+        return false;
+    if (!job_next_transaction(j, conf->courier.max_recipients))
+        must(!"a ready job has recipients to send to");
+    if (smtp_client_ask(k->client) == ASK_MESSAGE)
+        k->next_chunk = 0;
+    smtp_client_send(k->client, &j->message, stream_output(k->stream));
+    stream_written(k->stream);
+    timer_start(k->courier->loop, &k->total, conf->courier.transaction_time_ms, on_total);
+    return true;
+}
+
+/* Invariant 4: the last thing before the dot is the right to send it. */
+static void send_dot(struct connection *k)
+{
+    struct job *j = smtp_client_current(k->client)->owner;
+
+    if (j->is_dropped || !node_may_send_dot(k->courier->node, j->incarnation)) {
+        smtp_client_end(k->client, FAULT_ABORTED, "this courier lost touch with the cluster");
+        return;
+    }
+    smtp_client_dot(k->client, stream_output(k->stream));
+    stream_written(k->stream);
+    k->next_chunk = 0;
+    if (smtp_client_has_room(k->client))
+        send_next(k);
+}
+
+static void take_results(struct connection *k)
+{
+    struct client_message *m;
+
+    while ((m = smtp_client_result(k->client))) {
+        struct work *w = k->work;
+
+        w->finished++;
+        attempt_on_result(m->owner, work_target_of(w, &k->target.ip, k->target.port));
+    }
+    if (!smtp_client_current(k->client))
+        timer_stop(&k->total);
+}
+
+/* ---- idle ---- */
+
+bool connection_is_idle(const struct connection *k)
+{
+    return list_is_linked(&k->idle_link);
+}
+
+static void leave_idle(struct connection *k)
+{
+    list_remove(&k->idle_link);
+}
+
+void connection_quit(struct connection *k)
+{
+    if (k->is_closing)
+        return;
+    leave_idle(k);
+    k->is_closing = true;
+    smtp_client_quit(k->client, stream_output(k->stream));
+    stream_written(k->stream);
+    stream_finish(k->stream);
+}
+
+static void rest(struct connection *k)
+{
+    const struct conf *conf = conf_get();
+
+    if (k->courier->is_draining || !work_is_granted(k->work) || conf->courier.idle_time_ms == 0 ||
+        smtp_client_sent_count(k->client) >= conf->courier.max_per_connection) {
+        connection_quit(k);
+        return;
+    }
+    if (!connection_is_idle(k)) {
+        list_append(&k->courier->idle, &k->idle_link);
+        stream_deadline(k->stream, conf->courier.idle_time_ms);
+    }
+    work_wake(k->work);
+}
+
+struct connection *connection_reuse(struct work *w, const struct target *t)
+{
+    LIST_EACH (&w->courier->idle, it, save) {
+        struct connection *k = LIST_ENTRY(it, struct connection, idle_link);
+
+        if (k->work == w || k->target.port != t->port || !ip_equal(&k->target.ip, &t->ip) || strcmp(k->target.host, t->host) != 0)
+            continue;
+        list_remove(&k->link);
+        k->work->connection_count--;
+        work_wake(k->work);
+        k->work = w;
+        list_append(&w->connections, &k->link);
+        w->connection_count++;
+        connection_drive(k);
+        return k;
+    }
+    return NULL;
+}
+
+/* ---- driving ---- */
+
+static void set_deadline(struct connection *k)
+{
+    const struct conf *conf = conf_get();
+    const uint64_t limits[] = {
+        [LIMIT_GREETING] = conf->courier.greeting_timeout_ms, [LIMIT_COMMAND] = conf->courier.command_timeout_ms,
+        [LIMIT_DATA] = conf->courier.data_timeout_ms,         [LIMIT_BLOCK] = conf->courier.block_timeout_ms,
+        [LIMIT_DOT] = conf->courier.dot_timeout_ms,           [LIMIT_QUIT] = 5000,
+        [LIMIT_IDLE] = conf->courier.idle_time_ms,
+    };
+
+    stream_deadline(k->stream, limits[smtp_client_limit(k->client)]);
+}
+
+static void became_ready(struct connection *k)
+{
+    if (k->was_ready)
+        return;
+    k->was_ready = true;
+    k->work->connecting--;
+}
+
+void connection_drive(struct connection *k)
+{
+    if (k->is_closing)
+        return;
+    for (;;) {
+        switch (smtp_client_ask(k->client)) {
+        case ASK_RESULT:
+            take_results(k);
+            break;
+        case ASK_MESSAGE:
+            became_ready(k);
+            leave_idle(k);
+            if (!send_next(k)) {
+                rest(k);
+                return;
+            }
+            break;
+        case ASK_CONTENT:
+            if (!feed_content(k)) {
+                set_deadline(k);
+                return;
+            }
+            break;
+        case ASK_DOT:
+            send_dot(k);
+            break;
+        case ASK_REPLY:
+            if (smtp_client_has_room(k->client) && send_next(k))
+                break;
+            set_deadline(k);
+            return;
+        case ASK_CLOSE:
+            k->is_closing = true;
+            leave_idle(k);
+            stream_abort(k->stream);
+            return;
+        }
+    }
+}
+
+static void on_connected(void *owner)
+{
+    struct connection *k = owner;
+
+    k->is_connected = true;
+    metric_add(METRIC_CONNECTIONS_TOTAL, 1);
+    set_deadline(k);
+}
+
+static size_t on_data(void *owner, struct span in)
+{
+    struct connection *k = owner;
+    size_t used = 0;
+
+    /* The engine stops at each result; what it left is offered again once that is taken. */
+    while (used < in.len && !k->is_closing) {
+        size_t n = smtp_client_feed(k->client, (struct span){in.at + used, in.len - used}, stream_output(k->stream));
+
+        used += n;
+        stream_written(k->stream);
+        connection_drive(k);
+        if (n == 0)
+            break;
+    }
+    return k->is_closing ? in.len : used;
+}
+
+static void on_drained(void *owner)
+{
+    connection_drive(owner);
+}
+
+static const char *reason_text(const struct connection *k, int reason)
+{
+    if (reason == -ETIMEDOUT)
+        return k->is_connected ? "no answer in time" : "connecting took too long";
+    return reason == 0 ? "closed by the host" : log_errno_text(-reason);
+}
+
+static void on_closed(void *owner, int reason)
+{
+    struct connection *k = owner;
+    struct work *w = k->work;
+    bool was_idle = connection_is_idle(k);
+
+    leave_idle(k);
+    timer_stop(&k->total);
+    if (k->read)
+        k->read->connection = NULL;
+    if (smtp_client_ask(k->client) != ASK_CLOSE)
+        smtp_client_end(k->client, reason == -ETIMEDOUT ? FAULT_TIMEOUT : FAULT_LOST, reason_text(k, reason));
+    take_results(k);
+    if (!k->was_ready) {
+        w->connecting--;
+        if (!was_idle && smtp_client_fault(k->client) != FAULT_NONE)
+            work_target_failed(w, work_target_of(w, &k->target.ip, k->target.port), smtp_client_fault_verdict(k->client));
+    }
+    list_remove(&k->link);
+    w->connection_count--;
+    k->courier->connection_count--;
+    metric_set(METRIC_CONNECTIONS, (int64_t) k->courier->connection_count);
+    smtp_client_free(k->client);
+    mem_free(k->remote);
+    work_wake(w);
+    mem_free(k);
+}
+
+/* An idle one leaves politely; with a reply due, the host has failed. */
+static bool on_timeout(void *owner)
+{
+    struct connection *k = owner;
+
+    if (!connection_is_idle(k))
+        return false;
+    connection_quit(k);
+    return true;
+}
+
+static const struct stream_events events = {
+    .on_connected = on_connected,
+    .on_data = on_data,
+    .on_drained = on_drained,
+    .on_closed = on_closed,
+};
+
+void connection_open(struct work *w, const struct target *t)
+{
+    struct courier *c = w->courier;
+    struct connection *k = NEW(struct connection);
+    AUTO_BUF struct buf remote = {0};
+
+    buf_add_text(&remote, t->host);
+    buf_add_text(&remote, " [");
+    ip_format(&t->ip, &remote);
+    buf_printf(&remote, "]:%u", t->port);
+    k->remote = buf_steal_text(&remote);
+    k->courier = c;
+    k->work = w;
+    k->target = *t;
+    k->client = smtp_client_new(&c->client, k->remote);
+    list_append(&w->connections, &k->link);
+    w->connection_count++;
+    w->connecting++;
+    c->connection_count++;
+    metric_set(METRIC_CONNECTIONS, (int64_t) c->connection_count);
+    k->stream = stream_connect(c->loop, &t->ip, t->port, NULL, &events, k);
+    stream_on_timeout(k->stream, on_timeout);
+    stream_deadline(k->stream, conf_get()->courier.connect_timeout_ms);
+}
+
+void connection_abort_before_dot(struct connection *k)
+{
+    struct client_message *m = smtp_client_current(k->client);
+
+    if (k->is_closing || (m && m->dot_sent))
+        return;
+    smtp_client_end(k->client, FAULT_ABORTED, "this courier was declared dead");
+    connection_drive(k);
+}

@@ -1,0 +1,47 @@
+/*
+ * Does: says what one courier is: what its parts share.
+ * Does not: hold mail; see work.h (a granted queue) and job.h (a claimed job).
+ * Owns: the parts, for the life of the process.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "cluster/node.h"
+#include "cluster/store.h"
+#include "courier/smtp_client.h"
+#include "io/dns.h"
+
+struct settler;
+
+struct courier {
+    struct loop *loop;
+    struct store *store;
+    struct node *node;
+    struct dns *dns;
+    struct settler *settler;
+    uint64_t incarnation; /* 0: not joined */
+    uint64_t claim_seq;
+    struct map works;       /* partition and queue -> struct work */
+    struct map dispatchers; /* incarnation -> struct dispatcher (grant.c) */
+    struct map jobs;        /* job -> struct job: what we know to have claimed */
+    struct list idle;       /* connections without a message, longest idle first */
+    size_t job_count;       /* claimed and not yet settled */
+    size_t content_bytes;   /* held in memory */
+    size_t connection_count;
+    size_t expanding;       /* many-queue messages being expanded */
+    unsigned suspects;      /* suspect jobs in hand or asked for: 0 or 1 */
+    bool is_draining, is_leaving;
+    struct client_settings client;
+    struct timer report_timer, compare_timer;
+    struct tail report_tail;
+    bool is_hello_due;
+};
+
+/* Told by node: buried. Drops what is before its dot, keeps what is behind one. */
+void courier_dead(struct courier *c);
+/* After a job, connection or settle is over: ends the process when it drains and nothing is left. */
+void courier_check_drained(struct courier *c);

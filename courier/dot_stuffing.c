@@ -1,0 +1,65 @@
+/* Content in pieces of any size; a CR is held back until the next byte tells whether it ends a line. */
+#include "courier/dot_stuffing.h"
+
+#include <string.h>
+
+void dot_stuffing_begin(struct dot_stuffing *d)
+{
+    *d = (struct dot_stuffing){.at_line_start = true};
+}
+
+static void end_line(struct dot_stuffing *d, struct buf *out)
+{
+    buf_add(out, "\r\n", 2);
+    d->after_cr = false;
+    d->at_line_start = true;
+}
+
+/* Bytes without CR and LF. */
+static void add_text(struct dot_stuffing *d, const char *p, size_t len, struct buf *out)
+{
+    if (len == 0)
+        return;
+    if (d->at_line_start && p[0] == '.')
+        buf_add_char(out, '.');
+    d->at_line_start = false;
+    buf_add(out, p, len);
+}
+
+void dot_stuffing_add(struct dot_stuffing *d, struct span content, struct buf *out)
+{
+    const char *p = content.at, *end = p + content.len;
+
+    while (p < end) {
+        const char *lf, *cr;
+        size_t line;
+
+        if (d->after_cr) {
+            end_line(d, out);
+            if (*p == '\n')
+                p++;
+            continue;
+        }
+        lf = memchr(p, '\n', (size_t) (end - p));
+        line = (size_t) ((lf ? lf : end) - p);
+        cr = memchr(p, '\r', line);
+        if (cr) {
+            add_text(d, p, (size_t) (cr - p), out);
+            d->after_cr = true;
+            p = cr + 1;
+            continue;
+        }
+        add_text(d, p, line, out);
+        p += line;
+        if (lf) {
+            end_line(d, out);
+            p++;
+        }
+    }
+}
+
+void dot_stuffing_end(struct dot_stuffing *d, struct buf *out)
+{
+    if (d->after_cr || !d->at_line_start)
+        end_line(d, out);
+}

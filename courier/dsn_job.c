@@ -1,0 +1,87 @@
+/* A notification travels as a many-queue message of one child: it is committed in the failed job's partition, whatever the sender's domain. */
+#include "courier/dsn_job.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/conf.h"
+#include "cluster/daemon.h"
+#include "cluster/wire.h"
+#include "courier/work.h"
+#include "mail/addr.h"
+
+static int fill_envelope(const struct job *j, const struct id *id, const char *name, uint64_t size_bytes, struct envelope *ret_envelope)
+{
+    char domain[DOMAIN_MAX + 1];
+    struct addr sender;
+
+    if (addr_parse(span_of(j->envelope.sender), &sender) < 0 || sender.is_literal || domain_normalise(sender.domain, domain) < 0)
+        return -EINVAL;
+    *ret_envelope = (struct envelope){
+        .id = *id,
+        .sender = mem_string(""),
+        .recipients = NEW(struct recipient),
+        .recipient_count = 1,
+        .queues = NEW(char *),
+        .queue_count = 1,
+        .arrival_ms = clock_wall_ms(),
+        .size_bytes = size_bytes,
+        .chunk_count = 1,
+        .content_partition = j->work->partition,
+        .content_job = mem_string(name),
+        .is_8bit = true,
+        .is_dsn = true,
+        .is_parent = true,
+        .client = mem_string(""),
+    };
+    ret_envelope->recipients[0].addr = mem_string(j->envelope.sender);
+    ret_envelope->queues[0] = mem_string(domain);
+    return 0;
+}
+
+int dsn_job_make(const struct job *j, const struct dsn_recipient *failed, size_t count, struct dsn_job *ret_dsn)
+{
+    const struct conf *conf = conf_get();
+    struct id id = id_new(clock_wall_ms(), j->work->partition);
+    struct dsn_job made = {0};
+    struct envelope e;
+    struct job_state s;
+    struct dsn d = {
+        .id = id,
+        .reporting_name = daemon_node_name(),
+        .from_name = conf->dsn.from_name,
+        .envelope = &j->envelope,
+        .recipients = failed,
+        .recipient_count = count,
+        .wall_ms = clock_wall_ms(),
+        .last_attempt_ms = j->state.last_attempt_ms,
+        .attempts = j->state.attempts,
+        .original = buf_span(&j->chunk),
+        .original_is_whole = j->envelope.chunk_count <= 1,
+        .max_original_bytes = conf->dsn.max_original_bytes,
+    };
+    int r;
+
+    job_format(&id, 0, made.name);
+    dsn_write(&d, &made.content);
+    must(made.content.len <= DSN_MAX);
+    r = fill_envelope(j, &id, made.name, made.content.len, &e);
+    if (r < 0) {
+        dsn_job_done(&made);
+        return r;
+    }
+    job_state_init(&s, &e);
+    wire_put_envelope(&e, &made.envelope);
+    wire_put_state(&s, &made.state);
+    job_state_done(&s);
+    envelope_done(&e);
+    *ret_dsn = made;
+    return 0;
+}
+
+void dsn_job_done(struct dsn_job *d)
+{
+    buf_done(&d->content);
+    buf_done(&d->envelope);
+    buf_done(&d->state);
+}

@@ -1,0 +1,18 @@
+/*
+ * Does: makes the notification about a job's failed recipients: content, envelope and state, ready for the settle that records the failures.
+ * Does not: decide whether one is due.
+ * Owns: its buffers until dsn_job_done().
+ * Fails: dsn_job_make() with -EINVAL when the sender's address has no domain mail can be sent to.
+ */
+#pragma once
+
+#include "courier/job.h"
+#include "mail/dsn.h"
+
+struct dsn_job {
+    char name[JOB_TEXT_MAX + 1];
+    struct buf content, envelope, state;
+};
+
+int dsn_job_make(const struct job *j, const struct dsn_recipient *failed, size_t count, struct dsn_job *ret_dsn);
+void dsn_job_done(struct dsn_job *d);

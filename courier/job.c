@@ -1,0 +1,185 @@
+/* A claimed job in memory. A recipient is decided once its state says done, or this attempt or an earlier transaction of it gave a verdict. */
+#include "courier/job.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "cluster/spool.h"
+#include "cluster/wire.h"
+#include "courier/work.h"
+
+int job_new(struct work *w, const struct queue_claimed *claimed, const char *token, struct job **ret_job)
+{
+    struct job *j = NEW(struct job);
+    struct id id;
+    uint32_t index;
+    int r;
+
+    if (claimed->job.len >= sizeof(j->name) || job_parse(claimed->job, &id, &index) < 0) {
+        mem_free(j);
+        return -EBADMSG;
+    }
+    memcpy(j->name, claimed->job.at, claimed->job.len);
+    must(strlen(token) < sizeof(j->token));
+    memcpy(j->token, token, strlen(token) + 1);
+    r = wire_get_envelope(claimed->envelope, &j->envelope);
+    if (r == 0 && !id_equal(&j->envelope.id, &id))
+        r = -EBADMSG;
+    if (r == 0)
+        r = wire_get_state(claimed->state, &j->envelope, &j->state);
+    if (r < 0) {
+        envelope_done(&j->envelope);
+        mem_free(j);
+        return r;
+    }
+    j->work = w;
+    j->incarnation = w->courier->incarnation;
+    j->own_chunks = claimed->chunk_count;
+    j->fate = claimed->fate;
+    j->crashes = claimed->crashes;
+    j->exact_ms = claimed->exact_ms;
+    *ret_job = j;
+    return 0;
+}
+
+struct job *job_free(struct job *j)
+{
+    if (!j)
+        return NULL;
+    must(!list_is_linked(&j->link));
+    for (size_t i = 0; i < j->transaction_max; i++)
+        verdict_done(&j->verdicts[i]);
+    mem_free(j->verdicts);
+    mem_free(j->addrs);
+    mem_free(j->indexes);
+    verdict_done(&j->message.fault_verdict);
+    verdict_done(&j->fault);
+    buf_done(&j->chunk);
+    job_state_done(&j->state);
+    envelope_done(&j->envelope);
+    return mem_free(j);
+}
+
+/*
+ * A verdict in the state that is not done is from the last attempt (deferred: try again), or failed: recorded by a note, its report is
+ * still to be written. This attempt's own verdicts are marked by is_fresh while they are not settled.
+ */
+bool job_is_undecided(const struct job *j, size_t recipient)
+{
+    const struct recipient_state *s = &j->state.recipients[recipient];
+
+    return !s->is_done && !s->is_fresh && s->last.class != VERDICT_FAILED;
+}
+
+size_t job_undecided_count(const struct job *j)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < j->state.recipient_count; i++)
+        count += job_is_undecided(j, i);
+    return count;
+}
+
+bool job_next_transaction(struct job *j, size_t max)
+{
+    size_t n = 0, open = job_undecided_count(j);
+
+    if (open == 0)
+        return false;
+    max = open < max ? open : max;
+    if (max > j->transaction_max) {
+        mem_free(j->verdicts);
+        mem_free(j->addrs);
+        mem_free(j->indexes);
+        j->verdicts = mem_array(max, sizeof(*j->verdicts));
+        j->addrs = mem_array(max, sizeof(*j->addrs));
+        j->indexes = mem_array(max, sizeof(*j->indexes));
+        j->transaction_max = max;
+    }
+    for (size_t i = 0; i < j->state.recipient_count && n < max; i++) {
+        if (!job_is_undecided(j, i))
+            continue;
+        j->addrs[n] = j->envelope.recipients[i].addr;
+        j->indexes[n++] = (uint32_t) i;
+    }
+    verdict_done(&j->message.fault_verdict);
+    j->message = (struct client_message){
+        .sender = j->envelope.sender,
+        .recipients = j->addrs,
+        .verdicts = j->verdicts,
+        .count = n,
+        .size_bytes = j->envelope.size_bytes,
+        .is_8bit = j->envelope.is_8bit,
+        .owner = j,
+    };
+    return true;
+}
+
+static void tell(const struct job *j, size_t recipient, const struct verdict *v)
+{
+    static const enum log_event events[] = {[VERDICT_DELIVERED] = LOG_DELIVERED, [VERDICT_DEFERRED] = LOG_DEFERRED, [VERDICT_FAILED] = LOG_BOUNCED};
+    static const enum metric metrics[] = {
+        [VERDICT_DELIVERED] = METRIC_DELIVERED_TOTAL, [VERDICT_DEFERRED] = METRIC_DEFERRED_TOTAL, [VERDICT_FAILED] = METRIC_FAILED_TOTAL};
+    char message[ID_TEXT_LEN + 1];
+
+    metric_add(metrics[v->class], 1);
+    if (v->class == VERDICT_DELIVERED)
+        metric_observe_us(METRIC_DELIVERY_SECONDS, job_age_ms(j) * 1000);
+    if (!log_is_on(events[v->class]))
+        return;
+    id_format(&j->envelope.id, message);
+    log_event(events[v->class], F("msg", message), F("job", j->name), F("queue", j->work->queue), F("from", j->envelope.sender),
+              F("to", j->envelope.recipients[recipient].addr), FN("code", v->code), F("status", v->status), F("remote", v->remote),
+              F("reply", v->text), FN("delay_ms", job_age_ms(j)), FN("attempt", j->state.attempts + 1));
+    if (v->in_doubt)
+        log_event(LOG_IN_DOUBT, F("msg", message), F("job", j->name), F("to", j->envelope.recipients[recipient].addr), F("remote", v->remote),
+                  F("why", "the reply to the message was lost"));
+}
+
+static void decide(struct job *j, size_t recipient, const struct verdict *v)
+{
+    struct recipient_state *s = &j->state.recipients[recipient];
+
+    verdict_copy(&s->last, v);
+    s->is_fresh = true;
+    if (v->in_doubt)
+        metric_add(METRIC_IN_DOUBT_TOTAL, 1);
+    tell(j, recipient, v);
+}
+
+void job_take_verdicts(struct job *j)
+{
+    for (size_t i = 0; i < j->message.count; i++) {
+        if (j->verdicts[i].class == VERDICT_NONE)
+            continue;
+        decide(j, j->indexes[i], &j->verdicts[i]);
+        verdict_done(&j->verdicts[i]);
+    }
+}
+
+void job_decide(struct job *j, const struct verdict *v)
+{
+    for (size_t i = 0; i < j->state.recipient_count; i++) {
+        if (job_is_undecided(j, i))
+            decide(j, i, v);
+    }
+}
+
+uint64_t job_age_ms(const struct job *j)
+{
+    uint64_t now = clock_wall_ms();
+
+    return now > j->envelope.arrival_ms ? now - j->envelope.arrival_ms : 0;
+}
+
+size_t job_chunk_size(const struct job *j, uint32_t i)
+{
+    uint64_t start = (uint64_t) i * SPOOL_CHUNK;
+
+    if (i >= j->envelope.chunk_count || start >= j->envelope.size_bytes)
+        return 0;
+    return (size_t) (j->envelope.size_bytes - start < SPOOL_CHUNK ? j->envelope.size_bytes - start : SPOOL_CHUNK);
+}

@@ -1,0 +1,232 @@
+/* barid-courier: claims, delivers, settles. One reactor; scale by running more. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "cluster/daemon.h"
+#include "cluster/wire.h"
+#include "courier/connection.h"
+#include "courier/courier.h"
+#include "courier/grant.h"
+#include "courier/settle.h"
+#include "courier/stray.h"
+#include "courier/work.h"
+
+static struct courier courier;
+
+/* ---- names ---- */
+
+/* The names that mean this cluster, for loop detection; borrowed from the settings in force until the next reload. */
+static void take_names(void)
+{
+    const struct conf *conf = conf_get();
+    const char **names = mem_array(conf->courier.own_names.count + 2, sizeof(*names));
+    size_t count = 0;
+
+    for (size_t i = 0; i < courier.client.own_name_count; i++)
+        mem_free((void *) (uintptr_t) courier.client.own_names[i]);
+    mem_free((void *) (uintptr_t) courier.client.own_names);
+    mem_free((void *) (uintptr_t) courier.client.helo_name);
+    courier.client.helo_name = mem_string(*conf->courier.helo_name ? conf->courier.helo_name : daemon_node_name());
+    names[count++] = mem_string(courier.client.helo_name);
+    names[count++] = mem_string(daemon_node_name());
+    for (size_t i = 0; i < conf->courier.own_names.count; i++)
+        names[count++] = mem_string(conf->courier.own_names.items[i]);
+    courier.client.own_names = names;
+    courier.client.own_name_count = count;
+}
+
+/* ---- the cluster ---- */
+
+static void each_work(void (*act)(struct work *w))
+{
+    size_t cursor = 0;
+    struct span key;
+    void *value;
+
+    while (map_next(&courier.works, &cursor, &key, &value))
+        act(value);
+}
+
+static void on_joined(void *owner UNUSED, uint64_t incarnation)
+{
+    courier.incarnation = incarnation;
+    log_event(LOG_JOINED, FN("incarnation", incarnation));
+}
+
+static void drop_work(struct work *w)
+{
+    w->connections_max = 0;
+    LIST_EACH (&w->connections, it, save)
+        connection_abort_before_dot(LIST_ENTRY(it, struct connection, link));
+    work_wake(w);
+}
+
+void courier_dead(struct courier *c)
+{
+    size_t cursor = 0;
+    struct span key;
+    void *value;
+
+    c->incarnation = 0;
+    while (map_next(&c->jobs, &cursor, &key, &value)) {
+        ((struct job *) value)->is_dropped = true;
+        map_remove(&c->jobs, key); /* the next life may claim it again */
+    }
+    each_work(drop_work);
+    grant_stop(c);
+    grant_start(c);
+}
+
+static void on_dead(void *owner UNUSED)
+{
+    log_event(LOG_DECLARED_DEAD, FN("incarnation", courier.incarnation), FN("jobs", courier.job_count));
+    courier_dead(&courier);
+}
+
+static void on_view(void *owner UNUSED, const struct node_view *view)
+{
+    if (view)
+        grant_on_view(&courier, view);
+}
+
+static void on_stats(void *owner UNUSED, struct node_stats *s)
+{
+    s->is_draining = courier.is_draining;
+    s->store_audit_ok = store_is_ready(courier.store);
+    s->claimed = courier.job_count;
+    s->capacity = conf_get()->courier.max_claimed;
+    s->delivered = (uint64_t) metric_get(METRIC_DELIVERED_TOTAL);
+    s->deferred = (uint64_t) metric_get(METRIC_DEFERRED_TOTAL);
+    s->failed = (uint64_t) metric_get(METRIC_FAILED_TOTAL);
+    s->in_doubt = (uint64_t) metric_get(METRIC_IN_DOUBT_TOTAL);
+    metric_set(METRIC_CLAIMED, (int64_t) courier.job_count);
+    metric_set(METRIC_CONTENT_BYTES, (int64_t) courier.content_bytes);
+}
+
+static void on_store_ready(void *owner UNUSED)
+{
+    each_work(work_wake);
+}
+
+static void on_store_lost(void *owner UNUSED, const char *reason UNUSED)
+{
+}
+
+/* ---- life ---- */
+
+static void die(const char *what, const char *why)
+{
+    fprintf(stderr, "barid-courier: %s: %s\n", what, why);
+    exit(2);
+}
+
+static void open_dns(void)
+{
+    const struct conf *conf = conf_get();
+    struct dns_settings settings = {
+        .servers = (const char *const *) conf->dns.servers.items,
+        .server_count = conf->dns.servers.count,
+        .timeout_ms = conf->dns.timeout_ms,
+        .tries = (unsigned) conf->dns.tries,
+        .min_ttl_ms = conf->dns.min_ttl_ms,
+        .max_ttl_ms = conf->dns.max_ttl_ms,
+        .negative_ttl_ms = conf->dns.negative_ttl_ms,
+        .cache_max = conf->dns.cache,
+    };
+    int r = dns_open(courier.loop, &settings, &courier.dns);
+
+    if (r < 0)
+        die("dns.servers", log_errno_text(-r));
+}
+
+static void start(struct loop *loop)
+{
+    struct store_events store_events = {.on_ready = on_store_ready, .on_lost = on_store_lost};
+    struct node_events node_events = {.on_joined = on_joined, .on_dead = on_dead, .on_view = on_view, .on_stats = on_stats};
+    struct node_stats stats = {
+        .role = ROLE_COURIER,
+        .name = mem_string(daemon_node_name()),
+        .version = mem_string(daemon_version()),
+        .http = mem_string(daemon_http_address()),
+        .bus = mem_string(""),
+        .started_ms = clock_wall_ms(),
+    };
+    char *error = NULL;
+
+    courier.loop = loop;
+    list_init(&courier.idle);
+    courier.settler = settler_new(&courier);
+    take_names();
+    open_dns();
+    if (store_open(loop, &store_events, &courier.store, &error) < 0)
+        die("store.address", error);
+    courier.node = node_open(courier.store, &stats, 1000, &node_events);
+    node_stats_done(&stats);
+    grant_start(&courier);
+    stray_start(&courier);
+    log_event(LOG_STARTED, F("program", "barid-courier"), F("version", daemon_version()), F("http", daemon_http_address()));
+}
+
+static void reload(void)
+{
+    take_names();
+    each_work(work_wake);
+}
+
+static void on_left(void *owner UNUSED)
+{
+    courier.node = NULL;
+    grant_stop(&courier);
+    courier.dns = dns_close(courier.dns);
+    courier.store = store_close(courier.store);
+    daemon_end();
+}
+
+void courier_check_drained(struct courier *c)
+{
+    if (!c->is_draining || c->is_leaving || c->job_count > 0 || settler_pending_count(c->settler) > 0)
+        return;
+    c->is_leaving = true;
+    node_leave(c->node, on_left, NULL);
+}
+
+/* BEHAVIOURS A15: what has not begun goes back at once, what has is finished, then the node leaves. */
+static void drain(void)
+{
+    courier.is_draining = true;
+    grant_return_all(&courier);
+    each_work(work_wake);
+    courier_check_drained(&courier);
+}
+
+static bool is_ready(struct buf *why)
+{
+    if (!store_is_ready(courier.store))
+        buf_add_text(why, store_trouble(courier.store));
+    else if (!courier.incarnation)
+        buf_add_text(why, "not joined the cluster yet");
+    else if (courier.is_draining)
+        buf_add_text(why, "draining");
+    else
+        return true;
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct daemon daemon = {
+        .program = "barid-courier",
+        .start = start,
+        .reload = reload,
+        .drain = drain,
+        .is_ready = is_ready,
+    };
+
+    return daemon_main(&daemon, argc, argv);
+}

@@ -1,0 +1,44 @@
+/*
+ * Does: from a destination domain to the addresses to try, in order: static routes, else MX (RFC 5321 section 5.1, RFC 7505), then fallback hosts.
+ * Does not: connect.
+ * Owns: a route is the caller's; a search is the router's until it answers.
+ * Fails: a route without targets carries the verdict all its mail gets.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/conf.h"
+#include "courier/courier.h"
+#include "mail/addr.h"
+#include "mail/verdict.h"
+
+enum { ROUTE_TARGETS_MAX = 60, ROUTE_HOSTS_MAX = 20 };
+
+struct target {
+    char host[DOMAIN_MAX + 1];
+    struct ip ip;
+    uint16_t port;
+    unsigned group;     /* same preference: chosen among at random */
+    uint64_t bad_until_ms; /* clock_ms(): could not be used a moment ago */
+};
+
+struct route {
+    struct target *targets;
+    size_t count;
+    struct verdict failure; /* when count is 0 */
+    char *how;              /* "mx", "static" or "implicit mx", for the story */
+};
+
+struct route_search;
+typedef void route_on_found(void *context, struct route *route); /* the route is handed over */
+/* Answers later, never inside the call. domain: normalised, or a literal in brackets. */
+struct route_search *route_find(struct courier *c, const char *domain, route_on_found *on_found, void *context);
+void route_cancel(struct route_search *s);
+struct route *route_free(struct route *r); /* always NULL */
+
+/* Pure: the static route of a domain in a settings map, or NULL: exact, then the longest .suffix, then "*". */
+const char *route_static(const struct conf_map *routes, const char *domain);
+/* Pure: may a courier connect there for mail found by MX (BEHAVIOURS H23)? */
+bool route_may_connect(const struct ip *ip, const struct conf_list *own_addresses, const struct conf_list *allow_private, bool refuse_private);

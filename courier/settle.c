@@ -1,0 +1,447 @@
+/* Who decides what verdicts do. Entries wait per partition while one call is under way there, and leave together at the end of a round. */
+#include "courier/settle.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "cluster/wire.h"
+#include "courier/dsn_job.h"
+#include "courier/work.h"
+#include "mail/retry.h"
+
+enum { SETTLE_MAX = 64, DETAIL_MAX = 1000, CLOCKS_APART_MS = 60000 };
+
+struct entry {
+    struct list link;
+    struct job *job; /* NULL: a stray */
+    unsigned partition;
+    char *queue;
+    char *name, *token; /* text from the store, of any length */
+    char next[48];
+    enum outcome outcome;
+    uint64_t delay_ms;
+    struct buf state, detail;
+    bool is_exact, has_dsn;
+    uint32_t chunk_count;
+    const char *event;
+    struct dsn_job dsn;
+    void (*on_noted)(struct job *j);
+};
+
+struct shard { /* of one partition */
+    struct settler *settler;
+    struct list waiting;
+    struct entry *sent[SETTLE_MAX];
+    size_t sent_count;
+    struct tail tail;
+};
+
+struct settler {
+    struct courier *courier;
+    size_t pending;
+    struct shard shards[PARTITION_COUNT];
+};
+
+struct settler *settler_new(struct courier *c)
+{
+    struct settler *s = NEW(struct settler);
+
+    s->courier = c;
+    for (size_t i = 0; i < PARTITION_COUNT; i++) {
+        s->shards[i].settler = s;
+        list_init(&s->shards[i].waiting);
+    }
+    return s;
+}
+
+static void entry_free(struct entry *e)
+{
+    buf_done(&e->state);
+    buf_done(&e->detail);
+    dsn_job_done(&e->dsn);
+    mem_free(e->queue);
+    mem_free(e->name);
+    mem_free(e->token);
+    mem_free(e);
+}
+
+struct settler *settler_free(struct settler *s)
+{
+    must(!s || s->pending == 0);
+    return mem_free(s);
+}
+
+size_t settler_pending_count(const struct settler *s)
+{
+    return s->pending;
+}
+
+/* ---- writing ---- */
+
+static void shard_send(struct shard *shard);
+
+static void on_tail(struct tail *t)
+{
+    shard_send(CONTAINER_OF(t, struct shard, tail));
+}
+
+static void shard_wake(struct shard *shard)
+{
+    if (shard->sent_count == 0 && !list_is_empty(&shard->waiting))
+        tail_add(shard->settler->courier->loop, &shard->tail, on_tail);
+}
+
+/* The answer says that the claim was not ours any more, and no repeat of our own explains it. */
+static void tell_in_doubt(const struct entry *e)
+{
+    if (!e->job || !e->job->message.dot_sent)
+        return;
+    metric_add(METRIC_IN_DOUBT_TOTAL, 1);
+    log_event(LOG_IN_DOUBT, F("job", e->name), F("queue", e->queue), F("why", "the claim was taken back before the verdict was recorded"));
+}
+
+static void entry_over(struct entry *e, enum settle_answer answer, bool repeated)
+{
+    struct job *j = e->job;
+    bool is_ours = answer == SETTLE_OK || answer == SETTLE_AGAIN || (repeated && answer != SETTLE_UNKNOWN && e->outcome != OUTCOME_KEEP);
+
+    if (!is_ours && answer != SETTLE_UNKNOWN)
+        tell_in_doubt(e);
+    if (answer == SETTLE_OK && e->has_dsn) {
+        metric_add(METRIC_DSN_TOTAL, 1);
+        log_event(LOG_DSN_SENT, F("job", e->name), F("to", j ? j->envelope.sender : ""), F("dsn", e->dsn.name));
+    }
+    if (answer == SETTLE_OK && e->outcome == OUTCOME_HOLD) {
+        metric_add(METRIC_HELD_TOTAL, 1);
+        log_event(LOG_HELD, F("job", e->name), F("queue", e->queue), FS("why", buf_span(&e->detail)));
+    }
+    if (j && e->on_noted && is_ours && !j->is_dropped) {
+        void (*on_noted)(struct job *) = e->on_noted;
+
+        memcpy(j->token, e->next, sizeof(j->token));
+        entry_free(e);
+        on_noted(j);
+        return;
+    }
+    entry_free(e);
+    if (j)
+        work_job_over(j->work, j);
+}
+
+static void on_settled(void *context, const enum settle_answer *answers, size_t count, bool repeated)
+{
+    struct shard *shard = context;
+    struct settler *s = shard->settler;
+    struct entry *sent[SETTLE_MAX];
+
+    must(count == shard->sent_count);
+    memcpy(sent, shard->sent, count * sizeof(sent[0]));
+    shard->sent_count = 0;
+    shard_wake(shard);
+    for (size_t i = 0; i < count; i++) {
+        if (answers[i] == SETTLE_INCOMPLETE) { /* the DSN's chunk ran out of its TTL: both go again */
+            list_append(&shard->waiting, &sent[i]->link);
+            shard_wake(shard);
+            continue;
+        }
+        s->pending--;
+        entry_over(sent[i], answers[i], repeated);
+    }
+    courier_check_drained(s->courier);
+}
+
+static void shard_send(struct shard *shard)
+{
+    struct queue_settle calls[SETTLE_MAX];
+    struct queue_dsn dsns[SETTLE_MAX];
+    size_t count = 0;
+
+    if (shard->sent_count > 0)
+        return;
+    LIST_EACH (&shard->waiting, it, save) {
+        struct entry *e = LIST_ENTRY(it, struct entry, link);
+
+        if (count == SETTLE_MAX)
+            break;
+        list_remove(it);
+        dsns[count] = (struct queue_dsn){e->dsn.name, buf_span(&e->dsn.envelope), buf_span(&e->dsn.state), buf_span(&e->dsn.content)};
+        buf_add_char(&e->detail, '\0');
+        e->detail.len--;
+        calls[count] = (struct queue_settle){
+            .job = e->name,
+            .queue = e->queue,
+            .token = e->token,
+            .outcome = e->outcome,
+            .delay_ms = e->delay_ms,
+            .next = e->next,
+            .state = buf_span(&e->state),
+            .is_exact = e->is_exact,
+            .chunk_count = e->chunk_count,
+            .event = e->event,
+            .detail = e->detail.data,
+            .dsn = e->has_dsn ? &dsns[count] : NULL,
+        };
+        shard->sent[count++] = e;
+    }
+    if (count == 0)
+        return;
+    shard->sent_count = count;
+    queue_settle(shard->settler->courier->store, (unsigned) (shard - shard->settler->shards), calls, count, on_settled, shard);
+}
+
+static void entry_send(struct courier *c, struct entry *e)
+{
+    struct shard *shard = &c->settler->shards[e->partition];
+
+    list_append(&shard->waiting, &e->link);
+    c->settler->pending++;
+    shard_wake(shard);
+}
+
+static struct entry *entry_new(struct job *j, enum outcome outcome, const char *event)
+{
+    struct entry *e = NEW(struct entry);
+
+    must(!list_is_linked(&j->link));
+    e->job = j;
+    e->partition = j->work->partition;
+    e->queue = mem_string(j->work->queue);
+    e->name = mem_string(j->name);
+    e->token = mem_string(j->token);
+    e->outcome = outcome;
+    e->event = event;
+    e->is_exact = true;
+    e->chunk_count = j->own_chunks;
+    return e;
+}
+
+static void put_state(struct entry *e)
+{
+    for (size_t i = 0; i < e->job->state.recipient_count; i++)
+        e->job->state.recipients[i].is_fresh = false;
+    wire_put_state(&e->job->state, &e->state);
+}
+
+/* ---- deciding ---- */
+
+static void add_detail(struct buf *detail, const char *addr, const struct verdict *v)
+{
+    if (detail->len >= DETAIL_MAX)
+        return;
+    if (detail->len > 0)
+        buf_add_text(detail, "; ");
+    buf_add_printable(detail, span_of(addr), 256);
+    buf_printf(detail, " %s %s %s", verdict_class_name(v->class), v->status, v->remote);
+    buf_add_text(detail, *v->remote ? ": " : "");
+    buf_add_printable(detail, span_of(v->text), 200);
+}
+
+static bool is_expired(const struct job *j)
+{
+    const struct conf *conf = conf_get();
+    struct retry retry = {conf->retry.first_ms, conf->retry.longest_ms, conf->retry.lifetime_ms, conf->retry.bounce_lifetime_ms};
+    int64_t apart = store_clock_offset_ms(j->work->courier->store);
+
+    if (apart > CLOCKS_APART_MS || apart < -CLOCKS_APART_MS)
+        return false; /* one of the clocks is wrong: no lifetime ends by it */
+    return retry_is_expired(&retry, job_age_ms(j), !*j->envelope.sender);
+}
+
+static uint64_t retry_delay(const struct job *j)
+{
+    const struct conf *conf = conf_get();
+    struct retry retry = {conf->retry.first_ms, conf->retry.longest_ms, conf->retry.lifetime_ms, conf->retry.bounce_lifetime_ms};
+    struct id random = id_new(0, 0);
+    uint64_t bits;
+
+    memcpy(&bits, random.bytes + 7, sizeof(bits));
+    return retry_delay_ms(&retry, job_age_ms(j), bits);
+}
+
+struct tally {
+    size_t delivered, deferred, failed;
+    struct dsn_recipient *report; /* the failed ones */
+    struct verdict *expired;      /* storage for verdicts of expiry */
+};
+
+/* What each recipient's last verdict comes to. */
+static void count_up(struct job *j, struct entry *e, struct tally *t)
+{
+    bool expired = is_expired(j);
+
+    t->report = mem_array(j->state.recipient_count, sizeof(*t->report));
+    t->expired = mem_array(j->state.recipient_count, sizeof(*t->expired));
+    for (size_t i = 0; i < j->state.recipient_count; i++) {
+        struct recipient_state *s = &j->state.recipients[i];
+        const struct verdict *last = NULL, *v = &s->last;
+
+        if (s->is_done)
+            continue;
+        if (v->class == VERDICT_NONE) { /* this courier was declared dead before its turn: never taken for done */
+            t->deferred++;
+            continue;
+        }
+        if (s->is_fresh || v->class == VERDICT_FAILED)
+            add_detail(&e->detail, j->envelope.recipients[i].addr, v);
+        if (v->class == VERDICT_DEFERRED && expired) {
+            last = v;
+            v = &t->expired[i];
+            verdict_set(&t->expired[i], STATUS_EXPIRED, NULL);
+        }
+        if (v->class == VERDICT_DEFERRED) {
+            t->deferred++;
+            continue;
+        }
+        s->is_done = true;
+        if (v->class == VERDICT_DELIVERED)
+            t->delivered++;
+        else
+            t->report[t->failed++] = (struct dsn_recipient){j->envelope.recipients[i].addr, v, last};
+    }
+}
+
+static void tally_done(const struct job *j, struct tally *t)
+{
+    for (size_t i = 0; i < j->state.recipient_count; i++)
+        verdict_done(&t->expired[i]);
+    mem_free(t->expired);
+    mem_free(t->report);
+}
+
+/* BEHAVIOURS K01, K03: reported once, and never to a null sender. */
+static void add_dsn(struct job *j, struct entry *e, const struct tally *t)
+{
+    const char *why = NULL;
+
+    if (t->failed == 0)
+        return;
+    if (!*j->envelope.sender)
+        why = "the sender is null";
+    else if (dsn_job_make(j, t->report, t->failed, &e->dsn) < 0)
+        why = "the sender's address cannot be sent to";
+    else
+        e->has_dsn = true;
+    if (why)
+        log_event(LOG_DSN_DROPPED, F("job", j->name), F("from", j->envelope.sender), FN("recipients", t->failed), F("why", why));
+}
+
+void settle_attempt(struct job *j)
+{
+    struct entry *e = entry_new(j, OUTCOME_END, "delivered");
+    struct tally t = {0};
+
+    j->state.attempts++;
+    j->state.last_attempt_ms = clock_wall_ms();
+    count_up(j, e, &t);
+    add_dsn(j, e, &t);
+    if (t.deferred > 0) {
+        e->outcome = OUTCOME_BACK;
+        e->event = "deferred";
+        e->delay_ms = retry_delay(j);
+        put_state(e);
+        buf_printf(&e->detail, "; next try in %llu s", (unsigned long long) (e->delay_ms / 1000));
+    } else if (t.failed > 0) {
+        e->event = t.delivered > 0 ? "delivered" : "bounced";
+    }
+    if (e->has_dsn)
+        buf_printf(&e->detail, "; dsn %s", e->dsn.name);
+    tally_done(j, &t);
+    entry_send(j->work->courier, e);
+}
+
+void settle_bounce(struct job *j)
+{
+    struct verdict v = {0};
+
+    verdict_set(&v, STATUS_BOUNCED_BY_OPERATOR, NULL);
+    job_decide(j, &v);
+    verdict_done(&v);
+    settle_attempt(j);
+}
+
+/* ---- the rest ---- */
+
+/* "<incarnation>.<seq>" of the claim, and the number of the note: never used before. */
+static void make_next_token(struct job *j, char *next, size_t size)
+{
+    const char *dot = strchr(j->token, '.'), *second = dot ? strchr(dot + 1, '.') : NULL;
+    size_t len = second ? (size_t) (second - j->token) : strlen(j->token);
+    int n = snprintf(next, size, "%.*s.%u", (int) len, j->token, ++j->notes);
+
+    must(n > 0 && (size_t) n < size);
+}
+
+void settle_note(struct job *j, void (*on_noted)(struct job *j))
+{
+    struct entry *e = entry_new(j, OUTCOME_KEEP, "attempted");
+
+    for (size_t i = 0; i < j->state.recipient_count; i++) {
+        struct recipient_state *s = &j->state.recipients[i];
+
+        if (s->is_fresh && !s->is_done)
+            add_detail(&e->detail, j->envelope.recipients[i].addr, &s->last);
+        if (s->is_fresh && s->last.class == VERDICT_DELIVERED)
+            s->is_done = true;
+    }
+    e->on_noted = on_noted;
+    make_next_token(j, e->next, sizeof(e->next));
+    put_state(e);
+    entry_send(j->work->courier, e);
+}
+
+void settle_release(struct job *j)
+{
+    if (j->is_dropped) {
+        work_job_over(j->work, j);
+        return;
+    }
+    entry_send(j->work->courier, entry_new(j, OUTCOME_BACK, "released"));
+}
+
+void settle_hold(struct job *j, const char *why)
+{
+    struct entry *e = entry_new(j, OUTCOME_HOLD, "held");
+
+    buf_add_text(&e->detail, why);
+    put_state(e);
+    entry_send(j->work->courier, e);
+}
+
+void settle_end(struct job *j, const char *event, const char *detail)
+{
+    struct entry *e = entry_new(j, OUTCOME_END, event);
+
+    buf_add_printable(&e->detail, span_of(detail), DETAIL_MAX);
+    entry_send(j->work->courier, e);
+}
+
+void settle_wait(struct job *j, uint64_t delay_ms, bool is_exact, const char *detail)
+{
+    struct entry *e = entry_new(j, OUTCOME_BACK, "expanded");
+
+    buf_add_printable(&e->detail, span_of(detail), DETAIL_MAX);
+    e->delay_ms = delay_ms;
+    e->is_exact = is_exact;
+    put_state(e);
+    entry_send(j->work->courier, e);
+}
+
+void settle_stray(struct courier *c, const struct stray *stray, enum outcome outcome, const char *why)
+{
+    struct entry *e = NEW(struct entry);
+
+    e->name = mem_text(stray->job.at, stray->job.len);
+    e->token = mem_text(stray->token.at, stray->token.len);
+    e->partition = stray->partition;
+    e->queue = mem_text(stray->queue.at, stray->queue.len);
+    e->outcome = outcome;
+    e->event = outcome == OUTCOME_HOLD ? "held" : "released";
+    e->chunk_count = stray->chunk_count;
+    buf_add_text(&e->detail, why);
+    entry_send(c, e);
+}

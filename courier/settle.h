@@ -1,0 +1,37 @@
+/*
+ * Does: the only place that decides what verdicts do (done, later, or returned), and writes it: settle calls, gathered per partition; DSNs.
+ * Does not: attempt anything.
+ * Owns: jobs from the call on; a verdict is kept and repeated until it is confirmed.
+ * Fails: never: an unknown outcome is repeated; a first answer of "stale" or "gone" is logged as in doubt.
+ */
+#pragma once
+
+#include "courier/job.h"
+
+struct settler;
+struct settler *settler_new(struct courier *c);
+struct settler *settler_free(struct settler *s); /* always NULL */
+/* Settles not yet confirmed, over all partitions. */
+size_t settler_pending_count(const struct settler *s);
+
+/* The attempt is over: ends, defers, or returns the job by its recipients' verdicts; with a DSN when one is due. */
+void settle_attempt(struct job *j);
+/* More transactions to come: records what is decided; then on_noted gives the job back with its new token. */
+void settle_note(struct job *j, void (*on_noted)(struct job *j));
+/* Not attempted: back as it was. */
+void settle_release(struct job *j);
+/* Put aside for the operator. */
+void settle_hold(struct job *j, const char *why);
+/* Ends without a report: operator's delete, expanded parent. */
+void settle_end(struct job *j, const char *event, const char *detail);
+/* Returned by the operator: all undecided recipients fail, with a DSN. */
+void settle_bounce(struct job *j);
+/* A parent that waits: back with its state. exact: no child's outcome is unknown. */
+void settle_wait(struct job *j, uint64_t delay_ms, bool is_exact, const char *detail);
+/* Claims that never became jobs: records that cannot be read are held, a claim that came late is released. */
+struct stray {
+    unsigned partition;
+    struct span job, queue, token;
+    uint32_t chunk_count;
+};
+void settle_stray(struct courier *c, const struct stray *stray, enum outcome outcome, const char *why);

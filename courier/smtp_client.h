@@ -1,0 +1,88 @@
+/*
+ * Does: the SMTP client of one connection (RFC 5321, 1870, 1652, 2920, 2034): bytes in, bytes out, one pending ask.
+ * Does not: do I/O, keep time, choose hosts, or decide what a verdict does. The owner checks its right to send before it answers ASK_DOT.
+ * Owns: its buffers. A message is lent to it from smtp_client_send() until smtp_client_result() hands it back.
+ * Fails: by verdicts in the message; by `fault` for what is the connection's and not the message's.
+ * See: smtp_client.def for the steps; courier/connection.c is its driver.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "mail/verdict.h"
+
+/* What ended a connection before a message had its verdict. */
+enum client_fault {
+    FAULT_NONE,
+    FAULT_REFUSED,   /* greeting, EHLO or HELO was not 2xx: the next host may do */
+    FAULT_CLOSING,   /* 421 (BEHAVIOURS H09) */
+    FAULT_LOST,      /* connection lost */
+    FAULT_TIMEOUT,
+    FAULT_BAD_REPLY, /* not SMTP */
+    FAULT_LOOP,      /* the host is this cluster (H22) */
+    FAULT_ABORTED,   /* by the owner, before the dot */
+};
+
+struct client_message {
+    const char *sender; /* "" for null */
+    const char *const *recipients;
+    struct verdict *verdicts; /* one per recipient; VERDICT_NONE when handed back: not decided (see fault), or to be sent in another transaction (H08) */
+    size_t count;
+    uint64_t size_bytes; /* without dot-stuffing */
+    bool is_8bit;
+    void *owner;
+    /* set by the engine */
+    enum client_fault fault;
+    struct verdict fault_verdict; /* why, when fault is set: what the undecided get if there is no other host */
+    bool was_answered;            /* the remote answered something of this transaction: else a reused connection was stale (H15) */
+    bool dot_sent;
+};
+
+enum client_ask {
+    ASK_REPLY,   /* nothing to do but to feed what the remote says */
+    ASK_MESSAGE, /* smtp_client_send() or smtp_client_quit() */
+    ASK_CONTENT, /* smtp_client_content() until it is all there, then smtp_client_content_end() */
+    ASK_DOT,     /* smtp_client_dot() right after the check, or smtp_client_end(FAULT_ABORTED) */
+    ASK_RESULT,  /* smtp_client_result() */
+    ASK_CLOSE,   /* close the connection: fault and verdict say why */
+};
+
+/* Which time limit applies while ASK_REPLY or ASK_CONTENT lasts. */
+enum client_limit { LIMIT_GREETING, LIMIT_COMMAND, LIMIT_DATA, LIMIT_BLOCK, LIMIT_DOT, LIMIT_QUIT, LIMIT_IDLE };
+
+struct client_settings {
+    const char *helo_name;
+    const char *const *own_names; /* a host greeting with one of these is ourselves */
+    size_t own_name_count;
+};
+
+struct smtp_client;
+/* settings are borrowed until the client is freed. remote: "mx.example.com [192.0.2.1]:25", copied. */
+struct smtp_client *smtp_client_new(const struct client_settings *settings, const char *remote);
+struct smtp_client *smtp_client_free(struct smtp_client *c); /* always NULL; no message may be lent */
+
+enum client_ask smtp_client_ask(const struct smtp_client *c);
+enum client_limit smtp_client_limit(const struct smtp_client *c);
+/* Bytes from the remote; returns how many were consumed (the rest comes again). Output is appended to out. */
+size_t smtp_client_feed(struct smtp_client *c, struct span in, struct buf *out);
+
+/* A message may be sent on ASK_MESSAGE, or while smtp_client_has_room(): behind a dot that is not answered yet, to a host with PIPELINING. */
+bool smtp_client_has_room(const struct smtp_client *c);
+void smtp_client_send(struct smtp_client *c, struct client_message *m, struct buf *out);
+/* The message whose content is asked for. */
+struct client_message *smtp_client_current(const struct smtp_client *c);
+void smtp_client_content(struct smtp_client *c, struct span content, struct buf *out);
+void smtp_client_content_end(struct smtp_client *c, struct buf *out);
+void smtp_client_dot(struct smtp_client *c, struct buf *out);
+/* The next message that is over, or NULL; its verdicts are set. */
+struct client_message *smtp_client_result(struct smtp_client *c);
+
+/* Polite end when nothing is under way. */
+void smtp_client_quit(struct smtp_client *c, struct buf *out);
+/* The connection is over, or must be: messages under way come back by ASK_RESULT, then ASK_CLOSE. */
+void smtp_client_end(struct smtp_client *c, enum client_fault fault, const char *detail);
+enum client_fault smtp_client_fault(const struct smtp_client *c);
+const struct verdict *smtp_client_fault_verdict(const struct smtp_client *c);
+unsigned smtp_client_sent_count(const struct smtp_client *c); /* messages given to it so far */

@@ -1,0 +1,515 @@
+/* A granted queue. work_pump() is the one place where it moves on; everything else changes a fact and calls work_wake(). */
+#include "courier/work.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "cluster/spool.h"
+#include "courier/attempt.h"
+#include "courier/connection.h"
+#include "courier/fanout.h"
+#include "courier/grant.h"
+#include "courier/settle.h"
+
+enum {
+    CLAIM_MAX = 64,
+    CLAIM_RECORD_BYTES = 4 << 20,
+    ROUTE_KEEP_MS = 30000,
+    TARGET_BAD_MS = 60000,
+    FANOUT_AT_ONCE = 16,
+    MILLION = 1000000,
+};
+
+static void on_tail(struct tail *t);
+
+/* ---- finding and ending ---- */
+
+static struct span work_key(unsigned partition, struct span queue, struct buf *b)
+{
+    buf_add_number(b, partition);
+    buf_add_char(b, ':');
+    buf_add_span(b, queue);
+    return buf_span(b);
+}
+
+struct work *work_find(struct courier *c, unsigned partition, struct span queue)
+{
+    AUTO_BUF struct buf key = {0};
+
+    return map_get(&c->works, work_key(partition, queue, &key));
+}
+
+static struct work *work_new(struct courier *c, unsigned partition, struct span queue)
+{
+    AUTO_BUF struct buf key = {0};
+    struct work *w = NEW(struct work);
+    struct span rest = queue, domain = span_cut(&rest, '/');
+
+    w->courier = c;
+    w->partition = partition;
+    w->queue = mem_text(queue.at, queue.len);
+    w->domain = mem_text(domain.at, domain.len);
+    w->is_fanout = span_equal(queue, SPAN(QUEUE_FANOUT));
+    list_init(&w->ready);
+    list_init(&w->connections);
+    must(!map_set(&c->works, work_key(partition, queue, &key), w));
+    return w;
+}
+
+bool work_check_over(struct work *w)
+{
+    AUTO_BUF struct buf key = {0};
+    struct courier *c = w->courier;
+
+    if (work_is_granted(w) || w->is_claiming || w->job_count > 0 || w->connection_count > 0 || w->is_report_due)
+        return false;
+    must(map_remove(&c->works, work_key(w->partition, span_of(w->queue), &key)) == w);
+    timer_stop(&w->timer);
+    tail_remove(&w->tail);
+    if (w->search)
+        route_cancel(w->search);
+    route_free(w->route);
+    mem_free(w->queue);
+    mem_free(w->domain);
+    mem_free(w);
+    courier_check_drained(c);
+    return true;
+}
+
+void work_wake(struct work *w)
+{
+    tail_add(w->courier->loop, &w->tail, on_tail);
+}
+
+/* ---- grants ---- */
+
+bool work_is_granted(const struct work *w)
+{
+    return w->connections_max > 0 && clock_ms() < w->until_ms;
+}
+
+void work_grant(struct courier *c, unsigned partition, struct span queue, uint64_t token, uint32_t connections, uint64_t rate_micro, uint64_t until_ms)
+{
+    struct work *w = work_find(c, partition, queue);
+
+    if (!w && connections == 0)
+        return;
+    if (!w)
+        w = work_new(c, partition, queue);
+    if (token < w->token) /* of an owner that is not the owner any more */
+        return;
+    w->token = token;
+    w->connections_max = connections;
+    if (rate_micro != w->rate_micro) {
+        w->credit_micro = 0;
+        w->credit_us = clock_us();
+    }
+    w->rate_micro = rate_micro;
+    w->until_ms = until_ms;
+    w->is_rung = true;
+    work_wake(w);
+}
+
+void work_release(struct work *w)
+{
+    LIST_EACH (&w->ready, it, save) {
+        struct job *j = LIST_ENTRY(it, struct job, link);
+
+        list_remove(it);
+        w->ready_count--;
+        settle_release(j);
+    }
+}
+
+/* ---- rate ---- */
+
+static void rate_fill(struct work *w)
+{
+    uint64_t now = clock_us(), most = w->rate_micro > MILLION ? w->rate_micro : MILLION; /* a second's worth, one message at least */
+
+    if (now - w->credit_us >= MILLION)
+        w->credit_micro = most;
+    else
+        w->credit_micro += (now - w->credit_us) * w->rate_micro / MILLION;
+    if (w->credit_micro > most)
+        w->credit_micro = most;
+    w->credit_us = now;
+}
+
+static bool rate_allows(struct work *w)
+{
+    if (!w->rate_micro)
+        return true;
+    rate_fill(w);
+    return w->credit_micro >= MILLION;
+}
+
+/* ---- claiming ---- */
+
+static size_t claim_size(const struct work *w)
+{
+    const struct courier *c = w->courier;
+    const struct conf *conf = conf_get();
+    size_t most = w->is_fanout ? FANOUT_AT_ONCE : 2 * (size_t) w->connections_max, room;
+
+    if (most > CLAIM_MAX)
+        most = CLAIM_MAX;
+    if (w->rate_micro && most > 1 + (size_t) (w->rate_micro / MILLION))
+        most = 1 + (size_t) (w->rate_micro / MILLION);
+    if (w->is_fanout && store_is_full(c->store)) /* the reserve above the watermark holds one expansion at a time */
+        most = c->expanding == 0 && w->job_count == 0;
+    if (c->job_count >= conf->courier.max_claimed || c->content_bytes >= conf->courier.max_content_bytes)
+        return 0;
+    room = conf->courier.max_claimed - c->job_count;
+    if (w->is_fanout)
+        return w->job_count < most ? most - w->job_count : 0;
+    if (w->ready_count + w->loading_count > most / 2)
+        return 0;
+    most -= w->ready_count + w->loading_count;
+    return most < room ? most : room;
+}
+
+struct content_load {
+    struct work *work;
+    struct job *job;
+};
+
+static void on_content(void *context, enum spool_result result, struct span bytes)
+{
+    struct content_load *load = context;
+    struct job *j = load->job;
+    struct work *w = load->work;
+
+    mem_free(load);
+    w->loading_count--;
+    if (result == SPOOL_UNKNOWN || j->is_dropped) {
+        work_job_over(w, j);
+        return;
+    }
+    if (result == SPOOL_MISSING || bytes.len != job_chunk_size(j, 0)) {
+        settle_hold(j, "content is missing");
+        return;
+    }
+    buf_add_span(&j->chunk, bytes);
+    w->courier->content_bytes += bytes.len;
+    attempt_begin(j);
+    work_wake(w);
+}
+
+static void take_job(struct work *w, const struct queue_claimed *claimed, const char *token)
+{
+    struct courier *c = w->courier;
+    struct job *j = NULL;
+    struct content_load *load;
+
+    if (job_new(w, claimed, token, &j) < 0) {
+        AUTO_FREE char *name = mem_text(claimed->job.at, claimed->job.len);
+
+        log_event(LOG_RECORD_REFUSED, F("job", name), F("queue", w->queue));
+        settle_stray(c,
+                     &(struct stray){
+                         .partition = w->partition,
+                         .job = claimed->job,
+                         .queue = span_of(w->queue),
+                         .token = span_of(token),
+                         .chunk_count = claimed->chunk_count,
+                     },
+                     OUTCOME_HOLD, "the record cannot be read");
+        return;
+    }
+    w->job_count++;
+    c->job_count++;
+    j->is_suspect = j->crashes >= 2;
+    c->suspects += j->is_suspect;
+    map_set(&c->jobs, span_of(j->name), j);
+    metric_add(METRIC_CLAIMED_TOTAL, 1);
+    if (w->is_fanout) {
+        fanout_begin(j);
+        return;
+    }
+    w->loading_count++;
+    load = NEW(struct content_load);
+    *load = (struct content_load){w, j};
+    spool_read(c->store, j->envelope.content_partition, j->envelope.content_job, 0, on_content, load);
+}
+
+struct claim_context {
+    struct work *work;
+    uint64_t incarnation;
+    size_t asked;
+    bool took_suspect_slot;
+};
+
+static void on_claim(void *context, enum claim_answer answer, const char *token, const struct queue_claimed *jobs, size_t count, uint64_t wait_ms)
+{
+    struct claim_context *cc = context;
+    struct work *w = cc->work;
+    struct courier *c = w->courier;
+    size_t asked = cc->asked;
+    bool is_stale = cc->incarnation != c->incarnation; /* buried meanwhile: the jobs will be reaped */
+
+    c->suspects -= cc->took_suspect_slot;
+    mem_free(cc);
+    w->is_claiming = false;
+    w->wait_until_ms = answer == CLAIM_WAIT ? clock_ms() + wait_ms : 0;
+    if (answer == CLAIM_JOBS && !is_stale) {
+        for (size_t i = 0; i < count; i++)
+            take_job(w, &jobs[i], token);
+    }
+    /* What came during a claim is fetched when its jobs are done; only nothing at all is empty. */
+    w->is_empty = answer == CLAIM_WAIT || count == 0;
+    w->is_drained_below = count < asked;
+    if (w->is_empty && !w->is_rung)
+        grant_report(w);
+    work_wake(w);
+}
+
+static void claim(struct work *w)
+{
+    struct courier *c = w->courier;
+    struct claim_context *cc;
+    size_t count = claim_size(w);
+
+    if (w->is_claiming || count == 0 || !c->incarnation || c->is_draining || !store_is_ready(c->store))
+        return;
+    if (w->is_rung) {
+        w->is_empty = w->is_drained_below = false;
+        w->wait_until_ms = 0;
+    }
+    if (w->is_empty || (w->is_drained_below && w->ready_count + w->loading_count > 0) || !node_may_send_dot(c->node, c->incarnation))
+        return;
+    w->is_rung = false;
+    w->is_claiming = true;
+    cc = NEW(struct claim_context);
+    *cc = (struct claim_context){.work = w, .incarnation = c->incarnation, .asked = count, .took_suspect_slot = c->suspects == 0};
+    c->suspects += cc->took_suspect_slot;
+    queue_claim(c->store,
+                &(struct queue_claim){
+                    .partition = w->partition,
+                    .queue = w->queue,
+                    .count = (uint32_t) count,
+                    .record_bytes = CLAIM_RECORD_BYTES,
+                    .incarnation = c->incarnation,
+                    .seq = ++c->claim_seq,
+                    .suspects = cc->took_suspect_slot,
+                },
+                on_claim, cc);
+}
+
+/* ---- route ---- */
+
+/* No host is left: what is at hand has had its attempt. Jobs claimed later try afresh. */
+static void decide_ready(struct work *w, const struct verdict *why)
+{
+    struct list all;
+
+    list_init(&all);
+    LIST_EACH (&w->ready, it, save) {
+        list_remove(it);
+        list_append(&all, it);
+    }
+    w->ready_count = 0;
+    LIST_EACH (&all, each, keep) {
+        struct job *j = LIST_ENTRY(each, struct job, link);
+
+        list_remove(each);
+        attempt_end(j, why);
+    }
+}
+
+static void on_route(void *context, struct route *route)
+{
+    struct work *w = context;
+
+    w->search = NULL;
+    w->route = route;
+    w->route_until_ms = clock_ms() + ROUTE_KEEP_MS;
+    if (route->count == 0) {
+        log_event(LOG_ROUTE_FAILED, F("queue", w->queue), F("status", route->failure.status), F("why", route->failure.text));
+        decide_ready(w, &route->failure);
+        w->route_until_ms = 0;
+    }
+    work_wake(w);
+}
+
+/* True when there is a route to use; a search is begun when not. A route in use is kept: jobs know its targets by index. */
+static bool has_route(struct work *w)
+{
+    bool is_used = w->connecting > 0;
+
+    LIST_EACH (&w->ready, it, save)
+        is_used |= LIST_ENTRY(it, struct job, link)->tried != 0;
+    if (w->route && w->route->count > 0 && (is_used || clock_ms() < w->route_until_ms))
+        return true;
+    if (w->search)
+        return false;
+    w->route = route_free(w->route);
+    w->search = route_find(w->courier, w->domain, on_route, w);
+    return false;
+}
+
+size_t work_target_of(const struct work *w, const struct ip *ip, uint16_t port)
+{
+    for (size_t i = 0; w->route && i < w->route->count; i++) {
+        if (ip_equal(&w->route->targets[i].ip, ip) && w->route->targets[i].port == port)
+            return i;
+    }
+    return SIZE_MAX;
+}
+
+/* The best target that is not bad now, among equals at random; SIZE_MAX: none. */
+static size_t choose_target(const struct work *w, uint64_t tried)
+{
+    uint64_t now = clock_ms(), random = clock_us() * 0x9e3779b97f4a7c15u;
+    size_t best = SIZE_MAX, equals = 0;
+
+    for (size_t i = 0; i < w->route->count; i++) {
+        const struct target *t = &w->route->targets[i];
+
+        if (t->bad_until_ms > now || (tried >> i & 1))
+            continue;
+        if (best != SIZE_MAX && t->group > w->route->targets[best].group)
+            break;
+        equals++;
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        if (best == SIZE_MAX || (random >> 33) % equals == 0)
+            best = i;
+    }
+    return best;
+}
+
+void work_target_failed(struct work *w, size_t target, const struct verdict *why)
+{
+    uint64_t now = clock_ms();
+
+    if (target == SIZE_MAX)
+        return;
+    w->route->targets[target].bad_until_ms = now + TARGET_BAD_MS;
+    log_event(LOG_HOST_FAILED, F("queue", w->queue), F("remote", why->remote), F("why", why->text));
+    for (size_t i = 0; i < w->route->count; i++) {
+        if (w->route->targets[i].bad_until_ms <= now) {
+            work_wake(w);
+            return;
+        }
+    }
+    for (size_t i = 0; i < w->route->count; i++)
+        w->route->targets[i].bad_until_ms = 0;
+    decide_ready(w, why);
+    work_wake(w);
+}
+
+/* ---- jobs and connections ---- */
+
+struct job *work_take(struct work *w, size_t target)
+{
+    if (!work_is_granted(w) || !rate_allows(w))
+        return NULL;
+    LIST_EACH (&w->ready, it, save) {
+        struct job *j = LIST_ENTRY(it, struct job, link);
+
+        if (target != SIZE_MAX && (j->tried >> target & 1))
+            continue;
+        list_remove(it);
+        w->ready_count--;
+        if (w->rate_micro)
+            w->credit_micro -= MILLION;
+        return j;
+    }
+    return NULL;
+}
+
+void work_return(struct work *w, struct job *j)
+{
+    list_prepend(&w->ready, &j->link);
+    w->ready_count++;
+    work_wake(w);
+}
+
+void work_job_over(struct work *w, struct job *j)
+{
+    struct courier *c = w->courier;
+
+    list_remove(&j->link);
+    if (map_get(&c->jobs, span_of(j->name)) == j)
+        map_remove(&c->jobs, span_of(j->name));
+    c->content_bytes -= j->chunk.len;
+    c->suspects -= j->is_suspect;
+    job_free(j);
+    w->job_count--;
+    c->job_count--;
+    work_wake(w);
+    courier_check_drained(c);
+}
+
+static void connect_more(struct work *w)
+{
+    struct courier *c = w->courier;
+
+    while (w->ready_count > w->connecting && w->connection_count < w->connections_max) {
+        struct job *first = LIST_FIRST(&w->ready, struct job, link);
+        size_t target = choose_target(w, first->tried);
+
+        if (target == SIZE_MAX) { /* this job has tried all that is left */
+            list_remove(&first->link);
+            w->ready_count--;
+            attempt_end(first, &first->fault);
+            continue;
+        }
+        if (connection_reuse(w, &w->route->targets[target]))
+            continue;
+        if (c->connection_count >= conf_get()->courier.connections) {
+            if (list_is_empty(&c->idle))
+                break;
+            connection_quit(LIST_FIRST(&c->idle, struct connection, idle_link));
+            break;
+        }
+        connection_open(w, &w->route->targets[target]);
+    }
+}
+
+static void on_timer(struct timer *t)
+{
+    work_wake(CONTAINER_OF(t, struct work, timer));
+}
+
+static void work_pump(struct work *w)
+{
+    struct courier *c = w->courier;
+    uint64_t now = clock_ms(), at = w->until_ms;
+
+    if (!work_is_granted(w) || c->is_draining) {
+        w->connections_max = 0;
+        work_release(w);
+        LIST_EACH (&w->connections, it, save) {
+            struct connection *k = LIST_ENTRY(it, struct connection, link);
+
+            if (connection_is_idle(k))
+                connection_quit(k);
+        }
+        work_check_over(w);
+        return;
+    }
+    claim(w);
+    if (w->ready_count > 0 && rate_allows(w) && has_route(w)) {
+        LIST_EACH (&w->connections, each, keep) {
+            struct connection *k = LIST_ENTRY(each, struct connection, link);
+
+            if (w->ready_count > 0 && connection_is_idle(k))
+                connection_drive(k);
+        }
+        connect_more(w);
+    }
+    if (w->ready_count > 0 && w->rate_micro && w->credit_micro < MILLION)
+        at = now + 1 + (MILLION - w->credit_micro) * 1000 / w->rate_micro;
+    if (at > w->until_ms)
+        at = w->until_ms;
+    timer_start(c->loop, &w->timer, at > now ? at - now : 1, on_timer);
+}
+
+static void on_tail(struct tail *t)
+{
+    work_pump(CONTAINER_OF(t, struct work, tail));
+}

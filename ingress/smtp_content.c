@@ -1,0 +1,167 @@
+/*
+ * Content between 354 and the dot: the end is found, stuffing taken off, lines and limits checked (RFC 5321 section 4.5.2).
+ *
+ * Only CR LF ends a line and only CR LF . CR LF ends the content (BEHAVIOURS B29, B30): a bare LF or CR leaves the scan inside its line. Such
+ * content, and content with a NUL, is refused at its end, so that no reader further on can take a part of it for commands.
+ * Nothing is copied: a piece ends where a stuffed dot is left out. What lies between two calls is in `place` alone.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "ingress/smtp_private.h"
+
+enum { CHECK_BYTES = 64, LINE_END_BYTES = 2 };
+
+struct smtp_content *smtp_content_new(const struct smtp_limits *limits, uint64_t now_ms)
+{
+    struct smtp_content *c = mem_resize(NULL, sizeof *c); /* header_scan_init() knows what needs clearing */
+    header_scan_init(&c->header, limits->header);
+    c->message_max_bytes = limits->message_bytes;
+    c->line_max_bytes = limits->line_bytes + LINE_END_BYTES;
+    c->total_ms = limits->data_total_ms;
+    c->piece_ms = limits->data_ms;
+    c->size_bytes = c->line_bytes = 0;
+    c->started_ms = now_ms;
+    c->place = SMTP_LINE_START;
+    c->fault = SMTP_FAULT_NONE;
+    c->is_dropped = c->is_ended = false;
+    return c;
+}
+
+/* Each LF behind a CR, a LF behind each CR, no NUL. The inner loop has no branches, so that the compiler makes vectors of it. */
+static bool is_clean(struct span s, bool after_cr)
+{
+    const unsigned char *p = (const unsigned char *) s.at;
+    unsigned bad = ((unsigned) (p[0] == '\n') ^ (unsigned) after_cr) | (unsigned) (p[0] == '\0');
+    size_t i = 1;
+    for (; i + CHECK_BYTES <= s.len; i += CHECK_BYTES) {
+        unsigned char block = 0;
+        for (size_t k = i; k < i + CHECK_BYTES; k++)
+            block = (unsigned char) (block | (unsigned char) ((p[k] == '\n') ^ (p[k - 1] == '\r')) |
+                                     (unsigned char) (p[k] == '\0'));
+        bad |= block;
+    }
+    for (; i < s.len; i++)
+        bad |= ((unsigned) (p[i] == '\n') ^ (unsigned) (p[i - 1] == '\r')) | (unsigned) (p[i] == '\0');
+    return bad == 0;
+}
+
+static void set_fault(struct smtp_content *c, enum smtp_fault fault)
+{
+    if (c->fault == SMTP_FAULT_NONE)
+        c->fault = fault;
+}
+
+static void count_line(struct smtp_content *c, size_t bytes)
+{
+    c->line_bytes += bytes;
+    if (c->line_bytes > c->line_max_bytes)
+        set_fault(c, SMTP_FAULT_LINE);
+}
+
+/* Moves within a line, up to its end or the end of the input. */
+static const char *walk_line(struct smtp_content *c, const char *p, const char *end)
+{
+    const char *lf = memchr(p, '\n', (size_t) (end - p));
+    if (!lf) {
+        count_line(c, (size_t) (end - p));
+        c->place = end[-1] == '\r' ? SMTP_AFTER_CR : SMTP_IN_LINE;
+        return end;
+    }
+    count_line(c, (size_t) (lf + 1 - p));
+    if (lf > p && lf[-1] == '\r') {
+        c->place = SMTP_LINE_START;
+        c->line_bytes = 0;
+    }
+    return lf + 1;
+}
+
+/* One step from *p on; what belongs to the content runs from *run. False: the piece ends here. */
+static bool step(struct smtp_content *c, const char **run, const char **p, const char *end)
+{
+    switch (c->place) {
+    case SMTP_LINE_START:
+        if (**p != '.') {
+            c->place = SMTP_IN_LINE;
+            return true;
+        }
+        c->place = SMTP_DOT;
+        *p += 1;
+        return false;
+    case SMTP_IN_LINE:
+        *p = walk_line(c, *p, end);
+        return true;
+    case SMTP_AFTER_CR:
+        c->place = **p == '\n' ? SMTP_LINE_START : **p == '\r' ? SMTP_AFTER_CR : SMTP_IN_LINE;
+        if (c->place != SMTP_IN_LINE) {
+            count_line(c, 1);
+            *p += 1;
+        }
+        if (c->place == SMTP_LINE_START)
+            c->line_bytes = 0;
+        return true;
+    case SMTP_DOT:
+        *run = *p;
+        c->place = **p == '\r' ? SMTP_DOT_CR : SMTP_IN_LINE;
+        if (c->place == SMTP_DOT_CR)
+            *run = *p += 1;
+        return true;
+    case SMTP_DOT_CR:
+        c->is_ended = **p == '\n';
+        if (c->is_ended) {
+            *p += 1;
+            return false;
+        }
+        set_fault(c, SMTP_FAULT_BARE);
+        c->place = SMTP_AFTER_CR;
+        return true;
+    }
+    return false;
+}
+
+static enum smtp_fault header_fault(enum header_fault fault)
+{
+    switch (fault) {
+    case HEADER_TOO_BIG: return SMTP_FAULT_HEADER_SIZE;
+    case HEADER_TOO_MANY: return SMTP_FAULT_HEADER_FIELDS;
+    case HEADER_TOO_MANY_HOPS: return SMTP_FAULT_HOPS;
+    case HEADER_OK: break;
+    }
+    return SMTP_FAULT_NONE;
+}
+
+/* The limits of a piece that is part of the content. */
+static void judge(struct smtp_content *c, struct span run, bool after_cr)
+{
+    if (!is_clean(run, after_cr))
+        set_fault(c, SMTP_FAULT_BARE);
+    c->size_bytes += run.len;
+    if (c->size_bytes > c->message_max_bytes)
+        set_fault(c, SMTP_FAULT_SIZE);
+    if (c->header.is_over || c->fault != SMTP_FAULT_NONE)
+        return;
+    header_scan_feed(&c->header, run);
+    set_fault(c, header_fault(c->header.fault));
+}
+
+size_t smtp_content_feed(struct smtp_content *c, struct span in, struct span *ret_run)
+{
+    const char *p = in.at, *end = in.at + in.len, *run = in.at;
+    bool after_cr = c->place == SMTP_AFTER_CR;
+    const char *run_end = NULL;
+    while (p < end && !run_end) {
+        const char *before = p;
+        if (!step(c, &run, &p, end))
+            run_end = c->is_ended ? run : before;
+    }
+    if (!run_end)
+        run_end = c->place == SMTP_DOT || c->place == SMTP_DOT_CR ? run : end;
+    *ret_run = (struct span){.at = run, .len = (size_t) (run_end - run)};
+    if (ret_run->len > 0 && c->fault == SMTP_FAULT_NONE)
+        judge(c, *ret_run, after_cr && run == in.at);
+    if (c->is_ended && c->fault == SMTP_FAULT_NONE) {
+        header_scan_end(&c->header);
+        set_fault(c, header_fault(c->header.fault));
+    }
+    return (size_t) (p - in.at);
+}

@@ -1,0 +1,257 @@
+/* Growing byte buffers and borrowed spans. */
+#include "base/buf.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+
+enum { BUF_FIRST_BYTES = 64 };
+
+struct span span_of(const char *text)
+{
+    return text ? (struct span){.at = text, .len = strlen(text)} : (struct span){.at = NULL};
+}
+
+bool span_equal(struct span a, struct span b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
+
+static unsigned char lower(char c)
+{
+    unsigned char u = (unsigned char) c;
+    return u >= 'A' && u <= 'Z' ? (unsigned char) (u | 0x20) : u;
+}
+
+static bool equal_nocase(const char *a, const char *b, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (lower(a[i]) != lower(b[i]))
+            return false;
+    return true;
+}
+
+bool span_equal_nocase(struct span a, struct span b)
+{
+    return a.len == b.len && equal_nocase(a.at, b.at, a.len);
+}
+
+bool span_starts_nocase(struct span s, struct span prefix)
+{
+    return s.len >= prefix.len && equal_nocase(s.at, prefix.at, prefix.len);
+}
+
+struct span span_trim(struct span s)
+{
+    while (s.len && (*s.at == ' ' || *s.at == '\t')) {
+        s.at++;
+        s.len--;
+    }
+    while (s.len && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
+int span_number(struct span s, uint64_t max, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    bool is_over = false;
+
+    if (!s.len)
+        return -EINVAL;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.at[i] < '0' || s.at[i] > '9')
+            return -EINVAL;
+        if (__builtin_mul_overflow(value, UINT64_C(10), &value) ||
+            __builtin_add_overflow(value, (uint64_t) (s.at[i] - '0'), &value))
+            is_over = true; /* go on: later bytes decide between the two errors */
+    }
+    if (is_over || value > max)
+        return -ERANGE;
+    *ret_value = value;
+    return 0;
+}
+
+struct span span_cut(struct span *rest, char separator)
+{
+    struct span part = *rest;
+    const char *at = rest->len ? memchr(rest->at, separator, rest->len) : NULL;
+
+    if (!at) {
+        *rest = (struct span){.at = NULL};
+        return part;
+    }
+    part.len = (size_t) (at - rest->at);
+    rest->at += part.len + 1;
+    rest->len -= part.len + 1;
+    return part;
+}
+
+void buf_done(struct buf *b)
+{
+    if (b->data)
+        mem_free(b->data - b->gone);
+    *b = (struct buf){.data = NULL};
+}
+
+void buf_clear(struct buf *b)
+{
+    if (b->data)
+        b->data -= b->gone;
+    b->cap += b->gone;
+    b->gone = 0;
+    b->len = 0;
+}
+
+struct span buf_span(const struct buf *b)
+{
+    return (struct span){.at = b->data, .len = b->len};
+}
+
+char *buf_reserve(struct buf *b, size_t len)
+{
+    size_t need;
+
+    if (b->data && b->cap - b->len >= len)
+        return b->data + b->len;
+    must(!__builtin_add_overflow(b->len, len, &need) && need < SIZE_MAX / 4);
+    /* Move to the front only when that frees at least as much as it copies: the cost stays linear. */
+    if (b->gone >= b->len && b->cap + b->gone >= need && b->data) {
+        char *start = b->data - b->gone;
+        memmove(start, b->data, b->len);
+        b->data = start;
+        b->cap += b->gone;
+        b->gone = 0;
+        return b->data + b->len;
+    }
+    size_t cap = b->cap < BUF_FIRST_BYTES ? BUF_FIRST_BYTES : b->cap * 2;
+    if (cap < need)
+        cap = need;
+    if (b->gone == 0) {
+        b->data = mem_resize(b->data, cap);
+    } else {
+        char *data = mem_resize(NULL, cap);
+        memcpy(data, b->data, b->len);
+        mem_free(b->data - b->gone);
+        b->data = data;
+        b->gone = 0;
+    }
+    b->cap = cap;
+    return b->data + b->len;
+}
+
+void buf_commit(struct buf *b, size_t len)
+{
+    must(b->cap - b->len >= len);
+    b->len += len;
+}
+
+void buf_add(struct buf *b, const void *p, size_t len)
+{
+    if (!len)
+        return;
+    memcpy(buf_reserve(b, len), p, len);
+    b->len += len;
+}
+
+void buf_add_span(struct buf *b, struct span s)
+{
+    buf_add(b, s.at, s.len);
+}
+
+void buf_add_text(struct buf *b, const char *text)
+{
+    buf_add(b, text, strlen(text));
+}
+
+void buf_add_char(struct buf *b, char c)
+{
+    *buf_reserve(b, 1) = c;
+    b->len++;
+}
+
+void buf_add_number(struct buf *b, uint64_t n)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+
+    do
+        digits[--at] = (char) ('0' + n % 10);
+    while (n /= 10);
+    buf_add(b, digits + at, sizeof(digits) - at);
+}
+
+void buf_printf(struct buf *b, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    buf_vprintf(b, format, args);
+    va_end(args);
+}
+
+void buf_vprintf(struct buf *b, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    char *at = buf_reserve(b, BUF_FIRST_BYTES);
+    int len = vsnprintf(at, b->cap - b->len, format, args);
+    must(len >= 0);
+    if ((size_t) len >= b->cap - b->len) {
+        at = buf_reserve(b, (size_t) len + 1);
+        (void) vsnprintf(at, (size_t) len + 1, format, again); /* the length is known */
+    }
+    va_end(again);
+    b->len += (size_t) len;
+}
+
+void buf_consume(struct buf *b, size_t len)
+{
+    must(len <= b->len);
+    if (len == b->len) {
+        buf_clear(b);
+        return;
+    }
+    b->data += len;
+    b->gone += len;
+    b->cap -= len;
+    b->len -= len;
+}
+
+char *buf_steal_text(struct buf *b)
+{
+    char *text;
+
+    if (b->gone) {
+        text = mem_text(b->data, b->len);
+        buf_done(b);
+        return text;
+    }
+    *buf_reserve(b, 1) = '\0';
+    text = b->data;
+    *b = (struct buf){.data = NULL};
+    return text;
+}
+
+void buf_add_printable(struct buf *b, struct span s, size_t max_len)
+{
+    static const char hex[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char) s.at[i];
+        if (c >= 0x20 && c <= 0x7e) {
+            if (max_len < 1)
+                return;
+            buf_add_char(b, (char) c);
+            max_len -= 1;
+        } else {
+            if (max_len < 4)
+                return;
+            char escaped[4] = {'\\', 'x', hex[c >> 4], hex[c & 15]};
+            buf_add(b, escaped, sizeof(escaped));
+            max_len -= 4;
+        }
+    }
+}

@@ -1,0 +1,77 @@
+/*
+ * Does: the settings of all programs: one table (conf.def), a snapshot struct made from it, parse, ranges, environment overrides, reload.
+ * Does not: know YAML (a reader turns a file into lines first, io/yaml.h), nor what a setting means.
+ * Owns: snapshots, counted: conf_get() borrows the current one, conf_hold()/conf_release() keep it longer.
+ * Fails: -EINVAL with a sentence saying file, line and what was expected.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+struct conf_list {
+    char **items;
+    size_t count;
+};
+
+struct conf_map {
+    char **keys;
+    char **values;
+    size_t count;
+};
+
+/* Field types behind the rows of conf.def. Durations are milliseconds, sizes bytes. */
+#define CONF_FIELD_TEXT(name) char *name;
+#define CONF_FIELD_FILE(name) char *name; /* a secret: inline, or from `<name>_file` */
+#define CONF_FIELD_NUMBER(name) uint64_t name;
+#define CONF_FIELD_SIZE(name) uint64_t name##_bytes;
+#define CONF_FIELD_TIME(name) uint64_t name##_ms;
+#define CONF_FIELD_FLAG(name) bool name;
+#define CONF_FIELD_CHOICE(name) unsigned name; /* index into the words of the row */
+#define CONF_FIELD_LIST(name) struct conf_list name;
+#define CONF_FIELD_MAP(name) struct conf_map name;
+
+struct conf {
+    unsigned users; /* how many hold this snapshot */
+#define CONF_SECTION(section, help) struct {
+#define CONF(section, name, type, initial, low, high, when, help) CONF_FIELD_##type(name)
+#define CONF_SECTION_END(section) } section;
+#include "base/conf.def"
+#undef CONF_SECTION
+#undef CONF
+#undef CONF_SECTION_END
+};
+
+/* One setting as found in a file: path "section.name"; a list has one item per value, a map one item per value with its key. */
+struct conf_item {
+    char *path;
+    char *key; /* of a map; else NULL */
+    char *value;
+    unsigned line;
+    bool is_list, is_map; /* how it was written; an empty list or map is one item with value NULL */
+};
+
+/* Turns a file into items. Returns 0 or -EINVAL with *ret_error (owned by the caller) saying line and reason. */
+typedef int conf_reader(const char *file, struct conf_item **ret_items, size_t *ret_count, char **ret_error);
+
+/*
+ * Reads file (NULL or "": defaults and environment only) into a new snapshot, applies BARID_<SECTION>_<NAME>, checks all.
+ * -EINVAL: *ret_error is the sentence (owned by the caller), nothing changes.
+ */
+int conf_load(const char *file, conf_reader *reader, struct conf **ret_conf, char **ret_error);
+struct conf *conf_hold(struct conf *c);
+struct conf *conf_release(struct conf *c); /* always NULL */
+
+/* The settings in force, thread-safe; the pointer stays valid until the caller's thread calls conf_get() again. */
+const struct conf *conf_get(void);
+/* Puts a snapshot in force (takes the caller's hold). The first call also fixes what needs a restart. */
+void conf_set(struct conf *next);
+/* Puts `next` in force for the live settings only; *ret_restart names those that changed but need a restart ("" if none). */
+void conf_reload(struct conf *next, struct buf *ret_restart);
+
+void conf_print_yaml(const struct conf *c, struct buf *out, bool with_help); /* secrets shown as "(set)" */
+void conf_print_markdown(struct buf *out);                                  /* docs/configuration.md */
+/* The default file: every setting commented, with type, range and help. */
+void conf_print_default_file(struct buf *out);

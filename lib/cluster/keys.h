@@ -1,0 +1,33 @@
+/*
+ * Does: names of everything in Redis: partitions, hash tags, keys (keys.def).
+ * Does not: reach the store.
+ * Owns: nothing. Fails: never.
+ * See: DESIGN.md section 4, PROTOCOL.md "Keys of a partition".
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "mail/addr.h"
+
+enum { PARTITION_COUNT = 256, SCHEMA_VERSION = 1, LANE_MAX = 63, QUEUE_TEXT_MAX = DOMAIN_MAX + 1 + LANE_MAX };
+#define QUEUE_FANOUT "#fanout"
+#define HASH_NAME "xxh3-64"
+#define KEY_META "barid:{c}:meta"
+#define KEY_NODES "barid:{c}:nodes"
+
+/* The shortest hex counter whose CRC16 slot falls in [64 p, 64 p + 63]. Thread-safe. */
+const char *partition_tag(unsigned partition);
+/* By the domain part of a queue (before '/'); hash(domain) mod 256. Not for "#fanout", which every partition has. */
+unsigned partition_of(struct span queue);
+
+enum key {
+#define KEY(name, format, help) KEY_OF_##name,
+#include "cluster/keys.def"
+#undef KEY
+    KEY_COUNT
+};
+/* Appends the key as a RESP argument. subject: job or queue name where the row has one, else empty; index: of a chunk. */
+void key_arg(struct buf *command, enum key key, unsigned partition, struct span subject, uint32_t index);
+void key_format(struct buf *out, enum key key, unsigned partition, struct span subject, uint32_t index);

@@ -1,0 +1,91 @@
+#!lua flags=allow-oom
+-- Gives a courier due jobs of one queue. Hot: one HMGET and one HSET a job, everything else once a call.
+-- KEYS q c h s ev never
+-- ARGV queue n bytes incarnation seq repeated suspects t
+--      (n: at most 500; bytes: most of e and s, but one job always; repeated: 1 or 0; suspects: 1 or 0)
+-- answer: {"wait", until_ms} or {"jobs", token, {{job, {e, s, n, f, x, y, w, u}}, ...}}, missing fields nil
+
+local q, c, h, s, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local queue, n, bytes, incarnation = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local token, repeated, suspects = incarnation .. "." .. ARGV[5], ARGV[6] == "1", tonumber(ARGV[7])
+local records = "j:{" .. ARGV[8] .. "}:"
+n = math.min(n, BATCH_LIMIT)
+
+if repeated then
+  -- The first request may have come through. What it claimed has not changed: nobody else knows the token.
+  local jobs = {}
+  for _, job in ipairs(redis.call("ZRANGEBYSCORE", c, incarnation, incarnation)) do
+    local record = read("HMGET", records .. job, "e", "s", "n", "f", "x", "y", "w", "u", "k")
+    if record and record[9] == token then
+      record[9] = nil
+      jobs[#jobs + 1] = { job, record }
+    end
+  end
+  if #jobs > 0 then
+    return { "jobs", token, jobs }
+  end
+end
+
+local paused = number(read("HGET", s, "until"))
+if paused and paused > now then
+  return { "wait", text(paused) }
+end
+
+local jobs, claims, taken, lines, size = {}, {}, {}, {}, 0
+local broken, broken_lines = {}, {}
+for _, job in ipairs(redis.call("ZRANGEBYSCORE", q, "-inf", now, "LIMIT", 0, n + 16)) do
+  local count = #taken
+  if count >= n then
+    break
+  end
+  local record = redis.pcall("HMGET", records .. job, "e", "s", "n", "f", "x", "y", "w", "u")
+  local e, state, chunks, x = record[1], record[2], number(record[3]), record[5]
+  local crashes = x and number(x) or 0
+  if not e or not state or not chunks or chunks > CHUNK_LIMIT or not record[8] or (x and not number(x)) then
+    -- Nobody could work it: held for the operator, and the others go on.
+    broken[#broken + 1] = job
+    tell(broken_lines, job, redis.call("EXISTS", records .. job) == 1 and "record unreadable" or "no record")
+  elseif crashes < 2 or suspects > 0 then
+    -- Two couriers died with it: one such job at a time, so that poison takes no innocent ones along.
+    local grown = size + #e + #state
+    if count > 0 and grown > bytes then
+      break
+    end
+    size = grown
+    if crashes >= 2 then
+      suspects = suspects - 1
+    end
+    jobs[count + 1] = { job, record }
+    taken[count + 1] = job
+    claims[2 * count + 1] = incarnation
+    claims[2 * count + 2] = job
+    tell(lines, job, token)
+  end
+end
+
+if #broken > 0 then
+  check(c, h)
+  for _, job in ipairs(broken) do
+    redis.call("ZADD", h, now, job)
+    redis.call("ZREM", q, job)
+  end
+  event(ev, "held", broken_lines)
+end
+if #taken > 0 then
+  redis.call("ZADD", c, unpack(claims)) -- the only call of these that can fail, so it comes first
+  redis.call("ZREM", q, unpack(taken))
+  for _, job in ipairs(taken) do
+    redis.call("HSET", records .. job, "k", token)
+  end
+  if queue == "#fanout" then
+    for i, job in ipairs(taken) do
+      local record = jobs[i][2]
+      if not record[6] then
+        record[6] = text(now)
+        redis.call("HSET", records .. job, "y", record[6])
+      end
+    end
+  end
+  event(ev, "claimed", lines)
+end
+return { "jobs", token, jobs }

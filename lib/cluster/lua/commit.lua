@@ -1,0 +1,46 @@
+#!lua
+-- Makes a job exist: from here on the message is ours. The only script that a full Redis refuses. Couriers
+-- send the same text as `carry`, which is not refused: a full queue must be able to expand its mail.
+-- KEYS j seen q d ev never b...
+-- ARGV job queue digest envelope state chunks size mark_ms w detail
+--      (chunks: how many b are declared, 0 for a child that reads its parent's; size: bytes of all of them;
+--      mark_ms: how long a repeat is known after the end; w: 1 if children read its content, else 0)
+-- answer: new again revoked clash incomplete
+
+local j, seen, q, d, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local job, queue, digest, envelope, state, chunks, size, mark_ms, w, detail = unpack(ARGV)
+
+-- The mark of a job that has ended, or was revoked before it came.
+local mark = read("GET", seen)
+if mark == digest then
+  return "again"
+elseif mark == "revoked" then
+  return "revoked"
+elseif mark ~= false then
+  return "clash"
+end
+-- A job that lives is its own mark.
+if redis.call("EXISTS", j) == 1 then
+  return read("HGET", j, "u") == digest and "again" or "clash"
+end
+-- The content came by plain SETs; any of its chunks may have been lost or have run out of time.
+local bytes = 0
+for i = 7, #KEYS do
+  bytes = bytes + (read("STRLEN", KEYS[i]) or 0)
+end
+if bytes ~= tonumber(size) or #KEYS - 6 ~= tonumber(chunks) then
+  return "incomplete"
+end
+local mark_until, due = text(now + mark_ms), text(now)
+
+-- Places first: if one of these fails, no record says that the job was accepted.
+put(d, q, queue, job, due)
+for i = 7, #KEYS do
+  redis.call("PERSIST", KEYS[i])
+end
+redis.call("HSET", j, "q", queue, "u", digest, "e", envelope, "s", state, "n", chunks, "m", mark_until)
+if w == "1" then
+  redis.call("HSET", j, "w", w)
+end
+event(ev, "accepted", { "j", job, "x", detail })
+return "new"

@@ -1,0 +1,25 @@
+#!lua flags=allow-oom
+-- Holds a job for the operator.
+-- KEYS j q c h d ev never             (q: the queue of the job)
+-- ARGV job
+-- answer: ok later gone                (later: it is claimed, and held when its courier gives it back)
+
+local j, q, c, h, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
+local job = ARGV[1]
+
+local queue = read("HGET", j, "q")
+if not queue then
+  return "gone"
+end
+check_queue(q, queue)
+local at = place(q, c, h, job)
+
+if at == "c" then
+  redis.call("HSET", j, "f", "hold")
+  return "later"
+elseif at == "q" then
+  redis.call("ZADD", h, now, job)
+  redis.call("ZREM", q, job)
+  event(ev, "held", { "j", job, "x", "by operator" })
+end
+return "ok"

@@ -1,0 +1,76 @@
+-- Shared by every script. A script is loaded as: its first line, this text, the rest of its file. `carry` has
+-- no file: it is commit.lua with the first line `#!lua flags=allow-oom`. The build and the tests do the same.
+--
+-- All reads come before all writes: a script that fails half way is not undone. A record that cannot be read
+-- (wrong type, fields that are no numbers) fails alone; an index of the wrong type (q c h d) fails the call
+-- before its first write. Numbers go to redis.call as they are: Redis prints them whole (but slowly: where it
+-- is hot they go as text). In answers and joined strings only `text` is exact.
+
+local EVENT_LIMIT = "2000" -- entries of a partition's history; one entry tells of as many jobs as a call has
+local BATCH_LIMIT = 500 -- jobs in one call: Lua's stack holds 8000 values
+local CHUNK_LIMIT = 4096 -- chunks of one message
+
+local time = redis.call("TIME")
+local now_us = time[1] * 1000000 + time[2]
+local now = math.floor(now_us / 1000) -- ms
+
+local function text(value)
+  return string.format("%.0f", value)
+end
+
+-- The value of a field that should hold a whole number, nil if it does not: keys may hold anything.
+local function number(field)
+  if field and #field <= 16 and string.find(field, "^%d+$") then
+    local value = tonumber(field)
+    return value < 9007199254740992 and value or nil
+  end
+  return nil
+end
+
+-- A read that survives a key of the wrong type: nil then (false: nothing there).
+local function read(...)
+  local reply = redis.pcall(...)
+  if type(reply) == "table" and reply.err then
+    return nil
+  end
+  return reply
+end
+
+-- Raises, before the first write, if an index is of the wrong type.
+local function check(...)
+  for _, index in ipairs({ ... }) do
+    redis.call("ZCARD", index)
+  end
+end
+
+-- History is told in lines, j <job> x <detail>, as many as there are jobs, and written as one entry.
+local function tell(lines, job, detail)
+  local at = #lines
+  lines[at + 1], lines[at + 2], lines[at + 3], lines[at + 4] = "j", job, "x", detail
+end
+
+-- Mail never waits for its history: if the stream is of the wrong type, the entry is dropped.
+local function event(ev, name, lines)
+  redis.pcall("XADD", ev, "MAXLEN", "~", EVENT_LIMIT, "*", "e", name, unpack(lines))
+end
+
+-- `d` first: a queue in d without jobs is harmless, jobs in a queue that d does not know wait for ever.
+local function put(d, q, queue, job, due)
+  redis.call("ZADD", d, "LT", due, queue)
+  redis.call("ZADD", q, due, job)
+end
+
+-- Which of its three places a job is in: "q", "c", "h" or nil.
+local function place(q, c, h, job)
+  local waiting = redis.call("ZSCORE", q, job)
+  local claimed = redis.call("ZSCORE", c, job)
+  local held = redis.call("ZSCORE", h, job)
+  return waiting and "q" or claimed and "c" or held and "h" or nil
+end
+
+-- A put into another queue than the record's would lose the job; the caller looked the queue up before.
+local function check_queue(q, queue)
+  if string.sub(q, -#queue - 1) ~= ":" .. queue then
+    error("q is not the queue of this job")
+  end
+end

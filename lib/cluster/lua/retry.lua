@@ -1,0 +1,20 @@
+#!lua flags=allow-oom
+-- Makes a waiting job due now.
+-- KEYS j q c h d ev never             (q: the queue of the job)
+-- ARGV job
+-- answer: ok gone                    (a claimed job is being tried, a held one stays held: both left alone)
+
+local j, q, c, h, d, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local job = ARGV[1]
+
+local queue = read("HGET", j, "q")
+if not queue then
+  return "gone"
+end
+check_queue(q, queue)
+
+if place(q, c, h, job) == "q" then
+  put(d, q, queue, job, now)
+  event(ev, "released", { "j", job, "x", "retry by operator" })
+end
+return "ok"

@@ -1,0 +1,168 @@
+#!lua flags=allow-oom
+-- Writes verdicts back, for many jobs of one partition. Outcomes use the token up: repeats change nothing.
+-- KEYS c d h ev never, per job: j q seen b... and, with a report (DSN), its jd bd qd     (qd: q of #fanout)
+-- ARGV jobs, per job: job queue token outcome delay next hasstate state exact event detail nb hasdsn
+--      and, with a report: dsn digest envelope state size
+--      (at most 500 jobs, each once; outcome: keep back hold end; delay: ms; next: the token after a keep;
+--      hasstate exact hasdsn: 1 or 0; event: what history says, empty: nothing; nb: how many b follow seen)
+-- answer: per job, in their order, one of ok gone again stale incomplete
+
+local c, d, h, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local count = tonumber(ARGV[1])
+if count > BATCH_LIMIT then
+  error("too many jobs in one settle")
+end
+check(c, d, h)
+
+local answers = {}
+local met = {} -- jobs of this call
+local writes = {} -- whole commands, in order
+local unlinked, released, held = {}, {}, {} -- arguments of UNLINK, ZREM c, ZADD h
+local lines, names = {}, {} -- history: event -> lines, and the events in order
+local queues, waiting = {}, {} -- q -> what waits there again, and the same in order
+
+local function plan(...)
+  writes[#writes + 1] = { ... }
+end
+
+local function note(name, job, detail)
+  if not lines[name] then
+    lines[name] = {}
+    names[#names + 1] = name
+  end
+  tell(lines[name], job, detail)
+end
+
+local function wait(q, queue, job, due)
+  local list = queues[q]
+  if not list then
+    check(q)
+    list = { q = q, queue = queue, first = due }
+    queues[q] = list
+    waiting[#waiting + 1] = list
+  end
+  list.first = math.min(list.first, due)
+  list[#list + 1] = due
+  list[#list + 1] = job
+end
+
+-- What the operator asked for meanwhile goes before what the courier wants, but never before a verdict.
+local function obey(fate, w, queue, outcome, delay)
+  if fate == "hold" then
+    return "hold", delay, "held"
+  elseif fate == "delete" and not w then
+    return "end", delay, "deleted"
+  elseif fate == "delete" or fate == "bounce" then
+    return "back", queue == "#fanout" and delay or 0, "released"
+  end
+  return outcome, delay
+end
+
+-- A report's one chunk is SET in the same pipeline, as for commit; its id is new, or nothing may be written.
+local function is_new_and_whole(jd, bd, size)
+  return read("STRLEN", bd) == tonumber(size) and redis.call("EXISTS", jd) == 0
+end
+
+local key, arg = 6, 2
+for i = 1, count do
+  local job, queue, token, outcome, delay, after = unpack(ARGV, arg, arg + 5)
+  local hasstate, state, exact = ARGV[arg + 6] == "1", ARGV[arg + 7], ARGV[arg + 8] == "1"
+  local name, detail = ARGV[arg + 9], ARGV[arg + 10]
+  local nb, hasdsn = tonumber(ARGV[arg + 11]), ARGV[arg + 12] == "1"
+  local dsn = arg + 13
+  arg = hasdsn and dsn + 5 or dsn
+  local j, q, seen, b = KEYS[key], KEYS[key + 1], KEYS[key + 2], key + 3
+  local dsn_keys = b + nb
+  key = hasdsn and dsn_keys + 3 or dsn_keys
+
+  local record = redis.pcall("HMGET", j, "k", "f", "w", "u", "m")
+  local held_token = record[1]
+  local answer = "ok"
+  if not held_token and redis.call("EXISTS", j) == 0 then
+    answer = "gone"
+  elseif outcome == "keep" and held_token == after then
+    answer = "again"
+  elseif held_token ~= token or met[job] then
+    answer = "stale"
+  elseif hasdsn and not is_new_and_whole(KEYS[dsn_keys], KEYS[dsn_keys + 1], ARGV[dsn + 4]) then
+    answer = "incomplete"
+  end
+  answers[i] = answer
+  if answer == "ok" then
+    met[job] = true
+    local fate = record[2]
+    if fate and (outcome == "back" or outcome == "hold") then
+      local wanted, fate_name = outcome, nil
+      outcome, delay, fate_name = obey(fate, record[3], queue, outcome, delay)
+      if outcome ~= wanted then
+        name = fate_name
+      end
+    end
+
+    if hasdsn then
+      -- Verdict and report are one write.
+      local id = ARGV[dsn]
+      plan("PERSIST", KEYS[dsn_keys + 1])
+      local u, e, s = unpack(ARGV, dsn + 1, dsn + 3)
+      plan("HSET", KEYS[dsn_keys], "q", "#fanout", "u", u, "e", e, "s", s, "n", 1, "m", now)
+      wait(KEYS[dsn_keys + 2], "#fanout", id, now)
+      note("accepted", id, "dsn of " .. job)
+    end
+    if outcome == "end" then
+      local mark_until = number(record[5])
+      if mark_until and mark_until > now then
+        plan("SET", seen, record[4] or "revoked", "PXAT", record[5])
+      end
+      unlinked[#unlinked + 1] = j
+      for k = b, dsn_keys - 1 do
+        unlinked[#unlinked + 1] = KEYS[k]
+      end
+    else
+      if hasstate then
+        plan("HDEL", j, "x")
+        if exact then
+          plan("HSET", j, "s", state, "y", now)
+        else
+          plan("HSET", j, "s", state)
+        end
+      end
+      if outcome == "keep" then
+        plan("HSET", j, "k", after)
+      elseif outcome == "back" then
+        plan("HDEL", j, "k")
+        wait(q, queue, job, now + delay)
+      else
+        plan("HDEL", j, "k", "f")
+        held[#held + 1] = now
+        held[#held + 1] = job
+      end
+    end
+    if outcome ~= "keep" then
+      released[#released + 1] = job
+    end
+    if name ~= "" then
+      note(name, job, detail)
+    end
+  end
+end
+
+for _, list in ipairs(waiting) do
+  redis.call("ZADD", d, "LT", list.first, list.queue)
+  redis.call("ZADD", list.q, unpack(list))
+end
+if #held > 0 then
+  redis.call("ZADD", h, unpack(held))
+end
+for _, command in ipairs(writes) do
+  redis.call(unpack(command))
+end
+for from = 1, #unlinked, CHUNK_LIMIT do
+  redis.call("UNLINK", unpack(unlinked, from, math.min(from + CHUNK_LIMIT - 1, #unlinked)))
+end
+if #released > 0 then
+  redis.call("ZREM", c, unpack(released))
+end
+for _, name in ipairs(names) do
+  event(ev, name, lines[name])
+end
+return answers

@@ -1,0 +1,25 @@
+#!lua flags=allow-oom
+-- Lets a held job go on at once, its crashes forgiven; a hold that waits for its courier is taken back.
+-- KEYS j q c h d ev never             (q: the queue of the job)
+-- ARGV job
+-- answer: ok gone
+
+local j, q, c, h, d, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local job = ARGV[1]
+
+local queue = read("HGET", j, "q")
+if not queue then
+  return "gone"
+end
+check_queue(q, queue)
+local at = place(q, c, h, job)
+
+if at == "h" then
+  put(d, q, queue, job, now)
+  redis.call("ZREM", h, job)
+  redis.call("HDEL", j, "f", "x")
+  event(ev, "released", { "j", job, "x", "by operator" })
+elseif at == "c" and redis.call("HGET", j, "f") == "hold" then
+  redis.call("HDEL", j, "f")
+end
+return "ok"

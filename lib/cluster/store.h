@@ -1,0 +1,80 @@
+/*
+ * Does: the Redis behind the queue as one reactor sees it: connects, audits durability, checks meta, watches memory and clock, runs scripts
+ *       and repeats what is unknown until it is confirmed (PROTOCOL.md ground rules 1 and 2).
+ * Does not: know what a script means (queue.h).
+ * Owns: connections, scripts' hashes.
+ * Fails: STORE_UNKNOWN: not confirmed within the time given; it may or may not have happened.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/redis.h"
+
+enum script {
+#define SCRIPT(name) SCRIPT_##name,
+#include "cluster/script.def"
+#undef SCRIPT
+    SCRIPT_COUNT
+};
+
+struct store;
+struct store_events {
+    void (*on_ready)(void *owner);                      /* connected, audited, meta agreed */
+    void (*on_lost)(void *owner, const char *reason);
+    void *owner;
+};
+
+/* Settings come from conf_get()->store. -EINVAL with *ret_error (owned by the caller). */
+int store_open(struct loop *l, const struct store_events *events, struct store **ret_store, char **ret_error);
+struct store *store_close(struct store *s); /* always NULL */
+bool store_is_ready(const struct store *s);
+bool store_is_full(const struct store *s);  /* above the soft watermark: MAIL gets 452 */
+/* Why it is not ready, one sentence that says what to do; "" when ready. Valid until the next event. */
+const char *store_trouble(const struct store *s);
+unsigned store_memory_percent(const struct store *s);
+/* Redis TIME less our wall clock, ms, as last seen (each second). */
+int64_t store_clock_offset_ms(const struct store *s);
+/* Redis TIME now, ms, as far as we know: what due times and pauses are compared with. */
+uint64_t store_redis_ms(const struct store *s);
+struct loop *store_loop(const struct store *s);
+
+enum store_result {
+    STORE_OK,      /* confirmed; values hold the replies, none of them a temporary error */
+    STORE_REFUSED, /* a definite error reply (OOM as asked for, or a bug), and no earlier send can have happened: nothing did */
+    STORE_UNKNOWN, /* time is over */
+};
+
+/*
+ * A call: one or more whole commands, encoded into request.bytes by the caller (resp_*, key_arg, script_begin). Repeated as it is on unknown or
+ * temporary errors, until give_up_ms (UINT64_MAX: without end). Zero it, then fill in what is not private.
+ */
+struct store_call {
+    struct redis_request request;
+    struct store *store;
+    uint64_t give_up_ms; /* clock_ms() */
+    unsigned sends;
+    bool is_unsure; /* an earlier send may have been executed: its outcome is unknown, or some of its commands were refused */
+    bool is_repeat_harmful_oom; /* true: -OOM ends the call as STORE_REFUSED at once, unless is_unsure (commit) */
+    bool is_once;               /* never repeated: what would be a repeat is STORE_UNKNOWN (beat) */
+    bool accepts_errors;        /* definite errors are values like others (reads of keys that may be of any type) */
+    bool is_never_refused;      /* definite errors are repeated too, until somebody mends what is wrong (settle) */
+    bool was_full;              /* a send was refused for memory, in whole or in part */
+    uint64_t sent_ms;           /* clock_ms() of the last send: a reply confirms this moment */
+    /* If set, runs before the second and later sends and may change the bytes (claim sets `repeated`). */
+    void (*on_repeat)(struct store_call *c);
+    /* values: request.reply_count of them for STORE_OK; one error value for STORE_REFUSED. The call may be freed or sent anew inside. */
+    void (*on_done)(struct store_call *c, enum store_result result, const struct redis_value *values);
+    /* private */
+    struct timer pause;
+    struct list link;
+    unsigned pauses;
+};
+/* on_done comes exactly once, never inside this call. */
+void store_send(struct store *s, struct store_call *c);
+void store_call_done(struct store_call *c); /* frees its bytes; not while it is under way */
+/* Begins "EVALSHA sha n" with the keys and arguments to follow as resp_* by the caller: in all 3 + key_count + arg_count. */
+void script_begin(struct store_call *c, enum script script, size_t key_count, size_t arg_count);
+/* Begins any other command; counts the reply. */
+void call_begin(struct store_call *c, size_t arg_count);

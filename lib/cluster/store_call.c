@@ -1,0 +1,237 @@
+/* Calls of the store: sent, repeated while the outcome is unknown, confirmed (PROTOCOL.md ground rules 1 and 2). */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "cluster/script.h"
+#include "cluster/store_private.h"
+
+enum { PAUSE_FIRST_MS = 5, PAUSE_MOST_MS = 250, PAUSE_DOUBLINGS = 6 };
+
+/* What passes by itself, by the first word of the error. NOSCRIPT passes once the scripts are loaded. */
+static const char *const temporary[] = {
+    "MOVED", "ASK",        "TRYAGAIN",  "CLUSTERDOWN", "LOADING",  "READONLY", "MASTERDOWN",
+    "OOM",   "NOREPLICAS", "UNBLOCKED", "MISCONF",     "NOSCRIPT", "BUSY",
+};
+static const char non_local[] =
+    "attempted to access a non local key"; /* a slot that moves, seen from inside a script */
+
+static struct span error_code(const struct redis_value *v)
+{
+    struct span rest = v->text;
+
+    return span_cut(&rest, ' ');
+}
+
+static bool is_code(const struct redis_value *v, const char *code)
+{
+    return v->type == REDIS_ERROR_REPLY && span_equal(error_code(v), span_of(code));
+}
+
+static bool is_temporary(const struct redis_value *v)
+{
+    if (v->type != REDIS_ERROR_REPLY)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(temporary); i++)
+        if (is_code(v, temporary[i]))
+            return true;
+    return v->text.len && memmem(v->text.at, v->text.len, non_local, sizeof non_local - 1) != NULL;
+}
+
+static void call_dispatch(struct store_call *c);
+
+static void call_finish(struct store_call *c, enum store_result result, const struct redis_value *values)
+{
+    timer_stop(&c->pause);
+    list_remove(&c->link);
+    c->on_done(c, result, values);
+}
+
+static bool is_over(const struct store_call *c)
+{
+    return c->store->is_closing || clock_ms() >= c->give_up_ms;
+}
+
+static void on_give_up(struct timer *t)
+{
+    call_finish(CONTAINER_OF(t, struct store_call, pause), STORE_UNKNOWN, NULL);
+}
+
+static void on_pause_over(struct timer *t)
+{
+    struct store_call *c = CONTAINER_OF(t, struct store_call, pause);
+
+    list_remove(&c->link);
+    if (is_over(c))
+        call_finish(c, STORE_UNKNOWN, NULL);
+    else
+        call_dispatch(c);
+}
+
+/* Until the store is ready, or the call's time is over. */
+static void call_park(struct store_call *c)
+{
+    uint64_t now = clock_ms();
+
+    list_append(&c->store->parked, &c->link);
+    if (c->give_up_ms != UINT64_MAX)
+        timer_start(c->store->loop, &c->pause, c->give_up_ms > now ? c->give_up_ms - now : 0, on_give_up);
+}
+
+static uint64_t jitter(struct store *s, uint64_t below)
+{
+    s->jitter ^= s->jitter << 13;
+    s->jitter ^= s->jitter >> 7;
+    s->jitter ^= s->jitter << 17;
+    return s->jitter % below;
+}
+
+/* After an error that passes by itself: 5 ms doubling to 250, half of it by chance, so that nodes do not repeat in step. */
+static void call_pause(struct store_call *c)
+{
+    uint64_t delay_ms = (uint64_t) PAUSE_FIRST_MS
+                        << (c->pauses < PAUSE_DOUBLINGS ? c->pauses : PAUSE_DOUBLINGS);
+    uint64_t now = clock_ms(), rest_ms = c->give_up_ms > now ? c->give_up_ms - now : 0;
+
+    c->pauses++;
+    if (delay_ms > PAUSE_MOST_MS)
+        delay_ms = PAUSE_MOST_MS;
+    delay_ms = delay_ms / 2 + jitter(c->store, delay_ms / 2 + 1);
+    if (delay_ms > rest_ms)
+        delay_ms = rest_ms;
+    list_append(&c->store->paused, &c->link);
+    timer_start(c->store->loop, &c->pause, delay_ms, on_pause_over);
+}
+
+static void call_repeat(struct store_call *c, bool at_once)
+{
+    if (c->is_once || is_over(c))
+        call_finish(c, STORE_UNKNOWN, NULL);
+    else if (at_once)
+        call_dispatch(c);
+    else
+        call_pause(c);
+}
+
+/* Judges a whole reply. One temporary error repeats the whole call: what was done of it is harmless to repeat. */
+static void call_judge(struct store_call *c, const struct redis_value *values)
+{
+    const struct redis_value *passing = NULL, *lasting = NULL;
+    bool was_executed = false; /* some of it */
+
+    for (unsigned i = 0; i < c->request.reply_count; i++) {
+        if (is_temporary(&values[i])) {
+            passing = &values[i];
+            if (is_code(passing, "NOSCRIPT"))
+                store_load(c->store);
+            c->was_full |= is_code(passing, "OOM");
+            if (c->is_repeat_harmful_oom && !c->is_unsure && is_code(passing, "OOM")) {
+                call_finish(c, STORE_REFUSED, passing);
+                return;
+            }
+        } else if (values[i].type == REDIS_ERROR_REPLY && !c->accepts_errors) {
+            lasting = &values[i];
+        } else {
+            was_executed = true;
+        }
+    }
+    if (passing) {
+        c->is_unsure |= was_executed;
+        call_repeat(c, false);
+    } else if (lasting) {
+        report_failed(lasting->text);
+        if (c->is_unsure || c->is_never_refused) /* unsure: this answer says nothing about an earlier send */
+            call_repeat(c, false);
+        else
+            call_finish(c, STORE_REFUSED, lasting);
+    } else if (!c->store->is_ready) {
+        /* Executed, but by a Redis that is not durable now. */
+        c->is_unsure = true;
+        call_repeat(c, true);
+    } else {
+        call_finish(c, STORE_OK, values);
+    }
+}
+
+static void on_replied(struct redis_request *request, enum redis_result result,
+                       const struct redis_value *values)
+{
+    struct store_call *c = CONTAINER_OF(request, struct store_call, request);
+
+    if (result == REDIS_OK) {
+        call_judge(c, values);
+        return;
+    }
+    c->is_unsure = true;
+    if (!is_over(c))
+        metric_add(METRIC_STORE_UNKNOWN_TOTAL, 1);
+    call_repeat(c, true);
+}
+
+static void call_submit(struct store_call *c)
+{
+    if (c->sends && c->on_repeat)
+        c->on_repeat(c);
+    c->sends++;
+    c->sent_ms = clock_ms();
+    c->request.give_up_ms = c->give_up_ms;
+    c->request.on_done = on_replied;
+    redis_submit(c->store->redis, &c->request);
+}
+
+static void call_dispatch(struct store_call *c)
+{
+    if (c->store->is_ready && !c->store->is_closing)
+        call_submit(c);
+    else
+        call_park(c);
+}
+
+void store_send(struct store *s, struct store_call *c)
+{
+    must(c->on_done && c->request.reply_count && !list_is_linked(&c->link));
+    c->store = s;
+    c->sends = c->pauses = 0;
+    c->is_unsure = c->was_full = false;
+    call_dispatch(c);
+}
+
+void store_unpark(struct store *s)
+{
+    while (!list_is_empty(&s->parked)) { /* sending calls nobody back, so nothing is parked anew meanwhile */
+        struct store_call *c = LIST_FIRST(&s->parked, struct store_call, link);
+        timer_stop(&c->pause);
+        list_remove(&c->link);
+        call_submit(c);
+    }
+}
+
+void store_end_calls(struct store *s)
+{
+    struct list *lists[] = {&s->parked, &s->paused};
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        while (!list_is_empty(lists[i]))
+            call_finish(LIST_FIRST(lists[i], struct store_call, link), STORE_UNKNOWN, NULL);
+}
+
+void store_call_done(struct store_call *c)
+{
+    must(!list_is_linked(&c->link));
+    redis_request_done(&c->request);
+}
+
+void script_begin(struct store_call *c, enum script script, size_t key_count, size_t arg_count)
+{
+    call_begin(c, 3 + key_count + arg_count);
+    resp_arg(&c->request.bytes, SPAN("EVALSHA"));
+    resp_arg(&c->request.bytes, script_hash(script));
+    resp_arg_number(&c->request.bytes, (int64_t) key_count);
+}
+
+void call_begin(struct store_call *c, size_t arg_count)
+{
+    resp_command(&c->request.bytes, arg_count);
+    c->request.reply_count++;
+}

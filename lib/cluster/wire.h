@@ -1,0 +1,83 @@
+/*
+ * Does: stored records and bus frames: encode, decode, check.
+ * Does not: send or store them.
+ * Owns: nothing; decoded values are the caller's.
+ * Fails: -EBADMSG: not ours, cut, checksum wrong, a number out of range; -EPROTONOSUPPORT: a newer version. Nothing is half decoded.
+ * Calls: protobuf-c, named in wire*.c only. See: proto/README.md.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "cluster/keys.h"
+#include "cluster/node.h"
+#include "mail/envelope.h"
+
+/*
+ * Records: version, checksum, protobuf. An envelope has 1 to ENVELOPE_RECIPIENTS_MAX recipients and queues (must()).
+ * job_state.unknown holds indexes of children, 1 to envelope.queue_count.
+ */
+enum { ENVELOPE_RECIPIENTS_MAX = 50000 };
+void wire_put_envelope(const struct envelope *e, struct buf *out);
+int wire_get_envelope(struct span in, struct envelope *ret_envelope);
+void wire_put_state(const struct job_state *s, struct buf *out);
+/* e tells how many recipients there must be. */
+int wire_get_state(struct span in, const struct envelope *e, struct job_state *ret_state);
+void wire_put_stats(const struct node_stats *s, struct buf *out);
+int wire_get_stats(struct span in, struct node_stats *ret_stats);
+void node_stats_done(struct node_stats *s);
+
+/*
+ * Bus frames: up to FRAME_ENTRIES of one kind (must(); so many fit BUS_FRAME_MAX, whatever their names). Names of a frame that was read
+ * are valid until frame_done().
+ */
+enum { FRAME_ENTRIES = 256 };
+struct ring {
+    unsigned partition;
+    struct span queue;
+    uint32_t count;
+};
+struct grant { /* dispatcher -> courier. connections 0 takes it back. */
+    unsigned partition;
+    struct span queue;
+    uint64_t token;        /* of the partition's lease; a lower one than seen before is refused */
+    uint32_t connections;
+    uint64_t rate_micro;   /* messages per second, in millionths; 0: no limit */
+    uint64_t answers_ms;   /* the courier's own clock in the report this answers; valid until 5 s after it */
+};
+struct report { /* courier -> dispatcher, of one granted queue */
+    unsigned partition;
+    struct span queue;
+    uint64_t token;
+    uint32_t connections;  /* in use */
+    uint32_t claimed;      /* jobs in hand */
+    bool is_empty;         /* the last claim found no more due work */
+    uint64_t wait_ms;      /* the queue is paused that long */
+    bool is_returned;      /* the grant is given back */
+    uint32_t finished;     /* messages sent since the last report: for rates */
+};
+/*
+ * courier -> dispatcher, in each frame it sends, at least each second; with the first to a dispatcher and then each second go reports of all
+ * grants it holds, whoever gave them: so a dispatcher that takes a partition over knows who works its queues.
+ */
+struct hello {
+    uint64_t incarnation;
+    uint64_t clock_ms;     /* the courier's clock_ms() at sending; grants answer it */
+    uint32_t free_jobs;    /* how many more it could claim */
+    bool is_draining;
+};
+struct frame {
+    struct hello hello;
+    bool has_hello;
+    struct ring *rings;
+    size_t ring_count;
+    struct grant *grants;
+    size_t grant_count;
+    struct report *reports;
+    size_t report_count;
+    char *names; /* of a frame that was read: behind the spans */
+};
+void wire_put_frame(const struct frame *f, struct buf *out);
+int wire_get_frame(struct span in, struct frame *ret_frame);
+void frame_done(struct frame *f); /* frees arrays and names */

@@ -1,0 +1,395 @@
+/* Stored records: one byte version, four bytes checksum, protobuf (proto/mail.proto). */
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cluster/wire.h"
+#include "cluster/wire_private.h"
+#include "io/hash.h"
+#include "proto/mail.pb-c.h"
+
+/* Ranges of what comes back from the store (BEHAVIOURS M06): far above what is ever written, far below what could harm. */
+enum {
+    RECORD_VERSION = 1,
+    RECORD_HEAD_BYTES = 5,
+    RECORD_MAX_BYTES = 64 << 20,
+    ADDR_TEXT_MAX = 1024,
+    CLIENT_TEXT_MAX = 4096,
+    VERDICT_WORDS_MAX = 16384,
+    VERDICT_REMOTE_MAX = 1024,
+    STATS_TEXT_MAX = 512,
+    CODE_MAX = 999,
+    CHUNKS_MAX = 16384,
+};
+static const uint64_t content_max_bytes = UINT64_C(1) << 32;
+static const uint64_t capacity_max = 1000000000;
+
+/* ---- around each record ---- */
+
+static void put_record(const ProtobufCMessage *message, struct buf *out)
+{
+    size_t len = protobuf_c_message_get_packed_size(message);
+    must(len <= RECORD_MAX_BYTES);
+    char *at = buf_reserve(out, RECORD_HEAD_BYTES + len);
+    protobuf_c_message_pack(message, (uint8_t *) at + RECORD_HEAD_BYTES);
+    uint32_t sum = hash32((struct span){.at = at + RECORD_HEAD_BYTES, .len = len});
+    at[0] = RECORD_VERSION;
+    for (unsigned i = 0; i < 4; i++)
+        at[1 + i] = (char) (uint8_t) (sum >> 8 * i);
+    buf_commit(out, RECORD_HEAD_BYTES + len);
+}
+
+/* The arena is the caller's to end, also on failure. */
+static int get_record(struct span in, const ProtobufCMessageDescriptor *descriptor, struct arena *a,
+                      void **ret_message)
+{
+    arena_init(a, arena_budget(in.len));
+    if (in.len < RECORD_HEAD_BYTES || in.len > RECORD_MAX_BYTES)
+        return -EBADMSG;
+    uint8_t version = (uint8_t) in.at[0];
+    if (version != RECORD_VERSION)
+        return version > RECORD_VERSION ? -EPROTONOSUPPORT : -EBADMSG;
+    uint32_t sum = 0;
+    for (unsigned i = 0; i < 4; i++)
+        sum |= (uint32_t) (uint8_t) in.at[1 + i] << 8 * i;
+    struct span body = {.at = in.at + RECORD_HEAD_BYTES, .len = in.len - RECORD_HEAD_BYTES};
+    if (hash32(body) != sum)
+        return -EBADMSG;
+    void *message = wire_unpack(a, descriptor, body);
+    if (!message)
+        return -EBADMSG;
+    *ret_message = message;
+    return 0;
+}
+
+/* ---- envelope ---- */
+
+void wire_put_envelope(const struct envelope *e, struct buf *out)
+{
+    struct arena a;
+    char default_job[JOB_TEXT_MAX + 1];
+    Barid__Envelope m = BARID__ENVELOPE__INIT;
+
+    must(e->recipient_count && e->recipient_count <= ENVELOPE_RECIPIENTS_MAX);
+    must(e->queue_count && e->queue_count <= ENVELOPE_RECIPIENTS_MAX);
+    arena_init(&a, SIZE_MAX / 2);
+    m.id = bytes_of_span((struct span){.at = (const char *) e->id.bytes, .len = sizeof(e->id.bytes)});
+    m.has_id = true;
+    m.sender = bytes_of(e->sender);
+    m.has_sender = m.sender.len > 0;
+
+    m.n_recipients = e->recipient_count;
+    m.recipients = arena_array(&a, e->recipient_count, sizeof(*m.recipients));
+    Barid__Recipient *r = arena_array(&a, e->recipient_count, sizeof(*r));
+    for (size_t i = 0; i < e->recipient_count; i++, r++) {
+        barid__recipient__init(r);
+        r->addr = bytes_of(e->recipients[i].addr);
+        r->has_addr = true;
+        WIRE_PUT(r, queue, e->recipients[i].queue);
+        m.recipients[i] = r;
+    }
+    m.n_queues = e->queue_count;
+    m.queues = arena_array(&a, e->queue_count, sizeof(*m.queues));
+    for (size_t i = 0; i < e->queue_count; i++)
+        m.queues[i] = bytes_of(e->queues[i]);
+
+    WIRE_PUT(&m, arrival_ms, e->arrival_ms);
+    WIRE_PUT(&m, size_bytes, e->size_bytes);
+    WIRE_PUT(&m, chunk_count, e->chunk_count);
+    WIRE_PUT(&m, content_partition, e->content_partition);
+    job_format(&e->id, 0, default_job);
+    m.content_job = bytes_of(e->content_job);
+    m.has_content_job = !e->content_job || strcmp(e->content_job, default_job) != 0;
+    WIRE_PUT(&m, is_8bit, e->is_8bit);
+    WIRE_PUT(&m, is_dsn, e->is_dsn);
+    WIRE_PUT(&m, is_parent, e->is_parent);
+    WIRE_PUT(&m, keeps_content, e->keeps_content);
+    m.client = bytes_of_start(e->client, CLIENT_TEXT_MAX);
+    m.has_client = m.client.len > 0;
+    put_record(&m.base, out);
+    arena_done(&a);
+}
+
+static bool is_addr(ProtobufCBinaryData b, size_t min_len)
+{
+    return bytes_fit(b, min_len, ADDR_TEXT_MAX) && bytes_are_line(b);
+}
+
+static bool envelope_is_sound(const Barid__Envelope *m)
+{
+    struct id content_id;
+    uint32_t index;
+
+    if (!m->has_id || m->id.len != sizeof(struct id) || !is_addr(m->sender, 0) ||
+        !bytes_fit(m->client, 0, CLIENT_TEXT_MAX))
+        return false;
+    if (!m->n_recipients || m->n_recipients > ENVELOPE_RECIPIENTS_MAX || !m->n_queues ||
+        m->n_queues > ENVELOPE_RECIPIENTS_MAX)
+        return false;
+    for (size_t i = 0; i < m->n_recipients; i++)
+        if (!is_addr(m->recipients[i]->addr, 1) || m->recipients[i]->queue >= m->n_queues)
+            return false;
+    for (size_t i = 0; i < m->n_queues; i++)
+        if (!bytes_are_queue(m->queues[i]))
+            return false;
+    if (m->arrival_ms > WIRE_TIME_MAX || m->size_bytes > content_max_bytes || m->chunk_count > CHUNKS_MAX ||
+        m->content_partition >= PARTITION_COUNT)
+        return false;
+    if (!m->has_content_job)
+        return true;
+    if (!m->content_job.len)
+        return !m->chunk_count;
+    return !job_parse(bytes_span(m->content_job), &content_id, &index);
+}
+
+int wire_get_envelope(struct span in, struct envelope *ret_envelope)
+{
+    struct arena a;
+    void *message;
+    char default_job[JOB_TEXT_MAX + 1];
+
+    int r = get_record(in, &barid__envelope__descriptor, &a, &message);
+    if (!r && !envelope_is_sound(message))
+        r = -EBADMSG;
+    if (r) {
+        arena_done(&a);
+        return r;
+    }
+    const Barid__Envelope *m = message;
+    struct envelope e = {
+        .sender = bytes_text(m->sender),
+        .recipients = mem_array(m->n_recipients, sizeof(struct recipient)),
+        .recipient_count = m->n_recipients,
+        .queues = mem_array(m->n_queues, sizeof(char *)),
+        .queue_count = m->n_queues,
+        .arrival_ms = m->arrival_ms,
+        .size_bytes = m->size_bytes,
+        .chunk_count = m->chunk_count,
+        .content_partition = m->content_partition,
+        .is_8bit = m->is_8bit,
+        .is_dsn = m->is_dsn,
+        .is_parent = m->is_parent,
+        .keeps_content = m->keeps_content,
+        .client = bytes_text(m->client),
+    };
+    memcpy(e.id.bytes, m->id.data, sizeof(e.id.bytes));
+    for (size_t i = 0; i < m->n_recipients; i++) {
+        e.recipients[i].addr = bytes_text(m->recipients[i]->addr);
+        e.recipients[i].queue = m->recipients[i]->queue;
+    }
+    for (size_t i = 0; i < m->n_queues; i++)
+        e.queues[i] = bytes_text(m->queues[i]);
+    job_format(&e.id, 0, default_job);
+    e.content_job = m->has_content_job ? bytes_text(m->content_job) : mem_string(default_job);
+    arena_done(&a);
+    *ret_envelope = e;
+    return 0;
+}
+
+/* ---- state ---- */
+
+static bool has_news(const struct recipient_state *s)
+{
+    return s->is_done || s->last.class != VERDICT_NONE;
+}
+
+static void put_recipient_state(Barid__RecipientState *m, uint32_t index, const struct recipient_state *s)
+{
+    const struct verdict *v = &s->last;
+
+    must(v->class != VERDICT_NONE);
+    barid__recipient_state__init(m);
+    WIRE_PUT(m, index, index);
+    WIRE_PUT(m, is_done, s->is_done);
+    m->class_ = v->class;
+    m->has_class_ = true;
+    WIRE_PUT(m, code, v->code);
+    m->status = bytes_of(v->status);
+    m->has_status = m->status.len > 0;
+    m->text = bytes_of_start(v->text, VERDICT_WORDS_MAX);
+    m->has_text = m->text.len > 0;
+    m->remote = bytes_of_start(v->remote, VERDICT_REMOTE_MAX);
+    m->has_remote = m->remote.len > 0;
+    WIRE_PUT(m, from_remote, v->from_remote);
+    WIRE_PUT(m, in_doubt, v->in_doubt);
+}
+
+void wire_put_state(const struct job_state *s, struct buf *out)
+{
+    struct arena a;
+    Barid__JobState m = BARID__JOB_STATE__INIT;
+    size_t count = 0;
+
+    arena_init(&a, SIZE_MAX / 2);
+    for (size_t i = 0; i < s->recipient_count; i++)
+        count += has_news(&s->recipients[i]);
+    m.recipients = arena_array(&a, count, sizeof(*m.recipients));
+    Barid__RecipientState *r = arena_array(&a, count, sizeof(*r));
+    for (size_t i = 0; i < s->recipient_count; i++) {
+        if (!has_news(&s->recipients[i]))
+            continue;
+        put_recipient_state(r, (uint32_t) i, &s->recipients[i]);
+        m.recipients[m.n_recipients++] = r++;
+    }
+    WIRE_PUT(&m, attempts, s->attempts);
+    WIRE_PUT(&m, last_attempt_ms, s->last_attempt_ms);
+    WIRE_PUT(&m, recipient_count, (uint32_t) s->recipient_count);
+    WIRE_PUT(&m, cursor, s->cursor);
+    WIRE_PUT(&m, is_waiting, s->is_waiting);
+    WIRE_PUT(&m, rounds, s->rounds);
+    m.n_unknown = s->unknown_count;
+    m.unknown = s->unknown;
+    put_record(&m.base, out);
+    arena_done(&a);
+}
+
+static bool recipient_state_is_sound(const Barid__RecipientState *m, uint32_t least, size_t count)
+{
+    static const size_t status_max = sizeof(((struct verdict *) NULL)->status) - 1;
+
+    return m->index >= least && m->index < count && m->class_ > VERDICT_NONE && m->class_ <= VERDICT_FAILED &&
+           m->code <= CODE_MAX && bytes_fit(m->status, 0, status_max) &&
+           bytes_fit(m->text, 0, VERDICT_WORDS_MAX) && bytes_fit(m->remote, 0, VERDICT_REMOTE_MAX);
+}
+
+static bool state_is_sound(const Barid__JobState *m, const struct envelope *e)
+{
+    if (m->recipient_count != e->recipient_count || m->last_attempt_ms > WIRE_TIME_MAX ||
+        m->cursor > e->queue_count || m->n_unknown > e->queue_count)
+        return false;
+    uint32_t least = 0;
+    for (size_t i = 0; i < m->n_recipients; i++) {
+        if (!recipient_state_is_sound(m->recipients[i], least, e->recipient_count))
+            return false;
+        least = m->recipients[i]->index + 1;
+    }
+    for (size_t i = 0; i < m->n_unknown; i++)
+        if (!m->unknown[i] || m->unknown[i] > e->queue_count)
+            return false;
+    return true;
+}
+
+static void get_verdict(const Barid__RecipientState *m, struct verdict *ret_verdict)
+{
+    *ret_verdict = (struct verdict){
+        .class = (enum verdict_class) m->class_,
+        .code = m->code,
+        .text = bytes_text(m->text),
+        .remote = bytes_text(m->remote),
+        .from_remote = m->from_remote,
+        .in_doubt = m->in_doubt,
+    };
+    if (m->status.len)
+        memcpy(ret_verdict->status, m->status.data, m->status.len);
+}
+
+int wire_get_state(struct span in, const struct envelope *e, struct job_state *ret_state)
+{
+    struct arena a;
+    void *message;
+
+    int r = get_record(in, &barid__job_state__descriptor, &a, &message);
+    if (!r && !state_is_sound(message, e))
+        r = -EBADMSG;
+    if (r) {
+        arena_done(&a);
+        return r;
+    }
+    const Barid__JobState *m = message;
+    job_state_init(ret_state, e);
+    ret_state->attempts = m->attempts;
+    ret_state->last_attempt_ms = m->last_attempt_ms;
+    ret_state->cursor = m->cursor;
+    ret_state->is_waiting = m->is_waiting;
+    ret_state->rounds = m->rounds;
+    ret_state->unknown_count = m->n_unknown;
+    if (m->n_unknown)
+        ret_state->unknown = mem_copy(m->unknown, m->n_unknown * sizeof(*m->unknown));
+    for (size_t i = 0; i < m->n_recipients; i++) {
+        struct recipient_state *to = &ret_state->recipients[m->recipients[i]->index];
+        to->is_done = m->recipients[i]->is_done;
+        get_verdict(m->recipients[i], &to->last);
+    }
+    arena_done(&a);
+    return 0;
+}
+
+/* ---- stats of a beat ---- */
+
+void wire_put_stats(const struct node_stats *s, struct buf *out)
+{
+    Barid__Stats m = BARID__STATS__INIT;
+
+    WIRE_PUT(&m, role, (uint32_t) s->role);
+    m.name = bytes_of_start(s->name, STATS_TEXT_MAX);
+    m.version = bytes_of_start(s->version, STATS_TEXT_MAX);
+    m.http = bytes_of_start(s->http, STATS_TEXT_MAX);
+    m.bus = bytes_of_start(s->bus, STATS_TEXT_MAX);
+    m.has_name = m.has_version = m.has_http = m.has_bus = true;
+    WIRE_PUT(&m, started_ms, s->started_ms);
+    WIRE_PUT(&m, store_audit_ok, s->store_audit_ok);
+    WIRE_PUT(&m, is_draining, s->is_draining);
+    WIRE_PUT(&m, sessions, s->sessions);
+    WIRE_PUT(&m, accepted, s->accepted);
+    WIRE_PUT(&m, delivered, s->delivered);
+    WIRE_PUT(&m, deferred, s->deferred);
+    WIRE_PUT(&m, failed, s->failed);
+    WIRE_PUT(&m, in_doubt, s->in_doubt);
+    WIRE_PUT(&m, claimed, s->claimed);
+    WIRE_PUT(&m, capacity, s->capacity);
+    WIRE_PUT(&m, partitions, s->partitions);
+    WIRE_PUT(&m, queues_active, s->queues_active);
+    put_record(&m.base, out);
+}
+
+static bool stats_are_sound(const Barid__Stats *m)
+{
+    return m->role < ROLE_COUNT && bytes_fit(m->name, 0, STATS_TEXT_MAX) &&
+           bytes_fit(m->version, 0, STATS_TEXT_MAX) && bytes_fit(m->http, 0, STATS_TEXT_MAX) &&
+           bytes_fit(m->bus, 0, STATS_TEXT_MAX) && m->started_ms <= WIRE_TIME_MAX &&
+           m->partitions <= PARTITION_COUNT && m->capacity <= capacity_max;
+}
+
+int wire_get_stats(struct span in, struct node_stats *ret_stats)
+{
+    struct arena a;
+    void *message;
+
+    int r = get_record(in, &barid__stats__descriptor, &a, &message);
+    if (!r && !stats_are_sound(message))
+        r = -EBADMSG;
+    if (!r) {
+        const Barid__Stats *m = message;
+        *ret_stats = (struct node_stats){
+            .role = (enum role) m->role,
+            .name = bytes_text(m->name),
+            .version = bytes_text(m->version),
+            .http = bytes_text(m->http),
+            .bus = bytes_text(m->bus),
+            .started_ms = m->started_ms,
+            .store_audit_ok = m->store_audit_ok,
+            .is_draining = m->is_draining,
+            .sessions = m->sessions,
+            .accepted = m->accepted,
+            .delivered = m->delivered,
+            .deferred = m->deferred,
+            .failed = m->failed,
+            .in_doubt = m->in_doubt,
+            .claimed = m->claimed,
+            .capacity = m->capacity,
+            .partitions = m->partitions,
+            .queues_active = m->queues_active,
+        };
+    }
+    arena_done(&a);
+    return r;
+}
+
+void node_stats_done(struct node_stats *s)
+{
+    mem_free(s->name);
+    mem_free(s->version);
+    mem_free(s->http);
+    mem_free(s->bus);
+    *s = (struct node_stats){0};
+}

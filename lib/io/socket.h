@@ -1,0 +1,21 @@
+/*
+ * Does: sockets for stream.c and listener.c: non-blocking, close-on-exec, from struct ip and port.
+ * Does not: wait, resolve names, or know the loop.
+ * Owns: nothing; a descriptor returned is the caller's.
+ * Fails: -errno.
+ * See: stream.h, which everybody else uses.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "mail/addr.h"
+
+/* A socket on its way to be connected (it becomes writable when it is, or has failed). source: address to bind, or NULL. */
+int socket_connect(const struct ip *ip, uint16_t port, const struct ip *source);
+int socket_connect_unix(const char *path);
+/* A listening socket with SO_REUSEPORT; IPv6 takes no IPv4. */
+int socket_listen(const struct ip *ip, uint16_t port);
+/* -EAFNOSUPPORT: neither IPv4 nor IPv6. */
+int socket_peer(int fd, struct ip *ret_ip, uint16_t *ret_port);
+int socket_local(int fd, struct ip *ret_ip, uint16_t *ret_port);

@@ -1,0 +1,68 @@
+/*
+ * Does: a non-blocking byte stream on the loop: connect or adopt a socket, read with backpressure, gather writes per round, one deadline, close.
+ * Does not: know a protocol. TLS will live behind this same contract.
+ * Owns: socket and buffers; an idle stream holds no buffers. Freed from on_closed only, never inside its own callback.
+ * Fails: every failure ends in on_closed(reason): 0 for a peer's orderly end, -ETIMEDOUT for the deadline, else -errno.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/loop.h"
+#include "base/buf.h"
+#include "mail/addr.h"
+
+struct stream;
+
+struct stream_events {
+    void (*on_connected)(void *owner); /* may be NULL for adopted sockets */
+    /*
+     * Bytes came. Returns how many were consumed; the rest is kept and comes again with more, or after stream_resume().
+     * With a mebibyte kept, reading stops until stream_resume(). A peer's end is told when all it sent was offered.
+     */
+    size_t (*on_data)(void *owner, struct span in);
+    /* Output fell below what stream_is_full() complains about; may be NULL. */
+    void (*on_drained)(void *owner);
+    /* The last call; the stream is gone after it. It comes from the loop, never inside a call of the owner's. */
+    void (*on_closed)(void *owner, int reason);
+};
+
+/* address: host is numeric. unix path when path is not NULL. source: bind address or NULL. */
+struct stream *stream_connect(struct loop *l, const struct ip *ip, uint16_t port, const struct ip *source, const struct stream_events *events, void *owner);
+struct stream *stream_connect_unix(struct loop *l, const char *path, const struct stream_events *events, void *owner);
+struct stream *stream_adopt(struct loop *l, int fd, const struct stream_events *events, void *owner);
+
+/* Queued and sent at the end of the round. Ignored when closing. */
+void stream_write(struct stream *s, struct span bytes);
+/* Takes over the buffer's memory instead of copying it; b is empty after. For large pieces. */
+void stream_write_buf(struct stream *s, struct buf *b);
+/* Where to format output directly: the stream's own output buffer; call stream_written() after. */
+struct buf *stream_output(struct stream *s);
+void stream_written(struct stream *s);
+size_t stream_unsent(const struct stream *s); /* bytes queued and not taken by the kernel */
+bool stream_is_full(const struct stream *s);  /* more than 256 KiB unsent */
+
+void stream_pause(struct stream *s);  /* no on_data until resumed; the kernel's buffer fills: backpressure */
+void stream_resume(struct stream *s); /* also offers kept bytes again, in the next round */
+/* Closes with -ETIMEDOUT after ms without another call; 0: none. Cheap: called often. */
+void stream_deadline(struct stream *s, uint64_t ms);
+/* A hook for the owner to speak before a time-out closes: return true to keep the stream (and set a new deadline). */
+void stream_on_timeout(struct stream *s, bool (*on_timeout)(void *owner));
+
+/* Sends what is queued (for at most 5 s), then closes; on_closed(0) comes later. No on_data any more. */
+void stream_finish(struct stream *s);
+/* Closes now; on_closed(0) comes later. */
+void stream_abort(struct stream *s);
+/* Closes now with a reset, so that nothing unsent arrives (SO_LINGER 0). */
+void stream_reset(struct stream *s);
+
+int stream_peer(const struct stream *s, struct ip *ret_ip, uint16_t *ret_port);
+int stream_local(const struct stream *s, struct ip *ret_ip, uint16_t *ret_port);
+
+/* A listening TCP socket with SO_REUSEPORT; on_accept gets a non-blocking socket. on_fault: EMFILE and the like (accepting stops for 100 ms). */
+struct listener;
+int listener_open(struct loop *l, const struct ip *ip, uint16_t port, void (*on_accept)(void *owner, int fd), void (*on_fault)(void *owner, int error),
+                  void *owner, struct listener **ret_listener);
+uint16_t listener_port(const struct listener *l);
+struct listener *listener_close(struct listener *l); /* always NULL */

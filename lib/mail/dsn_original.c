@@ -1,0 +1,110 @@
+/* The part of a notification that returns the original (RFC 6522 section 3): its bytes as they were, or its header. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "mail/ascii.h"
+#include "mail/dsn_part.h"
+
+enum { LINE_BYTES_MAX = 998 };
+
+static bool has_8bit(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char) s.at[i] > 0x7f)
+            return true;
+    return false;
+}
+
+/* What mail can carry between two line ends (RFC 5322 sections 2.1.1 and 2.3). */
+static bool is_clean_line(struct span line)
+{
+    return line.len <= LINE_BYTES_MAX &&
+           (line.len == 0 || (!memchr(line.at, '\0', line.len) && !memchr(line.at, '\r', line.len)));
+}
+
+/* The next line without its end. *ret_end: bytes of the end, 0 for a last line without one. */
+static struct span next_line(struct span rest, size_t *ret_end)
+{
+    const char *end = memchr(rest.at, '\n', rest.len);
+    struct span line = {.at = rest.at, .len = end ? (size_t) (end - rest.at) : rest.len};
+    *ret_end = end ? 1 : 0;
+    if (end && line.len > 0 && line.at[line.len - 1] == '\r') {
+        line.len--;
+        *ret_end = 2;
+    }
+    return line;
+}
+
+static struct span skip(struct span s, size_t count)
+{
+    return (struct span){.at = s.at + count, .len = s.len - count};
+}
+
+/* Nothing in it that a message inside a message must not have: message/rfc822 may not be encoded (RFC 2046 section 5.2.1). */
+static bool is_clean(struct span s)
+{
+    while (s.len > 0) {
+        size_t end;
+        struct span line = next_line(s, &end);
+        if (!is_clean_line(line) || end == 1)
+            return false;
+        s = skip(s, line.len + end);
+    }
+    return true;
+}
+
+/* Header fields in order, each with all its lines or not at all, until the room is used up. */
+static void add_header(const struct dsn *d, size_t room, struct buf *out)
+{
+    struct span rest = d->original;
+    size_t first = out->len, field = out->len;
+    bool is_good = false; /* the field under way; none is yet */
+    while (rest.len > 0) {
+        size_t end;
+        struct span line = next_line(rest, &end);
+        bool is_cut = end == 0 && !d->original_is_whole;
+        if (line.len == 0 && !is_cut)
+            break;
+        if (line.len == 0 || !is_blank(line.at[0])) {
+            field = out->len;
+            is_good = true;
+        }
+        is_good = is_good && !is_cut && is_clean_line(line);
+        if (is_good && out->len - first + line.len + 2 > room) {
+            out->len = field;
+            return;
+        }
+        if (is_good) {
+            buf_add_span(out, line);
+            buf_add_text(out, "\r\n");
+        } else {
+            out->len = field;
+        }
+        rest = skip(rest, line.len + end);
+    }
+}
+
+static bool add_part(const char *type, const char *charset, struct span content, struct buf *out)
+{
+    bool is_8bit = has_8bit(content);
+    buf_printf(out, "Content-Description: The message\r\nContent-Type: %s%s\r\n", type,
+               is_8bit ? charset : "");
+    if (is_8bit)
+        buf_add_text(out, "Content-Transfer-Encoding: 8bit\r\n");
+    buf_add_text(out, "\r\n");
+    buf_add_span(out, content);
+    return is_8bit;
+}
+
+bool dsn_add_original(const struct dsn *d, size_t room, struct buf *out)
+{
+    enum { PART_HEAD_MAX = 160 };
+    must(room > PART_HEAD_MAX);
+    room -= PART_HEAD_MAX;
+    if (d->original_is_whole && d->original.len > 0 && d->original.len <= d->max_original_bytes &&
+        d->original.len <= room && is_clean(d->original))
+        return add_part("message/rfc822", "", d->original, out);
+    AUTO_BUF struct buf header = {0};
+    add_header(d, room, &header);
+    return add_part("text/rfc822-headers", "; charset=utf-8", buf_span(&header), out);
+}

@@ -1,0 +1,58 @@
+/* Envelopes and job states: how they are made from each other, and freed. */
+#include "mail/envelope.h"
+
+#include "base/mem.h"
+
+void envelope_done(struct envelope *e)
+{
+    for (size_t i = 0; i < e->recipient_count; i++)
+        mem_free(e->recipients[i].addr);
+    for (size_t i = 0; i < e->queue_count; i++)
+        mem_free(e->queues[i]);
+    mem_free(e->recipients);
+    mem_free(e->queues);
+    mem_free(e->sender);
+    mem_free(e->content_job);
+    mem_free(e->client);
+    *e = (struct envelope){0};
+}
+
+void job_state_init(struct job_state *s, const struct envelope *e)
+{
+    *s = (struct job_state){
+        .recipients = mem_array(e->recipient_count, sizeof *s->recipients),
+        .recipient_count = e->recipient_count,
+    };
+}
+
+void job_state_done(struct job_state *s)
+{
+    for (size_t i = 0; i < s->recipient_count; i++)
+        verdict_done(&s->recipients[i].last);
+    mem_free(s->recipients);
+    mem_free(s->unknown);
+    *s = (struct job_state){0};
+}
+
+void envelope_child(const struct envelope *parent, size_t queue_index, struct envelope *ret_child)
+{
+    must(queue_index < parent->queue_count);
+    struct envelope child = *parent;
+    child.is_parent = false;
+    child.keeps_content = false;
+    child.sender = mem_string(parent->sender);
+    child.content_job = mem_string(parent->content_job);
+    child.client = mem_string(parent->client);
+    child.queues = mem_array(1, sizeof *child.queues);
+    child.queues[0] = mem_string(parent->queues[queue_index]);
+    child.queue_count = 1;
+    child.recipient_count = 0;
+    for (size_t i = 0; i < parent->recipient_count; i++)
+        child.recipient_count += parent->recipients[i].queue == queue_index;
+    child.recipients = mem_array(child.recipient_count, sizeof *child.recipients);
+    size_t at = 0;
+    for (size_t i = 0; i < parent->recipient_count; i++)
+        if (parent->recipients[i].queue == queue_index)
+            child.recipients[at++].addr = mem_string(parent->recipients[i].addr);
+    *ret_child = child;
+}

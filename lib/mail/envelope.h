@@ -1,0 +1,62 @@
+/*
+ * Does: a message's envelope (fixed at commit) and a job's state (what its attempts changed), as values.
+ * Does not: encode them (cluster/wire.h) or reach the store.
+ * Owns: all its strings and arrays; *_done() frees.
+ * Fails: never.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/id.h"
+#include "mail/verdict.h"
+
+struct recipient {
+    char *addr;     /* local@domain as given by the client */
+    uint32_t queue; /* index into envelope.queues */
+};
+
+struct envelope {
+    struct id id;
+    char *sender; /* "" for the null sender */
+    struct recipient *recipients;
+    size_t recipient_count;
+    char **queues; /* distinct queues of the recipients in order of first use; child i + 1 of a fan-out works queues[i] */
+    size_t queue_count;
+    uint64_t arrival_ms; /* wall clock of the ingress */
+    uint64_t size_bytes; /* content as stored, our Received included */
+    uint32_t chunk_count;
+    uint32_t content_partition; /* where the chunks are: b:{content_partition}:<content_job>:<i> */
+    char *content_job;
+    bool is_8bit;      /* BODY=8BITMIME was said */
+    bool is_dsn;       /* made by a courier */
+    bool is_parent;    /* to be expanded: job index 0 of a fan-out */
+    bool keeps_content; /* parent: children name its chunks (w) */
+    char *client;      /* "helo [192.0.2.1]" for the story; "" for a DSN */
+};
+
+struct recipient_state {
+    bool is_done;          /* delivered, or failed and reported; recorded */
+    bool is_fresh;         /* decided in the attempt under way; not stored */
+    struct verdict last;   /* of the last attempt; VERDICT_NONE before it. Failed and not done: recorded by a note, not reported yet */
+};
+
+struct job_state {
+    uint32_t attempts;
+    uint64_t last_attempt_ms; /* wall clock */
+    struct recipient_state *recipients; /* as many as the envelope's */
+    size_t recipient_count;
+    /* fan-out parent only */
+    uint32_t cursor;   /* children 1..cursor are carried */
+    bool is_waiting;   /* all carried; the content waits for children */
+    uint32_t rounds;   /* times it has waited */
+    uint32_t *unknown; /* children whose carry was not confirmed */
+    size_t unknown_count;
+};
+
+void envelope_done(struct envelope *e);
+void job_state_init(struct job_state *s, const struct envelope *e); /* nothing attempted */
+void job_state_done(struct job_state *s);
+/* The envelope of child i + 1: recipients and queue i only; content fields as the parent's. */
+void envelope_child(const struct envelope *parent, size_t queue_index, struct envelope *ret_child);

@@ -1,0 +1,75 @@
+/* Folding of words into lines. */
+#include "mail/fold.h"
+
+#include "mail/ascii.h"
+
+static void add_indent(struct fold *f)
+{
+    for (size_t i = 0; i < f->indent; i++)
+        buf_add_char(f->out, ' ');
+    f->col = f->indent;
+    f->is_glued = true;
+}
+
+void fold_start(struct fold *f, struct buf *out, const char *text, size_t indent)
+{
+    *f = (struct fold){.out = out, .indent = indent};
+    struct span head = span_of(text);
+    if (head.len == 0) {
+        add_indent(f);
+        return;
+    }
+    buf_add_span(out, head);
+    f->col = head.len;
+}
+
+void fold_line(struct fold *f)
+{
+    buf_add_text(f->out, "\r\n");
+    add_indent(f);
+}
+
+static void add_piece(struct fold *f, struct span piece)
+{
+    if (!f->is_glued && f->col + 1 + piece.len > FOLD_WIDTH)
+        fold_line(f);
+    if (!f->is_glued) {
+        buf_add_char(f->out, ' ');
+        f->col++;
+    }
+    for (size_t i = 0; i < piece.len; i++)
+        buf_add_char(f->out, is_printable(piece.at[i]) ? piece.at[i] : '?');
+    f->col += piece.len;
+    f->is_glued = false;
+}
+
+void fold_word(struct fold *f, struct span word)
+{
+    while (word.len > FOLD_PIECE) {
+        add_piece(f, (struct span){.at = word.at, .len = FOLD_PIECE});
+        word = (struct span){.at = word.at + FOLD_PIECE, .len = word.len - FOLD_PIECE};
+    }
+    if (word.len > 0)
+        add_piece(f, word);
+}
+
+void fold_words(struct fold *f, struct span text)
+{
+    size_t start = 0;
+    for (size_t i = 0; i <= text.len; i++) {
+        if (i < text.len && !is_blank(text.at[i]))
+            continue;
+        fold_word(f, (struct span){.at = text.at + start, .len = i - start});
+        start = i + 1;
+    }
+}
+
+void fold_text(struct fold *f, const char *text)
+{
+    fold_words(f, span_of(text));
+}
+
+void fold_end(struct fold *f)
+{
+    buf_add_text(f->out, "\r\n");
+}

@@ -1,0 +1,90 @@
+/* Our Received field. What a client or its DNS said is cut down to the bytes of a host name or an address literal. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "mail/ascii.h"
+#include "mail/fold.h"
+#include "mail/header.h"
+
+enum { RECEIVED_INDENT = 8, HOST_BYTES_MAX = 255 };
+
+/* [..] with nothing that would end it early. */
+static bool is_bracketed(struct span host)
+{
+    if (host.len < 3 || host.at[0] != '[' || host.at[host.len - 1] != ']')
+        return false;
+    for (size_t i = 1; i < host.len - 1; i++)
+        if (!is_alnum(host.at[i]) && host.at[i] != '.' && host.at[i] != ':')
+            return false;
+    return true;
+}
+
+/* RFC 5321 section 4.4 wants a Domain or an address literal here; any other byte becomes '?', so no comment can be closed or opened. */
+static void add_host(struct span host, struct buf *out)
+{
+    if (host.len > HOST_BYTES_MAX)
+        host.len = HOST_BYTES_MAX;
+    if (host.len == 0) {
+        buf_add_text(out, "unknown");
+        return;
+    }
+    if (is_bracketed(host)) {
+        buf_add_span(out, host);
+        return;
+    }
+    for (size_t i = 0; i < host.len; i++) {
+        char c = host.at[i];
+        buf_add_char(out, is_alnum(c) || c == '.' || c == '-' || c == '_' ? c : '?');
+    }
+}
+
+/* An address that can stand in the field: printable, and of a length that needs no cut. */
+static bool is_addr_usable(const char *addr)
+{
+    size_t len = strlen(addr);
+    for (size_t i = 0; i < len; i++)
+        if (!is_printable(addr[i]))
+            return false;
+    return len > 0 && len <= PATH_MAX_LEN;
+}
+
+static void add_word(struct fold *f, struct buf *word)
+{
+    fold_word(f, buf_span(word));
+    buf_clear(word);
+}
+
+void received_add(const struct received *r, struct buf *out)
+{
+    AUTO_BUF struct buf word = {0};
+    struct fold f;
+    fold_start(&f, out, "Received:", RECEIVED_INDENT);
+    fold_text(&f, "from");
+    add_host(r->helo, &word);
+    add_word(&f, &word);
+    buf_add_char(&word, '(');
+    add_host(span_of(r->client_name), &word);
+    add_word(&f, &word);
+    ip_add_literal(r->client_ip, &word);
+    buf_add_char(&word, ')');
+    add_word(&f, &word);
+    fold_line(&f);
+    fold_text(&f, "by");
+    add_host(span_of(r->by), &word);
+    add_word(&f, &word);
+    fold_text(&f, r->is_esmtp ? "with ESMTP" : "with SMTP");
+    char id[ID_TEXT_LEN + 1];
+    id_format(&r->id, id);
+    fold_text(&f, "id");
+    bool has_for = r->only_recipient && is_addr_usable(r->only_recipient);
+    buf_printf(&word, has_for ? "%s" : "%s;", id);
+    add_word(&f, &word);
+    fold_line(&f);
+    if (has_for) {
+        buf_printf(&word, "for <%s>;", r->only_recipient);
+        add_word(&f, &word);
+    }
+    clock_add_date(&word, r->wall_ms);
+    add_word(&f, &word);
+    fold_end(&f);
+}

@@ -1,0 +1,158 @@
+"""Calls of the scripts: keys and arguments in the order of the comments on top of lib/cluster/lua/*.lua. Sends nothing."""
+
+from dataclasses import dataclass, field
+
+NODES = "barid:{c}:nodes"
+CHUNK_TTL_S = 600
+
+
+@dataclass
+class Call:
+    script: str
+    keys: list
+    args: list
+    chunks: dict = field(default_factory=dict)  # key -> bytes: SET with NX and a TTL in the same pipeline, before it
+
+
+@dataclass
+class Report:
+    """A DSN that a settle writes."""
+
+    job: str
+    digest: str
+    content: str
+    envelope: str = "dsn envelope"
+    state: str = "dsn state"
+    size: int = None  # of the content, unless the test lies
+
+
+@dataclass
+class End:
+    """One job of a settle."""
+
+    job: str
+    queue: str
+    token: str
+    outcome: str = "end"
+    delay: int = 0
+    next: str = ""
+    state: str = None
+    exact: bool = True
+    event: str = "delivered"
+    detail: str = ""
+    chunks: int = 1
+    report: Report = None
+
+
+def join():
+    return Call("join", [NODES], [])
+
+
+def beat(incarnation, count, stats="stats"):
+    return Call("beat", [NODES], [incarnation, count, stats])
+
+
+def bury(incarnation, count):
+    return Call("bury", [NODES], [incarnation, count])
+
+
+def leave(incarnation):
+    return Call("leave", [NODES], [incarnation])
+
+
+def meta(schema, partitions, hash_name):
+    return Call("meta", ["barid:{c}:meta"], [schema, partitions, hash_name])
+
+
+class Partition:
+    """The keys of one partition, and the calls on it."""
+
+    def __init__(self, tag="0"):
+        self.tag = tag
+        self.claimed, self.held, self.due_index = f"c:{{{tag}}}", f"h:{{{tag}}}", f"d:{{{tag}}}"
+        self.lease, self.events, self.never = f"o:{{{tag}}}", f"ev:{{{tag}}}", f"never:{{{tag}}}"
+
+    def record(self, job):
+        return f"j:{{{self.tag}}}:{job}"
+
+    def queue(self, queue):
+        return f"q:{{{self.tag}}}:{queue}"
+
+    def seen(self, job):
+        return f"seen:{{{self.tag}}}:{job}"
+
+    def pause_state(self, queue):
+        return f"s:{{{self.tag}}}:{queue}"
+
+    def chunk_key(self, job, index):
+        return f"b:{{{self.tag}}}:{job}:{index}"
+
+    def commit(self, job, queue, pieces=("content",), digest="digest", envelope="envelope", state="state", size=None,
+               mark_ms=60000, w=0, detail="", script="commit"):
+        """`pieces` are the chunks of the content."""
+        chunks = {self.chunk_key(job, i): piece for i, piece in enumerate(pieces)}
+        size = sum(len(piece) for piece in pieces) if size is None else size
+        return Call(
+            script,
+            [self.record(job), self.seen(job), self.queue(queue), self.due_index, self.events, self.never, *chunks],
+            [job, queue, digest, envelope, state, len(chunks), size, mark_ms, int(w), detail], chunks)
+
+    def delete(self, job, queue, revoke=False):
+        return Call(
+            "delete",
+            [self.record(job), self.seen(job), self.queue(queue), self.claimed, self.held, self.due_index, self.events,
+             self.never],
+            [job, int(revoke), self.tag])
+
+    def claim(self, queue, n, incarnation, seq, repeated=False, suspects=1, most_bytes=1000000):
+        return Call(
+            "claim",
+            [self.queue(queue), self.claimed, self.held, self.pause_state(queue), self.events, self.never],
+            [queue, n, most_bytes, incarnation, seq, int(repeated), suspects, self.tag])
+
+    def settle(self, *ends):
+        keys = [self.claimed, self.due_index, self.held, self.events, self.never]
+        args = [len(ends)]
+        chunks = {}
+        for end in ends:
+            keys += [self.record(end.job), self.queue(end.queue), self.seen(end.job)]
+            keys += [self.chunk_key(end.job, i) for i in range(end.chunks)]
+            args += [end.job, end.queue, end.token, end.outcome, end.delay, end.next, int(end.state is not None),
+                     end.state or "", int(end.exact), end.event, end.detail, end.chunks, int(end.report is not None)]
+            if end.report:
+                report = end.report
+                content = self.chunk_key(report.job, 0)
+                keys += [self.record(report.job), content, self.queue("#fanout")]
+                size = len(report.content) if report.size is None else report.size
+                args += [report.job, report.digest, report.envelope, report.state, size]
+                chunks[content] = report.content
+        return Call("settle", keys, args, chunks)
+
+    def reap(self, last, *live):
+        keys = [self.claimed, self.due_index, self.held, self.events, self.never]
+        return Call("reap", keys, [self.tag, last, *live])
+
+    def order(self, script, job, queue):
+        """hold, unhold, retry or bounce."""
+        return Call(
+            script,
+            [self.record(job), self.queue(queue), self.claimed, self.held, self.due_index, self.events, self.never],
+            [job])
+
+    def acquire(self, me, floor=0):
+        return Call("acquire", [self.lease, self.never], [me, floor])
+
+    def keep(self, me, token):
+        return Call("keep", [self.lease, self.never], [me, token])
+
+    def give_up(self, me, token):
+        return Call("yield", [self.lease, self.never], [me, token])
+
+    def pause(self, queue, ms, error="error"):
+        return Call("pause", [self.pause_state(queue), self.due_index, self.never], [queue, ms, error])
+
+    def due(self, n=10, horizon=0, park=30000):
+        return Call("due", [self.due_index, self.never], [n, horizon, park, self.tag])
+
+    def chunk(self, job, index, content, ttl=CHUNK_TTL_S):
+        return Call("chunk", [self.chunk_key(job, index), self.never], [content, ttl])

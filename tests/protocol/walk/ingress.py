@@ -1,0 +1,69 @@
+"""Accepts messages: commit, 250 or 451, and the taking back of what is in doubt."""
+
+import json
+
+from .ledger import DOMAINS, PARTS, TAGS, home
+from .world import UNKNOWN, Node, Sleep, ask, call
+
+
+class Ingress:
+    def __init__(self, world, ledger):
+        self.world = world
+        self.ledger = ledger
+        self.is_open = True
+        world.spawn(Node(), self.work())
+
+    def work(self):
+        random = self.world.random
+        while self.is_open:
+            yield Sleep(random.uniform(20, 600))
+            count = random.choice([1, 1, 1, 2, 3, 5])
+            recipients = [f"u{i}@{random.choice(DOMAINS)}" for i in range(count)]
+            sender = None if random.random() < 0.15 else random.choice(DOMAINS)
+            poison = random.random() < 0.01
+            for _ in range(3):  # a client that gets no 250 tries again; each try is a message of its own
+                if (yield from self.accept(recipients, sender, poison)):
+                    break
+
+    def accept(self, recipients, sender, poison):
+        world, random = self.world, self.world.random
+        domains = sorted({who.split("@")[1] for who in recipients})
+        name, made = self.message(recipients, domains, sender, poison)
+        answer = yield from ask(call(made), tries=random.choice([1, 2, 3, 8]))
+        message = self.ledger.messages[name]
+        if answer in ("new", "again"):
+            message.state = "accepted"
+            world.counts["accepted"] += 1
+            return random.random() >= 0.03  # or the client did not get the 250
+        if answer is not UNKNOWN:
+            world.fail(f"commit of {name} answered {answer}")
+        job, queue = made.args[0], made.args[1]
+        part = home(queue) if queue in DOMAINS else next(p for p in PARTS.values() if p.due_index == made.keys[3])
+        answer = yield from ask(call(part.delete(job, queue, revoke=True)), tries=random.choice([1, 2, 3]))
+        world.counts["revoke " + (answer.name if answer is UNKNOWN else answer)] += 1
+        if answer in ("deleted", "gone"):
+            self.ledger.refuse(name)
+        else:
+            message.state = "doubtful"
+        return False
+
+    def message(self, recipients, domains, sender, poison):
+        """Its name, and the commit that makes it."""
+        random = self.world.random
+        groups = [[domain, [who for who in recipients if who.endswith("@" + domain)]] for domain in domains]
+        is_fanout = len(groups) > 1
+        jobs = {who: {".0", f".{i}"} if is_fanout else {".0"} for i, (_, some) in enumerate(groups, 1) for who in some}
+        name = self.ledger.new_message(sender, jobs, poison=poison)
+        content = "x" * random.choice([5, 15, 30]) + name
+        pieces = [content[:20], content[20:]] if len(content) > 20 else [content]
+        envelope = {"message": name, "sender": sender, "chunks": len(pieces), "reads": False}
+        if is_fanout:
+            queue, part = "#fanout", PARTS[random.choice(TAGS)]
+            reads = random.random() < 0.5
+            state = {"children": groups, "cursor": 0, "rounds": 0}
+        else:
+            queue, part, reads = domains[0], home(domains[0]), False
+            state = {"left": recipients, "attempts": 0}
+        envelope.update(tag=part.tag, content=name + ".0")
+        return name, part.commit(name + ".0", queue, pieces, "digest" + name, json.dumps(envelope), json.dumps(state),
+                                 w=reads)

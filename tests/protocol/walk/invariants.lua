@@ -1,0 +1,80 @@
+#!lua
+-- ARGV t: what is wrong in this partition, one sentence each.
+local t = ARGV[1]
+local wrong, places = {}, {}
+
+local function complain(...)
+  wrong[#wrong + 1] = table.concat({ ... }, " ")
+end
+local function keys(kind)
+  local prefix = kind .. ":{" .. t .. "}:"
+  local found = {}
+  for _, key in ipairs(redis.call("KEYS", prefix .. "*")) do
+    found[#found + 1] = { key, string.sub(key, #prefix + 1) }
+  end
+  return found
+end
+local function settle_in(job, place)
+  if places[job] then
+    complain("two places:", job, places[job], place)
+  end
+  places[job] = place
+end
+
+for _, place in ipairs({ "c", "h" }) do
+  for _, job in ipairs(redis.call("ZRANGE", place .. ":{" .. t .. "}", 0, -1)) do
+    settle_in(job, place)
+  end
+end
+for _, found in ipairs(keys("q")) do
+  local key, queue = unpack(found)
+  if not redis.call("ZSCORE", "d:{" .. t .. "}", queue) then
+    complain("not in d:", queue)
+  end
+  for _, job in ipairs(redis.call("ZRANGE", key, 0, -1)) do
+    settle_in(job, "q")
+    local own = redis.call("HGET", "j:{" .. t .. "}:" .. job, "q")
+    if own and own ~= queue then
+      complain("wrong queue:", job, queue, own)
+    end
+  end
+end
+for _, found in ipairs(keys("j")) do
+  local key, job = unpack(found)
+  local token, chunks, queue, digest, mark = unpack(redis.call("HMGET", key, "k", "n", "q", "u", "m"))
+  if not places[job] then
+    complain("no place:", job)
+  end
+  if (token ~= false) ~= (places[job] == "c") then
+    complain("token without claim, or claim without token:", job)
+  end
+  if not (chunks and queue and digest and mark) then
+    complain("half a record:", job)
+  else
+    for i = 0, tonumber(chunks) - 1 do
+      local b = "b:{" .. t .. "}:" .. job .. ":" .. i
+      if redis.call("EXISTS", b) == 0 then
+        complain("content lost:", job)
+      elseif redis.call("ZSCORE", "ttl", b) then
+        complain("content has a time limit:", job)
+      end
+    end
+  end
+  local seen = redis.call("GET", "seen:{" .. t .. "}:" .. job)
+  if seen and seen ~= "revoked" then
+    complain("marked as ended but alive:", job)
+  end
+end
+for _, found in ipairs(keys("b")) do
+  local b, rest = unpack(found)
+  local job = string.match(rest, "^(.*):%d+$")
+  if redis.call("EXISTS", "j:{" .. t .. "}:" .. job) == 0 and not redis.call("ZSCORE", "ttl", b) then
+    complain("content leaked:", b)
+  end
+end
+for job, place in pairs(places) do
+  if place ~= "h" and redis.call("EXISTS", "j:{" .. t .. "}:" .. job) == 0 then
+    complain("no record:", job)
+  end
+end
+return wrong

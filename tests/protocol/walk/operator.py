@@ -1,0 +1,80 @@
+"""The operator's orders at random, and accidents: outages, jumps of Redis' clock, pauses."""
+
+from .ledger import DOMAINS, PARTS, TAGS, home
+from .world import Node, Send, Sleep, ask, call
+
+ORDERS = ["hold", "unhold", "unhold", "retry", "bounce", "delete", "pause"]
+
+
+class Operator:
+    def __init__(self, world, ledger):
+        self.world = world
+        self.ledger = ledger
+        world.spawn(Node(), self.work())
+
+    def work(self):
+        random = self.world.random
+        while self.world.has_faults:
+            yield Sleep(random.uniform(300, 3000))
+            part = PARTS[random.choice(TAGS)]
+            order = random.choice(ORDERS)
+            if order == "pause":
+                queue = random.choice([domain for domain in DOMAINS if home(domain) is part])
+                yield Send(call(part.pause(queue, random.choice([0, 20000]))))
+                continue
+            job, queue = self.choose(part, order)
+            if order == "delete":
+                yield from ask(call(part.delete(job, queue), self.deleted(job)), tries=3)
+            else:
+                yield from ask(call(part.order(order, job, queue)), tries=3)
+
+    def choose(self, part, order):
+        redis, random = self.world.redis, self.world.random
+        held = sorted(redis.zrange(part.held, 0, -1)) if order == "unhold" else []
+        jobs = held or sorted(key.split(":", 2)[2] for key in redis.keys(part.record("*")))
+        job = random.choice(jobs + [f"M{random.randrange(1, 500)}.0"])
+        return job, redis.hget(part.record(job), "q") or "a.x"
+
+    def deleted(self, job):
+        def done(answer):
+            if answer == "deleted":
+                self.ledger.deleted.add(job)
+                self.world.counts["deleted by order"] += 1
+            elif answer == "later":
+                self.ledger.ordered_away.add(job)
+        return done
+
+    def release_held(self):
+        """In the end nothing may stay held; how many jobs are left at all."""
+        redis, left = self.world.redis, 0
+        for part in PARTS.values():
+            for job in redis.zrange(part.held, 0, -1):
+                queue = redis.hget(part.record(job), "q")
+                if queue:
+                    self.world.execute(call(part.order("unhold", job, queue)))
+            left += len(redis.keys(part.record("*"))) + redis.zcard(part.held)
+        return left
+
+
+class Accidents:
+    def __init__(self, world, couriers):
+        self.world = world
+        self.couriers = couriers
+        world.spawn(Node(), self.work())
+
+    def work(self):
+        world, random = self.world, self.world.random
+        while world.has_faults:
+            yield Sleep(random.uniform(5000, 60000))
+            kind = random.random()
+            if kind < 0.3:
+                world.outage_until = world.now + random.uniform(500, 9000)
+                world.counts["outage"] += 1
+            elif kind < 0.5:
+                world.clock_offset += random.choice([-5000, -1000, 1000, 5000])
+                world.counts["clock jumped"] += 1
+            elif kind < 0.7:
+                alive = [courier for courier in self.couriers if not courier.is_dead]
+                if alive:
+                    random.choice(alive).paused_until = world.now + random.uniform(100, 15000)
+                    world.counts["courier paused"] += 1

@@ -1,0 +1,78 @@
+/* Unit tests of base/metric. */
+#include "base/metric.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void assert_has(const struct buf *b, const char *line)
+{
+    assert_non_null(memmem(b->data, b->len, line, strlen(line)));
+}
+
+static void counters_and_gauges_print(void **state)
+{
+    (void) state;
+    AUTO_BUF struct buf out = {.data = NULL};
+    metric_add(METRIC_ACCEPTED_TOTAL, 3);
+    metric_add(METRIC_ACCEPTED_TOTAL, 4);
+    metric_set(METRIC_PARTITIONS, 5);
+    metric_add(METRIC_PARTITIONS, -7);
+    assert_int_equal(metric_get(METRIC_ACCEPTED_TOTAL), 7);
+    metric_print(&out);
+    assert_has(&out, "# TYPE barid_accepted_total counter\nbarid_accepted_total 7\n");
+    assert_has(&out, "# TYPE barid_partitions gauge\nbarid_partitions -2\n");
+    assert_has(&out, "# HELP barid_sessions SMTP sessions open\n");
+}
+
+static void histograms_add_up(void **state)
+{
+    (void) state;
+    AUTO_BUF struct buf out = {.data = NULL};
+    metric_observe_us(METRIC_ACCEPT_SECONDS, 100);
+    metric_observe_us(METRIC_ACCEPT_SECONDS, 101);
+    metric_observe_us(METRIC_ACCEPT_SECONDS, UINT64_C(2500000));
+    metric_observe_us(METRIC_ACCEPT_SECONDS, UINT64_C(86400000000));
+    metric_print(&out);
+    assert_has(&out, "# TYPE barid_accept_seconds histogram\n");
+    assert_has(&out, "barid_accept_seconds_bucket{le=\"0.0001\"} 1\n");
+    assert_has(&out, "barid_accept_seconds_bucket{le=\"0.00025\"} 2\n");
+    assert_has(&out, "barid_accept_seconds_bucket{le=\"1\"} 2\n");
+    assert_has(&out, "barid_accept_seconds_bucket{le=\"2.5\"} 3\n");
+    assert_has(&out, "barid_accept_seconds_bucket{le=\"3600\"} 3\n");
+    assert_has(&out, "barid_accept_seconds_bucket{le=\"+Inf\"} 4\n");
+    assert_has(&out, "barid_accept_seconds_sum 86402.500201\n");
+    assert_has(&out, "barid_accept_seconds_count 4\n");
+}
+
+static void *add_many(void *unused)
+{
+    (void) unused;
+    for (int i = 0; i < 10000; i++)
+        metric_add(METRIC_RINGS_TOTAL, 1);
+    return NULL;
+}
+
+static void threads_lose_no_count(void **state)
+{
+    (void) state;
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, add_many, NULL), 0);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(metric_get(METRIC_RINGS_TOTAL), 40000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counters_and_gauges_print),
+        cmocka_unit_test(histograms_add_up),
+        cmocka_unit_test(threads_lose_no_count),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
