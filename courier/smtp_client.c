@@ -152,6 +152,23 @@ static void transaction_over(struct smtp_client *c, struct transaction *t, struc
     t->phase = PHASE_OVER;
 }
 
+static unsigned reply_class(const struct smtp_client *c)
+{
+    return c->reply.code / 100;
+}
+
+/* What a reply that is not the one hoped for means; a yes in the wrong place (354 to MAIL) is never taken for a delivery. */
+static void refuse(struct smtp_client *c, struct verdict *v)
+{
+    if (reply_class(c) == 4 || reply_class(c) == 5) {
+        reply_verdict(&c->reply, c->remote, v);
+        return;
+    }
+    verdict_set(v, STATUS_BAD_REPLY, c->reply.text.len ? "an answer out of place" : NULL);
+    mem_free(v->remote);
+    v->remote = mem_string(c->remote);
+}
+
 /* The reply's verdict for all recipients that wait for one: every one (MAIL), or the accepted (DATA, dot). */
 static void verdict_for_all(struct smtp_client *c, struct transaction *t, bool accepted_only)
 {
@@ -160,7 +177,10 @@ static void verdict_for_all(struct smtp_client *c, struct transaction *t, bool a
     for (size_t i = 0; i < m->count; i++) {
         if (accepted_only ? !t->is_accepted[i] : m->verdicts[i].class != VERDICT_NONE)
             continue;
-        reply_verdict(&c->reply, c->remote, &m->verdicts[i]);
+        if (t->phase == PHASE_DOT_SENT && reply_class(c) == 2)
+            reply_verdict(&c->reply, c->remote, &m->verdicts[i]);
+        else
+            refuse(c, &m->verdicts[i]);
     }
 }
 
@@ -273,11 +293,6 @@ struct client_message *smtp_client_result(struct smtp_client *c)
 
 /* ---- replies ---- */
 
-static unsigned reply_class(const struct smtp_client *c)
-{
-    return c->reply.code / 100;
-}
-
 /* The first word of a greeting or EHLO reply is the host's name. */
 static bool is_own_name(const struct smtp_client *c)
 {
@@ -377,11 +392,11 @@ static void on_rcpt(struct smtp_client *c, const struct expected *e, struct buf 
     unsigned code = c->reply.code;
 
     if (reply_class(c) == 2) {
-        t->is_accepted[e->recipient] = !t->mail_refused;
+        t->is_accepted[e->recipient] = t->mail_ok;
         t->accepted += t->is_accepted[e->recipient];
     } else if (!t->mail_refused && !((code == 452 || code == 552) && t->accepted > 0)) {
         /* 452, and 552 as older servers say it, after accepted ones: too many for one transaction, undecided (RFC 5321 section 4.5.3.1.10) */
-        reply_verdict(&c->reply, c->remote, &t->message->verdicts[e->recipient]);
+        refuse(c, &t->message->verdicts[e->recipient]);
     }
     if (c->has_pipelining)
         return;
@@ -405,12 +420,6 @@ static void on_data(struct smtp_client *c, const struct expected *e, struct buf 
         expect(c, STEP_EMPTY_DOT, t, 0);
     } else {
         verdict_for_all(c, t, true);
-        if (reply_class(c) == 2 || reply_class(c) == 3) { /* neither go-ahead nor refusal */
-            for (size_t i = 0; i < t->message->count; i++) {
-                if (t->is_accepted[i])
-                    verdict_set(&t->message->verdicts[i], STATUS_BAD_REPLY, "to DATA");
-            }
-        }
         transaction_over(c, t, out);
     }
 }
@@ -454,7 +463,7 @@ static void on_closing(struct smtp_client *c, const struct expected *e)
     struct transaction *t = e->transaction;
 
     if (t && e->step == STEP_RCPT && !t->mail_refused)
-        reply_verdict(&c->reply, c->remote, &t->message->verdicts[e->recipient]);
+        refuse(c, &t->message->verdicts[e->recipient]);
     else if (t && (e->step == STEP_DATA || e->step == STEP_DOT))
         verdict_for_all(c, t, true);
     if (e->step == STEP_GREETING || e->step == STEP_EHLO || e->step == STEP_HELO)

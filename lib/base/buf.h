@@ -35,7 +35,7 @@ struct buf {
     size_t gone; /* bytes consumed before data */
 };
 
-void buf_done(struct buf *b); /* frees; b is empty and usable again */
+void buf_done(struct buf *b);  /* frees; b is empty and usable again */
 void buf_clear(struct buf *b); /* empty, memory kept */
 struct span buf_span(const struct buf *b);
 /* Room for at least len more bytes; returns where to write them; then buf_commit(). */

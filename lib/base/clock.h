@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 
-uint64_t clock_ms(void);      /* since boot, also while suspended */
+uint64_t clock_ms(void); /* since boot, also while suspended */
 uint64_t clock_us(void);
 uint64_t clock_wall_ms(void); /* since 1970 */
 /* RFC 5322 section 3.3 date, in UTC: "Sun, 22 Nov 2026 07:15:45 +0000". */

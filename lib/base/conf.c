@@ -25,7 +25,7 @@ static pthread_once_t started = PTHREAD_ONCE_INIT;
 
 struct conf *conf_hold(struct conf *c)
 {
-    (void) __atomic_add_fetch(&c->users, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&c->users, 1, __ATOMIC_RELAXED);
     return c;
 }
 
@@ -53,9 +53,10 @@ static void start(void)
 static void look_again(void)
 {
     must(pthread_once(&started, start) == 0);
-    must(pthread_setspecific(at_thread_end, &seen) == 0); /* any pointer but NULL: forget() runs at the thread's end */
+    must(pthread_setspecific(at_thread_end, &seen) ==
+         0);                          /* any pointer but NULL: forget() runs at the thread's end */
     (void) pthread_mutex_lock(&lock); /* cannot fail for a default mutex that is not held */
-    must(current); /* settings are read before anything asks for them */
+    must(current);                    /* settings are read before anything asks for them */
     conf_release(seen.conf);
     seen.conf = conf_hold(current);
     seen.generation = atomic_load_explicit(&generation, memory_order_relaxed);

@@ -37,7 +37,9 @@ struct conf {
     unsigned users; /* how many hold this snapshot */
 #define CONF_SECTION(section, help) struct {
 #define CONF(section, name, type, initial, low, high, when, help) CONF_FIELD_##type(name)
-#define CONF_SECTION_END(section) } section;
+#define CONF_SECTION_END(section) \
+    }                             \
+    section;
 #include "base/conf.def"
 #undef CONF_SECTION
 #undef CONF
@@ -68,10 +70,13 @@ struct conf *conf_release(struct conf *c); /* always NULL */
 const struct conf *conf_get(void);
 /* Puts a snapshot in force (takes the caller's hold). The first call also fixes what needs a restart. */
 void conf_set(struct conf *next);
-/* Puts `next` in force for the live settings only; *ret_restart names those that changed but need a restart ("" if none). */
+/*
+ * Puts `next` in force for the live settings only, and takes the caller's hold (the only one: it is changed here); ret_restart gets the names of
+ * those that changed but need a restart, separated by ", ".
+ */
 void conf_reload(struct conf *next, struct buf *ret_restart);
 
 void conf_print_yaml(const struct conf *c, struct buf *out, bool with_help); /* secrets shown as "(set)" */
-void conf_print_markdown(struct buf *out);                                  /* docs/configuration.md */
+void conf_print_markdown(struct buf *out);                                   /* docs/configuration.md */
 /* The default file: every setting commented, with type, range and help. */
 void conf_print_default_file(struct buf *out);

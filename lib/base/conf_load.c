@@ -44,7 +44,8 @@ static int fault_text(const struct place *at, const char *path, char **ret_error
 }
 
 /* got: NULL when what was found is no text at all (then `instead` names it). */
-static int fault_expected(const struct place *at, const struct conf_row *row, char **ret_error, struct span got, const char *instead)
+static int fault_expected(const struct place *at, const struct conf_row *row, char **ret_error,
+                          struct span got, const char *instead)
 {
     struct buf what = {.data = NULL};
 
@@ -75,7 +76,8 @@ static size_t distance(const char *a, const char *b)
         size_t diagonal = row[0];
         row[0] = i + 1;
         for (size_t j = 0; j < b_len; j++) {
-            bool is_same = span_equal_nocase((struct span){.at = a + i, .len = 1}, (struct span){.at = b + j, .len = 1});
+            bool is_same = span_equal_nocase((struct span){.at = a + i, .len = 1},
+                                             (struct span){.at = b + j, .len = 1});
             size_t best = diagonal + !is_same;
             diagonal = row[j + 1];
             if (row[j] + 1 < best)
@@ -142,7 +144,8 @@ static const struct conf_row *find_row(const char *path, bool *ret_is_file)
 }
 
 /* Sets a secret from its file: all of it but a last line end. */
-static int set_from_file(struct conf *c, const struct conf_row *row, const char *file, const struct place *at, char **ret_error)
+static int set_from_file(struct conf *c, const struct conf_row *row, const char *file, const struct place *at,
+                         char **ret_error)
 {
     AUTO_FREE char *content = mem_alloc(CONF_VALUE_MAX + 1);
     size_t len = 0;
@@ -182,7 +185,8 @@ static int unknown_setting(const struct place *at, const char *path, char **ret_
 }
 
 /* The first item of a setting replaces its default, later ones of a list or map add to it. */
-static int apply_item(struct conf *c, const struct conf_item *item, bool is_first, const char *file, char **ret_error)
+static int apply_item(struct conf *c, const struct conf_item *item, bool is_first, const char *file,
+                      char **ret_error)
 {
     struct place at = {.file = file, .line = item->line};
     struct span value = span_of(item->value);
@@ -216,7 +220,8 @@ static int apply_item(struct conf *c, const struct conf_item *item, bool is_firs
     return 0;
 }
 
-static int apply_items(struct conf *c, const struct conf_item *items, size_t count, const char *file, char **ret_error)
+static int apply_items(struct conf *c, const struct conf_item *items, size_t count, const char *file,
+                       char **ret_error)
 {
     for (size_t i = 0; i < count; i++) {
         bool is_first = i == 0 || strcmp(items[i - 1].path, items[i].path) != 0;
@@ -225,7 +230,8 @@ static int apply_items(struct conf *c, const struct conf_item *items, size_t cou
             return r;
         for (size_t j = 0; is_first && j < i; j++)
             if (strcmp(items[j].path, items[i].path) == 0)
-                return fault_text(&(struct place){.file = file, .line = items[i].line}, items[i].path, ret_error, "is set twice");
+                return fault_text(&(struct place){.file = file, .line = items[i].line}, items[i].path,
+                                  ret_error, "is set twice");
     }
     return 0;
 }

@@ -6,7 +6,8 @@
 
 static const char *type_name(enum conf_type type)
 {
-    static const char *const names[] = {"text", "secret", "number", "size", "time", "flag", "choice", "list", "map"};
+    static const char *const names[] = {"text", "secret", "number", "size", "time",
+                                        "flag", "choice", "list",   "map"};
     return names[type];
 }
 
@@ -68,10 +69,12 @@ void conf_print_default_file(struct buf *out)
 {
     struct conf *c = defaults();
 
-    buf_add_text(out, "# The settings of barid, all at their defaults. Remove the # before a line to change it.\n"
-                      "# Each can be overridden by the environment: section.name is BARID_SECTION_NAME; lists are separated by commas,\n"
-                      "# maps are written key=value;key=value. live: SIGHUP is enough; restart: takes effect at the next start.\n"
-                      "# Times have a unit: ms s min h d; sizes too: B KiB MiB GiB TiB.\n");
+    buf_add_text(
+        out,
+        "# The settings of barid, all at their defaults. Remove the # before a line to change it.\n"
+        "# Each can be overridden by the environment: section.name is BARID_SECTION_NAME; lists are separated by commas,\n"
+        "# maps are written key=value;key=value. live: SIGHUP is enough; restart: takes effect at the next start.\n"
+        "# Times have a unit: ms s min h d; sizes too: B KiB MiB GiB TiB.\n");
     for (size_t s = 0; s < conf_section_count; s++) {
         buf_printf(out, "\n# %s\n%s:\n", conf_sections[s].help, conf_sections[s].name);
         for (size_t i = 0; i < conf_row_count; i++) {
@@ -102,11 +105,13 @@ void conf_print_markdown(struct buf *out)
 {
     struct conf *c = defaults();
 
-    buf_add_text(out, "# Settings\n\nMade by `baridctl config docs` from `lib/base/conf.def`. Environment: `section.name` is "
-                      "`BARID_SECTION_NAME`; lists are separated by commas, maps are `key=value;key=value`.\n");
+    buf_add_text(
+        out,
+        "# Settings\n\nMade by `baridctl config docs` from `lib/base/conf.def`. Environment: `section.name` is "
+        "`BARID_SECTION_NAME`; lists are separated by commas, maps are `key=value;key=value`.\n");
     for (size_t s = 0; s < conf_section_count; s++) {
-        buf_printf(out, "\n## %s: %s\n\n| setting | type, range, when | default | |\n|---|---|---|---|\n", conf_sections[s].name,
-                   conf_sections[s].help);
+        buf_printf(out, "\n## %s: %s\n\n| setting | type, range, when | default | |\n|---|---|---|---|\n",
+                   conf_sections[s].name, conf_sections[s].help);
         for (size_t i = 0; i < conf_row_count; i++) {
             const struct conf_row *row = &conf_rows[i];
             AUTO_BUF struct buf value = {.data = NULL};

@@ -21,16 +21,16 @@
 const struct conf_row conf_rows[] = {
 #define CONF_SECTION(section, help)
 #define CONF_SECTION_END(section)
-#define CONF(section_, name_, type_, initial_, low_, high_, when_, help_)                                                          \
-    {.section = #section_,                                                                                                         \
-     .name = #name_,                                                                                                               \
-     .path = #section_ "." #name_,                                                                                                 \
-     .type = CONF_##type_,                                                                                                         \
-     .initial = initial_,                                                                                                          \
-     .low = low_,                                                                                                                  \
-     .high = high_,                                                                                                                \
-     .is_live = IS_##when_,                                                                                                        \
-     .help = help_,                                                                                                                \
+#define CONF(section_, name_, type_, initial_, low_, high_, when_, help_) \
+    {.section = #section_,                                                \
+     .name = #name_,                                                      \
+     .path = #section_ "." #name_,                                        \
+     .type = CONF_##type_,                                                \
+     .initial = initial_,                                                 \
+     .low = low_,                                                         \
+     .high = high_,                                                       \
+     .is_live = IS_##when_,                                               \
+     .help = help_,                                                       \
      .offset = OFFSET_##type_(section_, name_)},
 #include "base/conf.def"
 #undef CONF_SECTION

@@ -8,7 +8,17 @@
 
 #include "base/conf.h"
 
-enum conf_type { CONF_TEXT, CONF_FILE, CONF_NUMBER, CONF_SIZE, CONF_TIME, CONF_FLAG, CONF_CHOICE, CONF_LIST, CONF_MAP };
+enum conf_type {
+    CONF_TEXT,
+    CONF_FILE,
+    CONF_NUMBER,
+    CONF_SIZE,
+    CONF_TIME,
+    CONF_FLAG,
+    CONF_CHOICE,
+    CONF_LIST,
+    CONF_MAP
+};
 
 struct conf_row {
     const char *section;

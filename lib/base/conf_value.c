@@ -12,9 +12,14 @@ struct unit {
 };
 
 /* Largest first, as printed. */
-static const struct unit size_units[] = {{"TiB", UINT64_C(1) << 40}, {"GiB", UINT64_C(1) << 30}, {"MiB", UINT64_C(1) << 20},
-                                         {"KiB", UINT64_C(1) << 10}, {"B", 1},                   {NULL, 0}};
-static const struct unit time_units[] = {{"d", 86400000}, {"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}, {NULL, 0}};
+static const struct unit size_units[] = {{"TiB", UINT64_C(1) << 40},
+                                         {"GiB", UINT64_C(1) << 30},
+                                         {"MiB", UINT64_C(1) << 20},
+                                         {"KiB", UINT64_C(1) << 10},
+                                         {"B", 1},
+                                         {NULL, 0}};
+static const struct unit time_units[] = {{"d", 86400000}, {"h", 3600000}, {"min", 60000},
+                                         {"s", 1000},     {"ms", 1},      {NULL, 0}};
 
 static void *field_of(const struct conf *c, const struct conf_row *row)
 {
@@ -72,7 +77,8 @@ static int parse_flag(struct span text, bool *ret_value)
     static const struct {
         const char *word;
         bool value;
-    } words[] = {{"yes", true}, {"true", true}, {"on", true}, {"no", false}, {"false", false}, {"off", false}};
+    } words[] = {{"yes", true}, {"true", true},   {"on", true},
+                 {"no", false}, {"false", false}, {"off", false}};
 
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (span_equal_nocase(text, span_of(words[i].word))) {

@@ -2,6 +2,7 @@
 #include "base/id.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 

@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -66,8 +68,8 @@ static void at_end_of_thread(void *gathered)
     log_flush();
     (void) pthread_mutex_lock(&registry_lock); /* cannot fail for a default mutex that is not held */
     list_remove(&g->entry);
-    (void) pthread_mutex_unlock(&registry_lock);
-    (void) pthread_mutex_destroy(&g->lock);
+    (void) pthread_mutex_unlock(&registry_lock); /* as above */
+    (void) pthread_mutex_destroy(&g->lock);      /* as above */
     buf_done(&g->lines);
     mem_free(g);
     mine = NULL;
@@ -96,7 +98,7 @@ static struct gathered *gather(void)
     must(pthread_setspecific(at_thread_end, g) == 0);
     (void) pthread_mutex_lock(&registry_lock); /* as above */
     list_append(&registry, &g->entry);
-    (void) pthread_mutex_unlock(&registry_lock);
+    (void) pthread_mutex_unlock(&registry_lock); /* as above */
     mine = g;
     return g;
 }
@@ -165,7 +167,7 @@ static void write_lines(struct span lines)
         lines.at += piece.len;
         lines.len -= piece.len;
     }
-    (void) pthread_mutex_unlock(&write_lock);
+    (void) pthread_mutex_unlock(&write_lock); /* as above */
 }
 
 static void flush_locked(struct gathered *g)
@@ -180,7 +182,7 @@ void log_flush(void)
         return;
     (void) pthread_mutex_lock(&mine->lock); /* as above */
     flush_locked(mine);
-    (void) pthread_mutex_unlock(&mine->lock);
+    (void) pthread_mutex_unlock(&mine->lock); /* as above */
 }
 
 /* Called by must() from anywhere, maybe from within this file: a lock that is taken is passed over. */

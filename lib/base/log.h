@@ -30,15 +30,18 @@ struct log_field {
 
 /* Fields: F("msg", text), FS("reply", span), FN("size", number). */
 #define F(key_, text_) ((struct log_field){.key = (key_), .kind = LOG_FIELD_TEXT, .text = (text_)})
-#define FS(key_, span_) ((struct log_field){.key = (key_), .kind = LOG_FIELD_SPAN, .text = (span_).at, .len = (span_).len})
-#define FN(key_, number_) ((struct log_field){.key = (key_), .kind = LOG_FIELD_NUMBER, .number = (int64_t) (number_)})
+#define FS(key_, span_) \
+    ((struct log_field){.key = (key_), .kind = LOG_FIELD_SPAN, .text = (span_).at, .len = (span_).len})
+#define FN(key_, number_) \
+    ((struct log_field){.key = (key_), .kind = LOG_FIELD_NUMBER, .number = (int64_t) (number_)})
 /* An errno as text: FE("error", -r). */
 #define FE(key_, errno_) F(key_, log_errno_text(errno_))
 
 void log_fields(enum log_event event, const struct log_field *fields, size_t count);
-#define log_event(event_, ...)                                                                    \
-    log_fields((event_), (const struct log_field[]){{.key = NULL}, ##__VA_ARGS__} + 1,            \
-               sizeof((const struct log_field[]){{.key = NULL}, ##__VA_ARGS__}) / sizeof(struct log_field) - 1)
+#define log_event(event_, ...)                                                                               \
+    log_fields((event_), (const struct log_field[]){{.key = NULL}, ##__VA_ARGS__} + 1,                       \
+               sizeof((const struct log_field[]){{.key = NULL}, ##__VA_ARGS__}) / sizeof(struct log_field) - \
+                   1)
 bool log_is_on(enum log_event event);
 const char *log_errno_text(int error); /* positive errno */
 

@@ -1,6 +1,8 @@
 /* Formats log lines. Runs two or three times per message: plain bytes are copied in runs, the time's text is kept for its second. */
 #include "base/log_line.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -33,7 +35,10 @@ static void add_stamp(struct buf *out, uint64_t wall_ms)
 static size_t utf8_len(const unsigned char *s, size_t len)
 {
     static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t need = s[0] >= 0xf0 && s[0] <= 0xf4 ? 4 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : 0;
+    size_t need = s[0] >= 0xf0 && s[0] <= 0xf4  ? 4
+                  : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+                  : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+                                                : 0;
 
     if (!need || need > len)
         return 0;
@@ -126,7 +131,8 @@ static void add_number(struct buf *out, int64_t number)
 
 static struct span text_of(const struct log_field *field)
 {
-    return field->kind == LOG_FIELD_SPAN ? (struct span){.at = field->text, .len = field->len} : span_of(field->text);
+    return field->kind == LOG_FIELD_SPAN ? (struct span){.at = field->text, .len = field->len}
+                                         : span_of(field->text);
 }
 
 static bool is_left_out(const struct log_field *field)

@@ -186,7 +186,8 @@ static size_t chain_len(const struct map_entry *entry)
 bool map_next(const struct map *m, size_t *cursor, struct span *ret_key, void **ret_value)
 {
     size_t bucket = *cursor >> PLACE_BITS;
-    size_t following = *cursor & PLACE_MASK; /* entries of this chain not yet walked, plus one; 0: the whole chain */
+    size_t following = *cursor &
+                       PLACE_MASK; /* entries of this chain not yet walked, plus one; 0: the whole chain */
 
     for (; bucket < m->bucket_count; bucket++, following = 0) {
         const struct map_entry *entry = m->buckets[bucket];

@@ -3,6 +3,9 @@
 
 #include <execinfo.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -21,7 +24,7 @@ void must_fail(const char *what, const char *file, int line)
     size_t size = len < 0 ? 0 : (size_t) len < sizeof(text) ? (size_t) len : sizeof(text) - 1;
 
     log_flush();
-    (void) !write(STDERR_FILENO, text, size); /* the process ends either way */
+    (void) write(STDERR_FILENO, text, size); /* the process ends either way */
     void *frames[32];
     backtrace_symbols_fd(frames, backtrace(frames, (int) ARRAY_LEN(frames)), STDERR_FILENO);
     abort();
@@ -31,7 +34,7 @@ static void *check(void *p, size_t size_bytes)
 {
     if (!p) {
         char what[64];
-        (void) snprintf(what, sizeof(what), "memory for %zu bytes", size_bytes);
+        (void) snprintf(what, sizeof(what), "memory for %zu bytes", size_bytes); /* fits */
         must_fail(what, __FILE__, __LINE__);
     }
     return p;

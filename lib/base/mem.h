@@ -14,7 +14,8 @@
 /* Zeroed memory. */
 void *mem_alloc(size_t size_bytes) __attribute__((malloc, returns_nonnull, warn_unused_result));
 /* Array of count members, zeroed; must() on overflow. */
-void *mem_array(size_t count, size_t member_bytes) __attribute__((malloc, returns_nonnull, warn_unused_result));
+void *mem_array(size_t count, size_t member_bytes)
+    __attribute__((malloc, returns_nonnull, warn_unused_result));
 /* Grows or shrinks; what is new is not zeroed. */
 void *mem_resize(void *p, size_t size_bytes) __attribute__((returns_nonnull, warn_unused_result));
 void *mem_copy(const void *p, size_t size_bytes) __attribute__((malloc, returns_nonnull, warn_unused_result));
@@ -22,7 +23,8 @@ void *mem_copy(const void *p, size_t size_bytes) __attribute__((malloc, returns_
 char *mem_text(const char *p, size_t len) __attribute__((malloc, returns_nonnull, warn_unused_result));
 /* A NUL-terminated copy of text; NULL gives "". */
 char *mem_string(const char *text) __attribute__((malloc, returns_nonnull, warn_unused_result));
-char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2), malloc, returns_nonnull, warn_unused_result));
+char *mem_format(const char *format, ...)
+    __attribute__((format(printf, 1, 2), malloc, returns_nonnull, warn_unused_result));
 /* Always NULL: `p = mem_free(p)`. */
 void *mem_free(void *p);
 
@@ -44,5 +46,5 @@ void mem_auto_free(void *pointer_to_pointer);
 #define AUTO_FREE __attribute__((cleanup(mem_auto_free)))
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define CONTAINER_OF(p, type, member) ((type *) (void *) ((char *) (p) - offsetof(type, member)))
+#define CONTAINER_OF(p, type, member) ((type *) (void *) ((char *) (p) -offsetof(type, member)))
 #define UNUSED __attribute__((unused))

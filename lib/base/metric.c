@@ -2,14 +2,16 @@
 #include "base/metric.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 
 enum metric_kind { KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM };
 
 /* Upper bounds of the buckets in microseconds, from what a fast local reply takes to a retry of the next hour. */
-static const uint64_t bounds_us[] = {100,    250,     500,     1000,    2500,     5000,     10000,     25000,     50000,     100000,
-                                     250000, 500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000, 300000000, 3600000000};
+static const uint64_t bounds_us[] = {100,     250,      500,      1000,     2500,      5000,      10000,
+                                     25000,   50000,    100000,   250000,   500000,    1000000,   2500000,
+                                     5000000, 10000000, 30000000, 60000000, 300000000, 3600000000};
 enum { BOUNDS = ARRAY_LEN(bounds_us) };
 
 static struct cell {

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "base/conf.h"
 #include "io/loop.h"
 
 struct daemon {
@@ -17,6 +18,8 @@ struct daemon {
     void (*reload)(void);               /* after a successful SIGHUP */
     void (*drain)(void);                /* first SIGTERM or SIGINT: finish and call daemon_end() */
     bool (*is_ready)(struct buf *why);  /* for /readyz: what is missing */
+    /* What the table of settings cannot judge, before they are in force; may be NULL. -EINVAL with *ret_error (owned by the caller). */
+    int (*check)(const struct conf *conf, char **ret_error);
 };
 /* main()'s body; returns the exit status. A second SIGTERM, or node.drain_time over, ends at once with status 1. */
 int daemon_main(const struct daemon *d, int argc, char **argv);

@@ -28,7 +28,10 @@ struct queue_job { /* a job to be made */
 };
 enum commit_answer { COMMIT_NEW, COMMIT_AGAIN, COMMIT_CLASH, COMMIT_REVOKED, COMMIT_INCOMPLETE, COMMIT_FULL, COMMIT_UNKNOWN };
 typedef void queue_on_commit(void *context, enum commit_answer answer);
-/* carry: what couriers send (allow-oom). Repeated for time_ms at most. */
+/*
+ * carry: what couriers send (allow-oom). Repeated for time_ms at most. COMMIT_FULL: not committed, Redis is full. COMMIT_INCOMPLETE: not
+ * committed, a chunk is missing, or Redis refused the call with an error that no repeat mends (it is logged).
+ */
 void queue_commit(struct store *s, const struct queue_job *job, bool carry, uint64_t time_ms, queue_on_commit *on_answer, void *context);
 
 enum delete_answer { DELETE_DELETED, DELETE_GONE, DELETE_LATER, DELETE_CLAIMED, DELETE_UNKNOWN };
@@ -47,7 +50,7 @@ struct queue_claimed { /* one job as claimed; spans valid during the callback */
     bool keeps_content;
 };
 enum claim_answer { CLAIM_JOBS, CLAIM_WAIT, CLAIM_UNKNOWN };
-/* token: what every later change of these jobs carries. wait_ms: from now, for CLAIM_WAIT. */
+/* token: what every later change of these jobs carries. wait_ms: from now, for CLAIM_WAIT: the queue is paused, or Redis refused the call. */
 typedef void queue_on_claim(void *context, enum claim_answer answer, const char *token, const struct queue_claimed *jobs, size_t count, uint64_t wait_ms);
 struct queue_claim {
     unsigned partition;
@@ -78,7 +81,7 @@ struct queue_settle { /* of one job */
     const struct queue_dsn *dsn; /* NULL: none */
 };
 enum settle_answer { SETTLE_OK, SETTLE_GONE, SETTLE_AGAIN, SETTLE_STALE, SETTLE_INCOMPLETE, SETTLE_UNKNOWN };
-/* answers in the order given. repeated: the call was sent more than once, so GONE and STALE may be our own doing. */
+/* answers in the order given. repeated: an earlier send of the call may have been executed, so GONE and STALE may be our own doing. */
 typedef void queue_on_settle(void *context, const enum settle_answer *answers, size_t count, bool repeated);
 /* At most 64 jobs of one partition. Repeated without end; SETTLE_UNKNOWN only when the store is closed. */
 void queue_settle(struct store *s, unsigned partition, const struct queue_settle *jobs, size_t count, queue_on_settle *on_answer, void *context);
@@ -111,7 +114,10 @@ typedef void queue_on_reap(void *context, unsigned partition, bool ok, uint32_t 
 void queue_reap(struct store *s, unsigned partition, uint64_t last, const uint64_t *live, size_t live_count, queue_on_reap *on_answer, void *context);
 
 /* ---- reading ---- */
-/* The jobs in c of this incarnation, with the token in each record ("" without record). */
+/*
+ * The jobs in c of this incarnation, with the token in each record ("" without record). What is claimed or settled meanwhile may be listed
+ * or missing: judge only what was in nobody's hand from before the call until its answer.
+ */
 struct queue_held_claim {
     struct span job, token, queue;
     uint32_t chunk_count;

@@ -74,7 +74,8 @@ void arena_done(struct arena *a)
 
 size_t arena_budget(size_t len)
 {
-    return len > (budget_max - BUDGET_SPARE) / BUDGET_PER_BYTE ? budget_max : BUDGET_SPARE + len * BUDGET_PER_BYTE;
+    return len > (budget_max - BUDGET_SPARE) / BUDGET_PER_BYTE ? budget_max
+                                                               : BUDGET_SPARE + len * BUDGET_PER_BYTE;
 }
 
 void *wire_unpack(struct arena *a, const ProtobufCMessageDescriptor *descriptor, struct span in)

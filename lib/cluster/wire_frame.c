@@ -10,7 +10,7 @@
 
 /* An entry: tag and length (4), queue (3 + 319), seven numbers (1 + 10 each). */
 enum { ENTRY_BYTES_MAX = 4 + 3 + QUEUE_TEXT_MAX + 7 * 11, HELLO_BYTES_MAX = 64 };
-_Static_assert(FRAME_ENTRIES * ENTRY_BYTES_MAX + HELLO_BYTES_MAX <= BUS_FRAME_MAX, "a full frame fits");
+_Static_assert(FRAME_ENTRIES *ENTRY_BYTES_MAX + HELLO_BYTES_MAX <= BUS_FRAME_MAX, "a full frame fits");
 
 enum { COUNT_MAX = 1000000000 };
 static const uint64_t rate_max = UINT64_C(1000000000000000); /* a thousand million messages per second */
@@ -83,7 +83,8 @@ void wire_put_frame(const struct frame *f, struct buf *out)
     Barid__Frame m = BARID__FRAME__INIT;
     Barid__Hello hello = BARID__HELLO__INIT;
 
-    must(f->ring_count <= FRAME_ENTRIES && f->grant_count <= FRAME_ENTRIES && f->report_count <= FRAME_ENTRIES);
+    must(f->ring_count <= FRAME_ENTRIES && f->grant_count <= FRAME_ENTRIES &&
+         f->report_count <= FRAME_ENTRIES);
     arena_init(&a, SIZE_MAX / 2);
     if (f->has_hello) {
         WIRE_PUT(&hello, incarnation, f->hello.incarnation);

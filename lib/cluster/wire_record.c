@@ -339,6 +339,7 @@ void wire_put_stats(const struct node_stats *s, struct buf *out)
     WIRE_PUT(&m, capacity, s->capacity);
     WIRE_PUT(&m, partitions, s->partitions);
     WIRE_PUT(&m, queues_active, s->queues_active);
+    WIRE_PUT(&m, beat_ms, s->beat_ms);
     put_record(&m.base, out);
 }
 
@@ -347,7 +348,7 @@ static bool stats_are_sound(const Barid__Stats *m)
     return m->role < ROLE_COUNT && bytes_fit(m->name, 0, STATS_TEXT_MAX) &&
            bytes_fit(m->version, 0, STATS_TEXT_MAX) && bytes_fit(m->http, 0, STATS_TEXT_MAX) &&
            bytes_fit(m->bus, 0, STATS_TEXT_MAX) && m->started_ms <= WIRE_TIME_MAX &&
-           m->partitions <= PARTITION_COUNT && m->capacity <= capacity_max;
+           m->beat_ms <= WIRE_TIME_MAX && m->partitions <= PARTITION_COUNT && m->capacity <= capacity_max;
 }
 
 int wire_get_stats(struct span in, struct node_stats *ret_stats)
@@ -379,6 +380,7 @@ int wire_get_stats(struct span in, struct node_stats *ret_stats)
             .capacity = m->capacity,
             .partitions = m->partitions,
             .queues_active = m->queues_active,
+            .beat_ms = m->beat_ms,
         };
     }
     arena_done(&a);

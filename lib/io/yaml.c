@@ -116,7 +116,8 @@ static int add_item(struct reading *r, const char *path, char *key, bool has_val
 
     if (r->count == ITEMS_MAX || (has_value && memchr(scalar(r).at, '\0', scalar(r).len))) {
         mem_free(key);
-        return fault_here(r, r->count == ITEMS_MAX ? "too many values in one file" : "a value with a zero byte");
+        return fault_here(r,
+                          r->count == ITEMS_MAX ? "too many values in one file" : "a value with a zero byte");
     }
     if (has_value)
         value = mem_text(scalar(r).at, scalar(r).len);
@@ -124,8 +125,12 @@ static int add_item(struct reading *r, const char *path, char *key, bool has_val
         r->room = r->room ? r->room * 2 : 64;
         r->items = mem_resize(r->items, r->room * sizeof(*r->items));
     }
-    r->items[r->count++] = (struct conf_item){
-        .path = mem_string(path), .key = key, .value = value, .line = line_of(r), .is_list = is_list, .is_map = is_map};
+    r->items[r->count++] = (struct conf_item){.path = mem_string(path),
+                                              .key = key,
+                                              .value = value,
+                                              .line = line_of(r),
+                                              .is_list = is_list,
+                                              .is_map = is_map};
     return 0;
 }
 
@@ -203,7 +208,8 @@ static int read_section(struct reading *r, const char *section)
     if (is_null(r)) /* all its settings are commented out */
         return 0;
     if (r->event.type != YAML_MAPPING_START_EVENT)
-        return fault(r, line_of(r), "expected settings, each on a line of its own, in section", span_of(section));
+        return fault(r, line_of(r), "expected settings, each on a line of its own, in section",
+                     span_of(section));
     for (;;) {
         char *name;
         struct map one = {.buckets = NULL}; /* names are told apart by their paths instead */

@@ -48,7 +48,7 @@ struct ip {
 
 /* Dotted quad, IPv6 with or without "IPv6:" and scope id. */
 int ip_parse(struct span s, struct ip *ret_ip);
-void ip_format(const struct ip *ip, struct buf *out);    /* 192.0.2.1, 2001:db8::1 */
+void ip_format(const struct ip *ip, struct buf *out);      /* 192.0.2.1, 2001:db8::1 */
 void ip_add_literal(const struct ip *ip, struct buf *out); /* [192.0.2.1], [IPv6:2001:db8::1] */
 bool ip_equal(const struct ip *a, const struct ip *b);
 
@@ -60,8 +60,11 @@ struct network {
     struct ip base;
     unsigned prefix; /* bits of the 128 */
 };
-int network_parse(struct span s, struct network *ret_network); /* "192.0.2.0/24", "::1/128", or a single address */
+/* "192.0.2.0/24", "::1/128", or a single address; bits set behind the prefix are -EINVAL. */
+int network_parse(struct span s, struct network *ret_network);
+/* An IPv4 address is in no IPv6 network, not even ::/0. */
 bool network_has(const struct network *n, const struct ip *ip);
 
 /* "host", "host:port", "[2001:db8::1]:25", "192.0.2.1:25", "[host]:25" -> host text and port. */
-int hostport_parse(struct span s, uint16_t default_port, char ret_host[static DOMAIN_MAX + 1], uint16_t *ret_port);
+int hostport_parse(struct span s, uint16_t default_port, char ret_host[static DOMAIN_MAX + 1],
+                   uint16_t *ret_port);

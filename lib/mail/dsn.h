@@ -21,23 +21,24 @@ struct dsn_recipient {
 };
 
 struct dsn {
-    struct id id;             /* of the notification itself */
+    struct id id;               /* of the notification itself */
     const char *reporting_name; /* our name: Reporting-MTA, From's domain, Message-ID */
     const char *from_name;
     const struct envelope *envelope; /* of the message that failed */
     const struct dsn_recipient *recipients;
     size_t recipient_count;
-    uint64_t wall_ms;         /* now */
+    uint64_t wall_ms; /* now */
     uint64_t last_attempt_ms;
     uint32_t attempts;
-    struct span original;     /* its first bytes as stored */
-    bool original_is_whole;   /* original is all of it */
+    struct span original;      /* its first bytes as stored */
+    bool original_is_whole;    /* original is all of it */
     size_t max_original_bytes; /* above: headers only */
 };
 
 struct dsn_written {
-    size_t recipient_count; /* the first so many of d->recipients are in it; fewer than given only when DSN_MAX has no room for their names */
-    bool is_8bit;           /* it holds bytes above 0x7f: its own envelope is 8-bit */
+    /* The first so many of d->recipients are in it; fewer than given only when DSN_MAX has no room for their names. */
+    size_t recipient_count;
+    bool is_8bit; /* it holds bytes above 0x7f: its own envelope is 8-bit */
 };
 
 /*

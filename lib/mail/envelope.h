@@ -22,29 +22,31 @@ struct envelope {
     char *sender; /* "" for the null sender */
     struct recipient *recipients;
     size_t recipient_count;
-    char **queues; /* distinct queues of the recipients in order of first use; child i + 1 of a fan-out works queues[i] */
+    /* Distinct queues of the recipients in order of first use; child i + 1 of a fan-out works queues[i]. */
+    char **queues;
     size_t queue_count;
     uint64_t arrival_ms; /* wall clock of the ingress */
     uint64_t size_bytes; /* content as stored, our Received included */
     uint32_t chunk_count;
     uint32_t content_partition; /* where the chunks are: b:{content_partition}:<content_job>:<i> */
     char *content_job;
-    bool is_8bit;      /* BODY=8BITMIME was said */
-    bool is_dsn;       /* made by a courier */
-    bool is_parent;    /* to be expanded: job index 0 of a fan-out */
+    bool is_8bit;       /* BODY=8BITMIME was said */
+    bool is_dsn;        /* made by a courier */
+    bool is_parent;     /* to be expanded: job index 0 of a fan-out */
     bool keeps_content; /* parent: children name its chunks (w) */
-    char *client;      /* "helo [192.0.2.1]" for the story; "" for a DSN */
+    char *client;       /* "helo [192.0.2.1]" for the story; "" for a DSN */
 };
 
 struct recipient_state {
-    bool is_done;          /* delivered, or failed and reported; recorded */
-    bool is_fresh;         /* decided in the attempt under way; not stored */
-    struct verdict last;   /* of the last attempt; VERDICT_NONE before it. Failed and not done: recorded by a note, not reported yet */
+    bool is_done;  /* delivered, or failed and reported; recorded */
+    bool is_fresh; /* decided in the attempt under way; not stored */
+    /* Of the last attempt; VERDICT_NONE before it. Failed and not done: recorded by a note, not reported yet. */
+    struct verdict last;
 };
 
 struct job_state {
     uint32_t attempts;
-    uint64_t last_attempt_ms; /* wall clock */
+    uint64_t last_attempt_ms;           /* wall clock */
     struct recipient_state *recipients; /* as many as the envelope's */
     size_t recipient_count;
     /* fan-out parent only */

@@ -1,12 +1,14 @@
 /* Folding of words into lines. */
 #include "mail/fold.h"
 
+#include <string.h>
+
 #include "mail/ascii.h"
 
 static void add_indent(struct fold *f)
 {
-    for (size_t i = 0; i < f->indent; i++)
-        buf_add_char(f->out, ' ');
+    memset(buf_reserve(f->out, f->indent), ' ', f->indent);
+    buf_commit(f->out, f->indent);
     f->col = f->indent;
     f->is_glued = true;
 }
@@ -37,8 +39,10 @@ static void add_piece(struct fold *f, struct span piece)
         buf_add_char(f->out, ' ');
         f->col++;
     }
+    char *at = buf_reserve(f->out, piece.len);
     for (size_t i = 0; i < piece.len; i++)
-        buf_add_char(f->out, is_printable(piece.at[i]) ? piece.at[i] : '?');
+        at[i] = is_printable(piece.at[i]) ? piece.at[i] : '?';
+    buf_commit(f->out, piece.len);
     f->col += piece.len;
     f->is_glued = false;
 }
@@ -55,6 +59,8 @@ void fold_word(struct fold *f, struct span word)
 
 void fold_words(struct fold *f, struct span text)
 {
+    if (text.len == 0)
+        return;
     size_t start = 0;
     for (size_t i = 0; i <= text.len; i++) {
         if (i < text.len && !is_blank(text.at[i]))

@@ -26,7 +26,7 @@ struct header_limits {
 struct header_scan {
     struct header_limits limits;
     enum header_fault fault;
-    bool is_over;        /* the body has begun */
+    bool is_over; /* the body has begun */
     /*
      * The first line is not a header field ("From ", a blank, plain text): all of the content is body. Who puts a field in front of it
      * ends the header with an empty line. Known after the first line or its first 1024 bytes, whatever comes first.
@@ -34,9 +34,9 @@ struct header_scan {
     bool starts_with_body;
     uint64_t size_bytes; /* of the section, with the empty line */
     uint64_t fields, hops;
-    char message_id[256];  /* value of Message-ID, "" when absent, too long or not printable */
+    char message_id[256];   /* value of Message-ID, "" when absent, too long or not printable */
     bool is_auto_submitted; /* Auto-Submitted other than "no" */
-    char line[1024]; /* start of the line under way; longer ones are only counted */
+    char line[1024];        /* start of the line under way; longer ones are only counted */
     size_t line_len;
     bool line_is_long;
     bool has_line; /* the first line was seen */
@@ -50,10 +50,10 @@ void header_scan_feed(struct header_scan *h, struct span content);
 void header_scan_end(struct header_scan *h); /* content ended, maybe inside the header */
 
 struct received {
-    struct span helo;       /* as said by the client; sanitised here */
+    struct span helo;        /* as said by the client; sanitised here */
     const char *client_name; /* reverse name, NULL when unknown */
     const struct ip *client_ip;
-    const char *by;         /* our name */
+    const char *by; /* our name */
     bool is_esmtp;
     struct id id;
     const char *only_recipient; /* NULL unless there is just one */

@@ -32,10 +32,12 @@ static void add_host(struct span host, struct buf *out)
         buf_add_span(out, host);
         return;
     }
+    char *at = buf_reserve(out, host.len);
     for (size_t i = 0; i < host.len; i++) {
         char c = host.at[i];
-        buf_add_char(out, is_alnum(c) || c == '.' || c == '-' || c == '_' ? c : '?');
+        at[i] = is_alnum(c) || c == '.' || c == '-' || c == '_' ? c : '?';
     }
+    buf_commit(out, host.len);
 }
 
 /* An address that can stand in the field: printable, and of a length that needs no cut. */
@@ -77,11 +79,15 @@ void received_add(const struct received *r, struct buf *out)
     id_format(&r->id, id);
     fold_text(&f, "id");
     bool has_for = r->only_recipient && is_addr_usable(r->only_recipient);
-    buf_printf(&word, has_for ? "%s" : "%s;", id);
+    buf_add(&word, id, ID_TEXT_LEN);
+    if (!has_for)
+        buf_add_char(&word, ';');
     add_word(&f, &word);
     fold_line(&f);
     if (has_for) {
-        buf_printf(&word, "for <%s>;", r->only_recipient);
+        buf_add_text(&word, "for <");
+        buf_add_text(&word, r->only_recipient);
+        buf_add_text(&word, ">;");
         add_word(&f, &word);
     }
     clock_add_date(&word, r->wall_ms);

@@ -16,8 +16,9 @@ enum { REPLY_LINE_MAX = 2048, REPLY_LINES_MAX = 200, REPLY_TEXT_MAX = 8192 };
 
 struct reply {
     unsigned code;
-    char status[12];      /* enhanced code of the first line when its class fits code's first digit, else "" */
-    struct buf text;      /* the lines' text, joined by '\n', made printable (control and 8-bit bytes escaped), cut at REPLY_TEXT_MAX */
+    char status[12]; /* enhanced code of the first line when its class fits code's first digit, else "" */
+    /* The lines' text behind the code, joined by '\n', made printable (control and 8-bit bytes escaped), cut at REPLY_TEXT_MAX. */
+    struct buf text;
     unsigned line_count;
     bool is_complete;
     struct buf partial; /* a line not yet ended */

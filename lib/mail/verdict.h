@@ -18,10 +18,12 @@ enum verdict_class { VERDICT_NONE, VERDICT_DELIVERED, VERDICT_DEFERRED, VERDICT_
 
 struct verdict {
     enum verdict_class class;
-    unsigned code;    /* SMTP reply code, 0: none was received */
-    char status[12];  /* RFC 3463, such as "5.1.1" */
-    char *text;       /* the remote's words made printable (lines joined by a space), or our own; never NULL once set */
-    char *remote;     /* host name and address it came from: "mx.example.com [192.0.2.1]:25"; "" when no host spoke */
+    unsigned code;   /* SMTP reply code, 0: none was received */
+    char status[12]; /* RFC 3463, such as "5.1.1" */
+    /* The remote's words made printable (lines joined by a space), or our own; never NULL once set. */
+    char *text;
+    /* Host name and address it came from: "mx.example.com [192.0.2.1]:25"; "" when no host spoke. */
+    char *remote;
     bool from_remote; /* text is a remote's reply: Diagnostic-Code smtp */
     bool in_doubt;    /* the final dot may have been taken */
 };

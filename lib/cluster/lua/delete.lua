@@ -17,8 +17,8 @@ check(d)
 if revoke and (at == "c" or y or x or (mark ~= false and mark ~= "revoked")) then
   return "claimed" -- a copy may have left
 end
-if queue then
-  check_queue(q, queue)
+if queue and not queue_of(j, q) then
+  return revoke and "claimed" or "gone" -- it was gone when the caller looked for its queue; no order reached it
 end
 local content = {}
 if exists and record then

@@ -7,11 +7,9 @@
 local j, q, c, h, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
 local job = ARGV[1]
 
-local queue = read("HGET", j, "q")
-if not queue then
+if not queue_of(j, q) then
   return "gone"
 end
-check_queue(q, queue)
 local at = place(q, c, h, job)
 
 if at == "c" then

@@ -68,9 +68,9 @@ local function place(q, c, h, job)
   return waiting and "q" or claimed and "c" or held and "h" or nil
 end
 
--- A put into another queue than the record's would lose the job; the caller looked the queue up before.
-local function check_queue(q, queue)
-  if string.sub(q, -#queue - 1) ~= ":" .. queue then
-    error("q is not the queue of this job")
-  end
+-- The queue of a job, if q is its key: a put into another queue than the record's would lose the job. The caller
+-- looked the queue up before; what it did not find then is "gone".
+local function queue_of(j, q)
+  local queue = read("HGET", j, "q")
+  return queue and string.sub(q, -#queue - 1) == ":" .. queue and queue or nil
 end

@@ -7,11 +7,10 @@
 local j, q, c, h, d, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local job = ARGV[1]
 
-local queue = read("HGET", j, "q")
+local queue = queue_of(j, q)
 if not queue then
   return "gone"
 end
-check_queue(q, queue)
 
 if place(q, c, h, job) == "q" then
   put(d, q, queue, job, now)

@@ -49,12 +49,9 @@ class Courier(Node):
     def new_token(self):
         return f"{self.incarnation}.{next(self.tokens)}"
 
-    def may_fail(self, chance):
-        return self.world.has_faults and self.world.random.random() < chance
-
     def may_stop(self, chance):
         """Perhaps a pause begins, which the next yield feels."""
-        if self.may_fail(chance):
+        if self.world.may_fail(chance):
             self.paused_until = self.world.now + self.world.random.uniform(500, 12000)
             self.world.counts["courier paused"] += 1
 
@@ -122,8 +119,11 @@ class Courier(Node):
                 jobs.add(item[0].job)
             self.outbox[tag] = later
 
-            def executed(answers, batch=batch):
-                for (_, done, _), answer in zip(batch, answers):
+            def executed(answers, batch=batch, is_first=iter([True])):
+                first = next(is_first, False)
+                for (end, done, _), answer in zip(batch, answers):
+                    if first and answer != "ok":
+                        self.ledger.refuse_settle(end.job, end.token, answer)
                     if done and answer == "ok":
                         done()
             answers = yield from ask(call(PARTS[tag].settle(*(end for end, _, _ in batch)), done=executed))
@@ -168,7 +168,7 @@ class Courier(Node):
 
     def work_on(self, job):
         random = self.world.random
-        if self.may_fail(0.02) or job.message.poison and self.may_fail(0.9):
+        if self.world.may_fail(0.02) or job.message.poison and self.world.has_faults and random.random() < 0.9:
             self.crash()
             return
         self.may_stop(0.02)
@@ -180,9 +180,9 @@ class Courier(Node):
         elif job.fate == "bounce":
             yield from job.settle("end", event="bounced", failed=job.state["left"])
             self.world.counts["bounced"] += 1
-        elif self.may_fail(0.05):
+        elif self.world.may_fail(0.05):
             yield from job.settle("back", event="released")
-        elif self.may_fail(0.02):
+        elif self.world.may_fail(0.02):
             yield from job.settle("hold", event="held")
         elif (yield from job.read_content()):
             yield from self.deliver(job, random)
@@ -193,7 +193,7 @@ class Courier(Node):
             some, left = left[:random.choice([1, 2, 3])], []
             left = job.state["left"][job.state["left"].index(some[-1]) + 1:]
             yield Sleep(random.choice([1, 5, 30, 200, 2500]) if self.world.has_faults else 1)
-            if self.may_fail(0.01):
+            if self.world.may_fail(0.01):
                 self.crash()
                 return
             if not self.may_send_dot():
@@ -201,7 +201,7 @@ class Courier(Node):
                     yield from job.settle("back", event="released")
                 return
             copies, delivered, failed, later = self.remote(job, some)
-            if self.may_fail(0.02):
+            if self.world.may_fail(0.02):
                 self.crash()  # between dot and settle
                 return
             self.may_stop(0.01)
@@ -305,7 +305,7 @@ class Expansion:
             else:
                 yield from job.settle("end", event="deleted")
             return
-        if self.courier.may_fail(0.03):
+        if self.world.may_fail(0.03):
             yield from job.settle("back", event="released")
             return
         while state["cursor"] < len(self.children):
@@ -337,7 +337,7 @@ class Expansion:
                 if not courier.told_dead:
                     yield from job.settle("back", event="released")
                 return False
-            if courier.may_fail(0.03):
+            if self.world.may_fail(0.03):
                 courier.crash()
                 return False
             envelope = dict(job.envelope)
@@ -348,9 +348,8 @@ class Expansion:
                 name, queue, () if job.is_read else ("copy" + name,), "digest" + name, json.dumps(envelope),
                 json.dumps(state), mark_ms=86400000, script="carry")))
             self.world.counts["child " + answer] += 1
-            if answer == "revoked" and courier.incarnation in self.ledger.buried:
-                return False  # another took the parent over, and its end went before us
-            if answer not in ("new", "again"):
+            # "revoked": deleted with its parent by an order, which an unhold has taken back since.
+            if answer not in ("new", "again") and not (answer == "revoked" and job.name in self.ledger.ordered_away):
                 self.world.fail(f"carry of {name} answered {answer}")
         return True
 

@@ -39,12 +39,12 @@ class Dispatcher(Node):
             self.read_at = self.world.now
             yield from self.bury_silent(view)
             for part in PARTS.values():
-                if self.world.has_faults:
-                    if random.random() < 0.5:
-                        continue
-                    if random.random() < 0.01:
-                        self.paused_until = self.world.now + random.uniform(1000, 20000)
-                        self.world.counts["dispatcher paused"] += 1
+                if self.world.now < self.world.calm_from and random.random() < 0.5:
+                    continue
+                if self.world.may_fail(0.005):
+                    self.paused_until = self.world.now + random.uniform(1000, 20000)
+                    self.world.counts["dispatcher paused"] += 1
+                    yield Sleep(1)
                 yield from self.reap(part, last, list(view))
                 if (yield from self.has_lease(part)):
                     yield from self.look(part)

@@ -11,6 +11,7 @@ class Ingress:
         self.world = world
         self.ledger = ledger
         self.is_open = True
+        self.streamed = set()  # jobs whose content went ahead
         world.spawn(Node(), self.work())
 
     def work(self):
@@ -28,17 +29,18 @@ class Ingress:
     def accept(self, recipients, sender, poison):
         world, random = self.world, self.world.random
         domains = sorted({who.split("@")[1] for who in recipients})
-        name, made = self.message(recipients, domains, sender, poison)
+        name, part, made = self.message(recipients, domains, sender, poison)
+        message, job, queue = self.ledger.messages[name], made.args[0], made.args[1]
+        if len(made.chunks) > 1 and random.random() < 0.3:
+            yield from self.stream(part, job, made)
         answer = yield from ask(call(made), tries=random.choice([1, 2, 3, 8]))
-        message = self.ledger.messages[name]
         if answer in ("new", "again"):
             message.state = "accepted"
             world.counts["accepted"] += 1
             return random.random() >= 0.03  # or the client did not get the 250
-        if answer is not UNKNOWN:
+        if answer is not UNKNOWN and not (answer == "incomplete" and job in self.streamed):
             world.fail(f"commit of {name} answered {answer}")
-        job, queue = made.args[0], made.args[1]
-        part = home(queue) if queue in DOMAINS else next(p for p in PARTS.values() if p.due_index == made.keys[3])
+        yield Sleep(random.choice([1, 1, 1000, 5000]))
         answer = yield from ask(call(part.delete(job, queue, revoke=True)), tries=random.choice([1, 2, 3]))
         world.counts["revoke " + (answer.name if answer is UNKNOWN else answer)] += 1
         if answer in ("deleted", "gone"):
@@ -47,8 +49,15 @@ class Ingress:
             message.state = "doubtful"
         return False
 
+    def stream(self, part, job, made):
+        """The first chunk goes ahead, and may be gone when the client has sent the rest."""
+        self.streamed.add(job)
+        first = part.chunk_key(job, 0)
+        yield from ask(call(part.chunk(job, 0, made.chunks.pop(first), ttl=5)))
+        yield Sleep(self.world.random.choice([10, 100, 1000, 6000]))
+
     def message(self, recipients, domains, sender, poison):
-        """Its name, and the commit that makes it."""
+        """Its name, its partition, and the commit that makes it."""
         random = self.world.random
         groups = [[domain, [who for who in recipients if who.endswith("@" + domain)]] for domain in domains]
         is_fanout = len(groups) > 1
@@ -65,5 +74,5 @@ class Ingress:
             queue, part, reads = domains[0], home(domains[0]), False
             state = {"left": recipients, "attempts": 0}
         envelope.update(tag=part.tag, content=name + ".0")
-        return name, part.commit(name + ".0", queue, pieces, "digest" + name, json.dumps(envelope), json.dumps(state),
-                                 w=reads)
+        return name, part, part.commit(name + ".0", queue, pieces, "digest" + name, json.dumps(envelope),
+                                       json.dumps(state), w=reads)

@@ -93,6 +93,11 @@ class Ledger:
 
     # ---- a settle was executed
 
+    def refuse_settle(self, job, token, answer):
+        """The first run of a settle is refused only to those who were reaped, or whose job an order ended."""
+        if token not in self.reaped and job not in self.deleted | self.ordered_away:
+            self.world.fail(f"{answer} for the claim {token} of {job}, which nobody took away")
+
     def record(self, message, delivered, failed, copies, report):
         for copy in copies:
             copy.is_recorded = True

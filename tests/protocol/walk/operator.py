@@ -15,7 +15,7 @@ class Operator:
     def work(self):
         random = self.world.random
         while self.world.has_faults:
-            yield Sleep(random.uniform(300, 3000))
+            yield Sleep(random.uniform(100, 1500))
             part = PARTS[random.choice(TAGS)]
             order = random.choice(ORDERS)
             if order == "pause":
@@ -65,7 +65,7 @@ class Accidents:
     def work(self):
         world, random = self.world, self.world.random
         while world.has_faults:
-            yield Sleep(random.uniform(5000, 60000))
+            yield Sleep(random.uniform(5000, 60000) / world.roughness)
             kind = random.random()
             if kind < 0.3:
                 world.outage_until = world.now + random.uniform(500, 9000)

@@ -13,9 +13,9 @@ DRAIN_MS = 60 * 60000
 INGRESSES, COURIERS, DISPATCHERS = 3, 3, 2
 
 
-def walk(redis, seed, steps, sources=None):
+def walk(redis, seed, steps, sources=None, roughness=None):
     """Walks at least `steps` commands with faults, then to the end. Raises Violation; returns the world, for its counts."""
-    world = World(redis, seed, sources or scripts.sources())
+    world = World(redis, seed, sources or scripts.sources(), roughness)
     ledger = Ledger(world)
     hints, couriers = [], []
 
@@ -36,7 +36,7 @@ def walk(redis, seed, steps, sources=None):
     for door in doors:
         door.is_open = False
     world.has_faults, world.outage_until = False, 0
-    world.calm_from = world.now + 120000
+    world.calm_from = world.now + 30000
     drain(world, operator)
     check_empty(world)
     ledger.close()

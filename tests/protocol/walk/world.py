@@ -71,10 +71,11 @@ def read(name):
 
 
 class World:
-    def __init__(self, redis, seed, sources):
+    def __init__(self, redis, seed, sources, roughness=None):
         self.redis = redis
         self.seed = seed
         self.random = random.Random(seed)
+        self.roughness = roughness or self.random.choice([0.5, 1, 3])  # times the usual chance of each fault
         self.now = START_MS
         self.clock_offset = 0  # of Redis
         self.outage_until = 0
@@ -101,6 +102,9 @@ class World:
         when, _, act = heapq.heappop(self._agenda)
         self.now = max(self.now, when)
         act()
+
+    def may_fail(self, chance):
+        return self.has_faults and self.random.random() < chance * self.roughness
 
     # ---- what must never happen
 
@@ -168,6 +172,8 @@ class World:
             wish = actor.send(value)
         except StopIteration:
             return
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            self.fail(f"an actor met what it cannot understand: {error!r}")
         if node.is_dead:
             return
         resume = lambda answer: self._resume(node, actor, answer)  # noqa: E731
@@ -183,21 +189,21 @@ class World:
 
     def _send(self, request, resume):
         """Through the network: fine, its reply lost, lost itself, or given up and executed long after."""
-        chance, latency = self.random.random(), self.random.uniform(0.2, 6)
+        chance, latency, fault = self.random.random(), self.random.uniform(0.2, 6), 0.1 * self.roughness
         if self.now < self.outage_until:
             if chance < 0.15:
                 self._execute_late(request, 12000)
             self.at(self.random.uniform(300, 1500), lambda: resume(UNKNOWN))
-        elif not self.has_faults or chance < 0.90:
+        elif not self.has_faults or chance < 1 - fault:
             def arrive():
                 answer = self.execute(request)
                 self.at(latency, lambda: resume(answer))
             self.at(latency, arrive)
         else:
-            if chance < 0.94:
+            if chance < 1 - 0.6 * fault:
                 self.counts["reply lost"] += 1
                 self.at(latency, lambda: self.execute(request))
-            elif chance < 0.97:
+            elif chance < 1 - 0.3 * fault:
                 self.counts["request lost"] += 1
             else:
                 self._execute_late(request, 15000)

@@ -140,7 +140,8 @@ static void spans_compare(void **state)
     assert_false(span_equal(SPAN("abc"), SPAN("abd")));
     assert_false(span_equal(SPAN("abc"), SPAN("ab")));
     assert_true(span_equal_nocase(SPAN("MaIl"), SPAN("mAiL")));
-    assert_false(span_equal_nocase(SPAN("@"), SPAN("`"))); /* differ in the case bit only, and are no letters */
+    assert_false(
+        span_equal_nocase(SPAN("@"), SPAN("`"))); /* differ in the case bit only, and are no letters */
     assert_true(span_starts_nocase(SPAN("RCPT TO:<a>"), SPAN("rcpt to:")));
     assert_false(span_starts_nocase(SPAN("RC"), SPAN("rcpt")));
 }

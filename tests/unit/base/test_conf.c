@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -119,24 +120,30 @@ static void a_file_overrides_defaults(void **state)
 static void faults_say_where_and_what_was_expected(void **state)
 {
     (void) state;
-    assert_value_refused("ingress.max_message", "abc",
-                         "b.yaml:7: ingress.max_message: expected a size from 64KiB to 2GiB (units: B KiB MiB GiB TiB), got "
-                         "\"abc\"");
-    assert_value_refused("ingress.max_message", "65536",
-                         "b.yaml:7: ingress.max_message: expected a size from 64KiB to 2GiB (units: B KiB MiB GiB TiB), got "
-                         "\"65536\"");
-    assert_value_refused("ingress.max_message", "3GiB",
-                         "b.yaml:7: ingress.max_message: expected a size from 64KiB to 2GiB (units: B KiB MiB GiB TiB), got "
-                         "\"3GiB\"");
+    assert_value_refused(
+        "ingress.max_message", "abc",
+        "b.yaml:7: ingress.max_message: expected a size from 64KiB to 2GiB (units: B KiB MiB GiB TiB), got "
+        "\"abc\"");
+    assert_value_refused(
+        "ingress.max_message", "65536",
+        "b.yaml:7: ingress.max_message: expected a size from 64KiB to 2GiB (units: B KiB MiB GiB TiB), got "
+        "\"65536\"");
+    assert_value_refused(
+        "ingress.max_message", "3GiB",
+        "b.yaml:7: ingress.max_message: expected a size from 64KiB to 2GiB (units: B KiB MiB GiB TiB), got "
+        "\"3GiB\"");
     assert_value_refused("retry.first", "99999999999999999999d",
                          "b.yaml:7: retry.first: expected a time from 10ms to 1d (units: ms s min h d), got "
                          "\"99999999999999999999d\"");
     assert_value_refused("retry.first", "300000000000000000d",
                          "b.yaml:7: retry.first: expected a time from 10ms to 1d (units: ms s min h d), got "
                          "\"300000000000000000d\"");
-    assert_value_refused("courier.port", "0", "b.yaml:7: courier.port: expected a number from 1 to 65535, got \"0\"");
-    assert_value_refused("courier.port", "-1", "b.yaml:7: courier.port: expected a number from 1 to 65535, got \"-1\"");
-    assert_value_refused("ingress.require_fqdn", "2", "b.yaml:7: ingress.require_fqdn: expected yes or no, got \"2\"");
+    assert_value_refused("courier.port", "0",
+                         "b.yaml:7: courier.port: expected a number from 1 to 65535, got \"0\"");
+    assert_value_refused("courier.port", "-1",
+                         "b.yaml:7: courier.port: expected a number from 1 to 65535, got \"-1\"");
+    assert_value_refused("ingress.require_fqdn", "2",
+                         "b.yaml:7: ingress.require_fqdn: expected yes or no, got \"2\"");
     assert_value_refused("log.level", "loud",
                          "b.yaml:7: log.level: expected one of debug info warn error, got \"loud\"");
     assert_value_refused("node.name", "a\nb", "b.yaml:7: node.name: expected a text, got \"a\\x0ab\"");
@@ -145,17 +152,20 @@ static void faults_say_where_and_what_was_expected(void **state)
     assert_value_refused("courier.routes", "x", "b.yaml:7: courier.routes: expected a map, got \"x\"");
     const struct conf_item list = {.path = "node.name", .value = "x", .line = 3, .is_list = true};
     assert_refused(&list, 1, "b.yaml:3: node.name: expected a text, got a list");
-    const struct conf_item map = {.path = "ingress.listen", .key = "a", .value = "x", .line = 3, .is_map = true};
+    const struct conf_item map = {
+        .path = "ingress.listen", .key = "a", .value = "x", .line = 3, .is_map = true};
     assert_refused(&map, 1, "b.yaml:3: ingress.listen: expected a list, got a map");
 }
 
 static void unknown_settings_are_refused_with_a_hint(void **state)
 {
     (void) state;
-    assert_value_refused("ingress.max_mesage", "1", "b.yaml:7: ingress.max_mesage: no such setting; did you mean ingress.max_message?");
-    assert_value_refused("ingres.listen", "1", "b.yaml:7: ingres.listen: no such setting; did you mean ingress.listen?");
+    assert_value_refused("ingress.max_mesage", "1",
+                         "b.yaml:7: ingress.max_mesage: no such setting; did you mean ingress.max_message?");
+    assert_value_refused("ingres.listen", "1",
+                         "b.yaml:7: ingres.listen: no such setting; did you mean ingress.listen?");
     assert_value_refused("zebra.crossing", "1", "b.yaml:7: zebra.crossing: no such setting");
-    assert_value_refused("node.name_file", "/x", "b.yaml:7: node.name_file: no such setting; did you mean node.name?");
+    assert_value_refused("node.name_file", "/x", "b.yaml:7: node.name_file: no such setting");
 }
 
 static void the_same_setting_twice_is_refused(void **state)
@@ -203,12 +213,17 @@ static void assert_variable_refused(const char *name, const char *value, const c
 static void faults_of_the_environment_name_the_variable(void **state)
 {
     (void) state;
-    assert_variable_refused("BARID_COURIER_PORT", "x", "BARID_COURIER_PORT: expected a number from 1 to 65535, got \"x\"");
+    assert_variable_refused("BARID_COURIER_PORT", "x",
+                            "BARID_COURIER_PORT: expected a number from 1 to 65535, got \"x\"");
     assert_variable_refused("BARID_COURIER_ROUTES", "a", "BARID_COURIER_ROUTES: expected a map, got \"a\"");
-    assert_variable_refused("BARID_COURIER_ROUTES", "a=b;a=c", "BARID_COURIER_ROUTES: expected a map, got \"a=b;a=c\"");
-    assert_variable_refused("BARID_INGRESS_LISTEN", "a,,b", "BARID_INGRESS_LISTEN: expected a list, got \"a,,b\"");
-    assert_variable_refused("BARID_COURIER_PROT", "1", "BARID_COURIER_PROT: no such setting; did you mean BARID_COURIER_PORT?");
-    assert_variable_refused("BARID_NODE_NAME_FILE", "1", "BARID_NODE_NAME_FILE: no such setting; did you mean BARID_NODE_NAME?");
+    assert_variable_refused("BARID_COURIER_ROUTES", "a=b;a=c",
+                            "BARID_COURIER_ROUTES: expected a map, got \"a=b;a=c\"");
+    assert_variable_refused("BARID_INGRESS_LISTEN", "a,,b",
+                            "BARID_INGRESS_LISTEN: expected a list, got \"a,,b\"");
+    assert_variable_refused("BARID_COURIER_PROT", "1",
+                            "BARID_COURIER_PROT: no such setting; did you mean BARID_COURIER_PORT?");
+    assert_variable_refused("BARID_NODE_NAME_FILE", "1",
+                            "BARID_NODE_NAME_FILE: no such setting; did you mean BARID_NODE_NAME?");
     (void) setenv("BARID_CONFIG", "x", 1);
     conf_release(load_ok(NULL, 0));
     (void) unsetenv("BARID_CONFIG");

@@ -76,7 +76,8 @@ static void ids_are_unique_and_random(void **state)
     unsigned ones[72] = {0};
     for (unsigned i = 0; i < 20000; i++) {
         struct id id = id_new(1, 2);
-        assert_null(map_set(&seen, (struct span){.at = (const char *) id.bytes, .len = sizeof(id.bytes)}, &seen));
+        assert_null(
+            map_set(&seen, (struct span){.at = (const char *) id.bytes, .len = sizeof(id.bytes)}, &seen));
         for (unsigned bit = 0; bit < 72; bit++)
             ones[bit] += id.bytes[6 + bit / 8] >> (bit % 8) & 1;
     }
@@ -114,10 +115,14 @@ static void job_names_go_both_ways(void **state)
 static void rejects_other_spellings_of_a_job(void **state)
 {
     (void) state;
-    static const char *const wrong[] = {"01JDABCDEFGHJKMNPQRSTVWXYZ",    "01JDABCDEFGHJKMNPQRSTVWXYZ.",
-                                        "01JDABCDEFGHJKMNPQRSTVWXYZ.01", "01JDABCDEFGHJKMNPQRSTVWXYZ.-1",
-                                        "01JDABCDEFGHJKMNPQRSTVWXYZ.1 ", "01JDABCDEFGHJKMNPQRSTVWXYZ.4294967296",
-                                        "01JDABCDEFGHJKMNPQRSTVWXYZ,1",  "01JDABCDEFGHJKMNPQRSTVWXYU.1",
+    static const char *const wrong[] = {"01JDABCDEFGHJKMNPQRSTVWXYZ",
+                                        "01JDABCDEFGHJKMNPQRSTVWXYZ.",
+                                        "01JDABCDEFGHJKMNPQRSTVWXYZ.01",
+                                        "01JDABCDEFGHJKMNPQRSTVWXYZ.-1",
+                                        "01JDABCDEFGHJKMNPQRSTVWXYZ.1 ",
+                                        "01JDABCDEFGHJKMNPQRSTVWXYZ.4294967296",
+                                        "01JDABCDEFGHJKMNPQRSTVWXYZ,1",
+                                        "01JDABCDEFGHJKMNPQRSTVWXYU.1",
                                         "1.1"};
     struct id id;
     uint32_t index;
@@ -128,14 +133,10 @@ static void rejects_other_spellings_of_a_job(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_form_is_that_of_a_ulid),
-        cmocka_unit_test(parse_undoes_format),
-        cmocka_unit_test(either_case_is_read),
-        cmocka_unit_test(rejects_what_is_no_id),
-        cmocka_unit_test(ids_are_unique_and_random),
-        cmocka_unit_test(later_ids_sort_later),
-        cmocka_unit_test(job_names_go_both_ways),
-        cmocka_unit_test(rejects_other_spellings_of_a_job),
+        cmocka_unit_test(text_form_is_that_of_a_ulid), cmocka_unit_test(parse_undoes_format),
+        cmocka_unit_test(either_case_is_read),         cmocka_unit_test(rejects_what_is_no_id),
+        cmocka_unit_test(ids_are_unique_and_random),   cmocka_unit_test(later_ids_sort_later),
+        cmocka_unit_test(job_names_go_both_ways),      cmocka_unit_test(rejects_other_spellings_of_a_job),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,7 +34,8 @@ static void memory_is_zeroed_and_never_null(void **state)
 static void texts_are_copies(void **state)
 {
     (void) state;
-    AUTO_FREE char *a = mem_text("abcdef", 3), *b = mem_string(NULL), *c = mem_string("x"), *d = mem_format("%d-%s", 5, "y");
+    AUTO_FREE char *a = mem_text("abcdef", 3), *b = mem_string(NULL), *c = mem_string("x"),
+                   *d = mem_format("%d-%s", 5, "y");
     assert_string_equal(a, "abc");
     assert_string_equal(b, "");
     assert_string_equal(c, "x");
@@ -56,7 +58,7 @@ static void assert_aborts(void (*what)(void))
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        (void) !freopen("/dev/null", "w", stderr);
+        (void) freopen("/dev/null", "w", stderr);
         (void) signal(SIGABRT, SIG_DFL); /* cmocka catches it */
         what();
         _exit(0);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include <cmocka.h>
 
 #include "base/mem.h"
@@ -90,8 +91,8 @@ static struct envelope make_envelope(size_t recipients, size_t queues)
     job_format(&e.id, 0, job);
     e.content_job = mem_string(job);
     for (size_t i = 0; i < recipients; i++)
-        e.recipients[i] =
-            (struct recipient){.addr = mem_format("r%zu@d%zu", i, i % queues), .queue = (uint32_t) (i % queues)};
+        e.recipients[i] = (struct recipient){.addr = mem_format("r%zu@d%zu", i, i % queues),
+                                             .queue = (uint32_t) (i % queues)};
     for (size_t i = 0; i < queues; i++)
         e.queues[i] = mem_format("d%zu", i);
     return e;
@@ -292,6 +293,7 @@ static void reads_back_stats(void **state)
         .http = mem_string("127.0.0.1:9125"),
         .bus = mem_string(""),
         .started_ms = 1700000000000,
+        .beat_ms = 1700000000777,
         .store_audit_ok = true,
         .sessions = 1,
         .accepted = 2,
@@ -314,6 +316,8 @@ static void reads_back_stats(void **state)
     assert_string_equal(back.bus, "");
     assert_true(back.store_audit_ok);
     assert_false(back.is_draining);
+    assert_int_equal(back.started_ms, 1700000000000);
+    assert_int_equal(back.beat_ms, 1700000000777);
     assert_int_equal(back.in_doubt, 6);
     assert_int_equal(back.capacity, 2000);
     assert_int_equal(back.partitions, 256);
@@ -500,17 +504,17 @@ static void refuses_hostile_numbers_of_a_state(void **state)
     struct envelope e = make_envelope(2, 2);
     assert_int_equal(get_hostile_state(&e, 0, 0, 0, 0, "4.123.456"), 0);
     assert_int_equal(get_hostile_state(&e, 5, 2, 0, 0, NULL), 0);
-    assert_int_equal(get_hostile_state(&e, 5, 3, 0, 0, NULL), -EBADMSG);       /* cursor */
-    assert_int_equal(get_hostile_state(&e, 3, 1, 0, 0, NULL), -EBADMSG);       /* recipients */
+    assert_int_equal(get_hostile_state(&e, 5, 3, 0, 0, NULL), -EBADMSG); /* cursor */
+    assert_int_equal(get_hostile_state(&e, 3, 1, 0, 0, NULL), -EBADMSG); /* recipients */
     assert_int_equal(get_hostile_state(&e, 3, UINT32_MAX, 0, 0, NULL), -EBADMSG);
-    assert_int_equal(get_hostile_state(&e, 8, 2, 0, 0, NULL), 0);              /* child not known, not packed */
+    assert_int_equal(get_hostile_state(&e, 8, 2, 0, 0, NULL), 0); /* child not known, not packed */
     assert_int_equal(get_hostile_state(&e, 8, 3, 0, 0, NULL), -EBADMSG);
     assert_int_equal(get_hostile_state(&e, 8, 0, 0, 0, NULL), -EBADMSG);
-    assert_int_equal(get_hostile_state(&e, 0, 0, 1, 2, NULL), -EBADMSG);       /* index */
+    assert_int_equal(get_hostile_state(&e, 0, 0, 1, 2, NULL), -EBADMSG); /* index */
     assert_int_equal(get_hostile_state(&e, 0, 0, 1, UINT32_MAX, NULL), -EBADMSG);
-    assert_int_equal(get_hostile_state(&e, 0, 0, 3, 0, NULL), -EBADMSG);       /* class */
+    assert_int_equal(get_hostile_state(&e, 0, 0, 3, 0, NULL), -EBADMSG); /* class */
     assert_int_equal(get_hostile_state(&e, 0, 0, 3, 4, NULL), -EBADMSG);
-    assert_int_equal(get_hostile_state(&e, 0, 0, 4, 1000, NULL), -EBADMSG);    /* code */
+    assert_int_equal(get_hostile_state(&e, 0, 0, 4, 1000, NULL), -EBADMSG); /* code */
     assert_int_equal(get_hostile_state(&e, 0, 0, 0, 0, "4.123.45678"), 0);
     assert_int_equal(get_hostile_state(&e, 0, 0, 0, 0, "4.123.456789"), -EBADMSG);
     envelope_done(&e);
@@ -520,7 +524,8 @@ static void refuses_hostile_numbers_of_a_state(void **state)
 static void refuses_hostile_numbers_of_stats(void **state)
 {
     (void) state;
-    const uint64_t hostile[][2] = {{1, ROLE_COUNT}, {1, UINT32_MAX}, {17, 257}, {16, UINT64_MAX}, {6, UINT64_MAX}};
+    const uint64_t hostile[][2] = {{1, ROLE_COUNT},  {1, UINT32_MAX}, {17, 257},
+                                   {16, UINT64_MAX}, {6, UINT64_MAX}, {19, UINT64_MAX}};
     for (size_t i = 0; i < ARRAY_LEN(hostile); i++) {
         AUTO_BUF struct buf body = {0}, record = {0};
         struct node_stats back;

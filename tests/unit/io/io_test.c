@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 enum { GUARD_MS = 20000 };
@@ -77,7 +78,7 @@ static void redis_server_exec(const struct redis_server *s, int out)
                                                                   : "/usr/bin/redis-check-rdb";
     if (symlink(real, program) < 0 && errno != EEXIST)
         _exit(126);
-    if (dup2(out, 1) < 0 || chdir(s->dir) < 0)
+    if (dup2(out, 1) < 0 || dup2(out, 2) < 0 || chdir(s->dir) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         _exit(126);
     execl(program, "redis-server", "--port", port, "--bind", "127.0.0.1", "--unixsocket", socket_path,
           "--save", "", "--daemonize", "no", "--enable-debug-command", "yes", (char *) NULL);

@@ -414,12 +414,12 @@ static void the_last_reply_survives_a_peer_that_still_talks(void **state)
     (void) state;
     connect_tcp();
     b.finishes = true;
-    a.stops = true;
+    b.stops = true;
     a.feed_left = 4 << 20;
     feed(&a);
     loop_go();
     assert_true(buf_is(&a.got, "bye"));
-    assert_int_equal(b.closed, 1);
+    assert_int_equal(a.reason, 0);
 }
 
 static void a_reset_reaches_the_peer_as_one(void **state)

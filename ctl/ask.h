@@ -1,0 +1,39 @@
+/*
+ * Does: questions to the queue's Redis, asked and answered one after the other as a command-line program wants it: commands are gathered, sent
+ *       together, and the loop runs until all are answered. Repeats what got no answer, since it only reads.
+ * Does not: write, or run scripts.
+ * Owns: the loop, the connection, questions under way.
+ * Fails: no answer within ASK_TIME_MS of the last progress: said on stderr, with what to look at.
+ */
+#pragma once
+
+#include "cluster/keys.h"
+#include "ctl/verb.h"
+#include "io/redis.h"
+
+enum { ASK_TIME_MS = 10000 };
+
+struct ask;
+/* Loads the settings, connects, and checks that it is a queue of our schema (or an empty Redis). An exit status; *ret_ask for EXIT_OK only. */
+int ask_open(const struct arguments *a, struct ask **ret_ask);
+struct ask *ask_close(struct ask *k); /* always NULL */
+
+/* Begins a command of the next question; the caller adds its arguments (resp_*, key_arg) to what is returned. */
+struct buf *ask_command(struct ask *k, size_t arg_count);
+/* The same with the name and the key of a partition as its first two arguments. subject: job or queue, or empty. */
+struct buf *ask_key(struct ask *k, const char *command, size_t arg_count, enum key key, unsigned partition, struct span subject);
+/* Commands of the question that somebody else encodes: `count` of them go into what is returned. */
+struct buf *ask_commands(struct ask *k, unsigned count);
+/*
+ * Ends the question and sends it. values: one per command, valid during the call; further questions may be asked inside. A key of the wrong
+ * type answers with an error value; other errors end the program's work.
+ */
+typedef void ask_on_answer(void *context, const struct redis_value *values);
+void ask_send(struct ask *k, ask_on_answer *on_answer, void *context);
+/* The same with a context of its own: mem_free() after the answer, also when none comes. */
+void ask_send_with(struct ask *k, ask_on_answer *on_answer, void *context);
+size_t ask_open_count(const struct ask *k);
+/* Until all is answered: EXIT_OK, or EXIT_ASKED_FAILED and said. */
+int ask_wait(struct ask *k);
+/* Lets time go by. */
+void ask_pause(struct ask *k, uint64_t ms);

@@ -1,0 +1,286 @@
+/* status: the cluster in one look. */
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/mem.h"
+#include "cluster/audit.h"
+#include "cluster/node.h"
+#include "ctl/ask.h"
+#include "ctl/print.h"
+#include "ctl/survey.h"
+#include "ctl/verb.h"
+
+/* Dispatchers bury after 4.5 s without a beat. */
+enum { SILENT_MS = 4500, DURABILITY_NONE = 1 };
+
+struct status {
+    struct survey survey;
+    struct node_view view;
+    bool is_store_ok;
+    char *trouble; /* what is wrong with the store, "" */
+    struct audit_memory memory;
+    char *why_not; /* ready, one sentence; "" when it is */
+};
+
+static void on_nodes(void *context, const struct redis_value *values)
+{
+    struct status *s = context;
+
+    view_done(&s->view);
+    (void) view_read(&values[0], &s->view); /* of the wrong type: no nodes */
+}
+
+static void on_store(void *context, const struct redis_value *values)
+{
+    struct status *s = context;
+    struct buf trouble = {.data = NULL};
+    enum audit audit = audit_judge(conf_get()->store.address, &values[0], &values[1], &trouble);
+
+    mem_free(s->trouble);
+    s->trouble = buf_steal_text(&trouble);
+    s->memory = audit_memory(&values[1]);
+    s->is_store_ok = audit == AUDIT_GOOD || (audit == AUDIT_UNSAFE && conf_get()->store.durability == DURABILITY_NONE);
+}
+
+static int status_read(struct ask *k, struct status *s)
+{
+    struct buf *b = ask_command(k, 2);
+
+    resp_arg_text(b, "HGETALL");
+    resp_arg_text(b, KEY_NODES);
+    ask_send(k, on_nodes, s);
+    audit_ask(ask_commands(k, 2));
+    ask_send(k, on_store, s);
+    return ask_wait(k);
+}
+
+/* ---- what it comes to */
+
+static uint64_t beat_age_ms(const struct status *s, const struct node_peer *p)
+{
+    return p->stats.beat_ms < s->survey.now_ms ? s->survey.now_ms - p->stats.beat_ms : 0;
+}
+
+static bool is_beating(const struct status *s, const struct node_peer *p)
+{
+    return p->stats.role != ROLE_COUNT && beat_age_ms(s, p) < SILENT_MS;
+}
+
+static void add_reason(struct buf *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add_reason(struct buf *why, const char *format, ...)
+{
+    va_list args;
+
+    buf_add_text(why, why->len ? "; " : "");
+    va_start(args, format);
+    buf_vprintf(why, format, args);
+    va_end(args);
+}
+
+static void judge(struct status *s)
+{
+    struct buf why = {.data = NULL};
+
+    if (!s->is_store_ok)
+        add_reason(&why, "%s", s->trouble);
+    for (enum role role = 0; role < ROLE_COUNT; role++) {
+        unsigned working = 0;
+        for (size_t i = 0; i < s->view.count; i++) {
+            const struct node_stats *stats = &s->view.peers[i].stats;
+            working += stats->role == role && is_beating(s, &s->view.peers[i]) && stats->store_audit_ok && !stats->is_draining;
+        }
+        if (working == 0)
+            add_reason(&why, "no %s works", role_name(role));
+    }
+    if (s->survey.leased < PARTITION_COUNT)
+        add_reason(&why, "%u of %d partitions have no dispatcher", PARTITION_COUNT - s->survey.leased, PARTITION_COUNT);
+    s->why_not = buf_steal_text(&why);
+}
+
+/* ---- as JSON */
+
+static struct json *node_json(const struct status *s, const struct node_peer *p)
+{
+    struct json *json = json_object();
+    const struct node_stats *stats = &p->stats;
+    bool has_beaten = stats->role != ROLE_COUNT;
+
+    json_text(json, "role", span_of(has_beaten ? role_name(stats->role) : "unknown"));
+    json_text(json, "name", span_of(stats->name));
+    json_number(json, "incarnation", (int64_t) p->incarnation);
+    json_text(json, "version", span_of(stats->version));
+    json_text(json, "http", span_of(stats->http));
+    json_text(json, "bus", span_of(stats->bus));
+    json_flag(json, "beating", is_beating(s, p));
+    if (has_beaten)
+        json_number(json, "beat_age_ms", (int64_t) beat_age_ms(s, p));
+    else
+        json_null(json, "beat_age_ms");
+    json_number(json, "started_ms", (int64_t) stats->started_ms);
+    json_flag(json, "store_ok", stats->store_audit_ok);
+    json_flag(json, "draining", stats->is_draining);
+    json_number(json, "sessions", (int64_t) stats->sessions);
+    json_number(json, "accepted", (int64_t) stats->accepted);
+    json_number(json, "delivered", (int64_t) stats->delivered);
+    json_number(json, "deferred", (int64_t) stats->deferred);
+    json_number(json, "failed", (int64_t) stats->failed);
+    json_number(json, "in_doubt", (int64_t) stats->in_doubt);
+    json_number(json, "claimed", (int64_t) stats->claimed);
+    json_number(json, "capacity", (int64_t) stats->capacity);
+    json_number(json, "partitions", (int64_t) stats->partitions);
+    json_number(json, "queues_active", (int64_t) stats->queues_active);
+    return json;
+}
+
+static struct json *store_json(const struct status *s)
+{
+    struct json *json = json_object();
+
+    json_text(json, "address", span_of(conf_get()->store.address));
+    json_flag(json, "ok", s->is_store_ok);
+    json_text(json, "durability", span_of(conf_get()->store.durability == DURABILITY_NONE ? "none" : "fsync"));
+    json_text(json, "trouble", span_of(s->trouble));
+    json_number(json, "used_bytes", (int64_t) s->memory.used_bytes);
+    json_number(json, "max_bytes", (int64_t) s->memory.most_bytes);
+    return json;
+}
+
+static void print_status_json(const struct status *s)
+{
+    struct json *json = json_object(), *nodes = json_array(), *partitions = json_object(), *queue = json_object();
+    const struct survey *survey = &s->survey;
+    char oldest[ID_TEXT_LEN + 1];
+
+    json_flag(json, "ready", !*s->why_not);
+    json_text(json, "why_not", span_of(s->why_not));
+    for (size_t i = 0; i < s->view.count; i++)
+        json_add(nodes, NULL, node_json(s, &s->view.peers[i]));
+    json_add(json, "nodes", nodes);
+    json_number(partitions, "total", PARTITION_COUNT);
+    json_number(partitions, "leased", survey->leased);
+    json_add(json, "partitions", partitions);
+    json_number(queue, "due", (int64_t) survey->due);
+    json_number(queue, "waiting", (int64_t) survey->waiting);
+    json_number(queue, "claimed", (int64_t) survey->claimed);
+    json_number(queue, "held", (int64_t) survey->held);
+    json_number(queue, "queues", (int64_t) survey->queue_count);
+    if (survey->has_oldest) {
+        id_format(&survey->oldest, oldest);
+        json_text(queue, "oldest", span_of(oldest));
+        json_number(queue, "oldest_age_ms", (int64_t) survey_age_ms(survey, &survey->oldest));
+    } else {
+        json_null(queue, "oldest");
+        json_null(queue, "oldest_age_ms");
+    }
+    json_add(json, "queue", queue);
+    json_add(json, "store", store_json(s));
+    print_json(json);
+}
+
+/* ---- for people */
+
+/* What its role makes worth telling. */
+static void add_work(struct buf *out, const struct node_stats *s)
+{
+    if (s->role == ROLE_INGRESS)
+        buf_printf(out, "%llu sessions, %llu accepted", (unsigned long long) s->sessions, (unsigned long long) s->accepted);
+    else if (s->role == ROLE_DISPATCHER)
+        buf_printf(out, "%llu partitions, %llu queues with work", (unsigned long long) s->partitions,
+                   (unsigned long long) s->queues_active);
+    else if (s->role == ROLE_COURIER)
+        buf_printf(out, "%llu claimed, %llu delivered, %llu deferred, %llu failed, %llu in doubt", (unsigned long long) s->claimed,
+                   (unsigned long long) s->delivered, (unsigned long long) s->deferred, (unsigned long long) s->failed,
+                   (unsigned long long) s->in_doubt);
+    buf_add_text(out, s->is_draining ? ", draining" : "");
+    buf_add_text(out, s->role != ROLE_COUNT && !s->store_audit_ok ? ", WITHOUT STORE" : "");
+}
+
+static void print_nodes(const struct status *s)
+{
+    struct table t;
+
+    table_init(&t, "role|name|incarnation|version|up|beat|http|work");
+    for (size_t i = 0; i < s->view.count; i++) {
+        const struct node_peer *p = &s->view.peers[i];
+        const struct node_stats *stats = &p->stats;
+        bool has_beaten = stats->role != ROLE_COUNT;
+        AUTO_BUF struct buf up = {.data = NULL}, beat = {.data = NULL}, work = {.data = NULL};
+        if (has_beaten && stats->started_ms < s->survey.now_ms)
+            add_duration(&up, s->survey.now_ms - stats->started_ms);
+        if (has_beaten)
+            add_duration(&beat, beat_age_ms(s, p));
+        add_work(&work, stats);
+        table_cell(&t, "%s", has_beaten ? role_name(stats->role) : "(joining)");
+        table_cell_safe(&t, span_of(stats->name));
+        table_cell(&t, "%llu", (unsigned long long) p->incarnation);
+        table_cell_safe(&t, span_of(stats->version));
+        table_cell_safe(&t, buf_span(&up));
+        table_cell(&t, "%.*s%s", SPAN_ARG(buf_span(&beat)), has_beaten && !is_beating(s, p) ? " SILENT" : "");
+        table_cell_safe(&t, span_of(stats->http));
+        table_cell_safe(&t, buf_span(&work));
+    }
+    table_print(&t);
+    table_done(&t);
+}
+
+static void print_status(const struct status *s)
+{
+    const struct survey *q = &s->survey;
+    AUTO_BUF struct buf out = {.data = NULL};
+
+    if (*s->why_not)
+        buf_printf(&out, "NOT READY   %s\n", s->why_not);
+    else
+        buf_add_text(&out, "ready       mail is taken and delivered\n");
+    buf_printf(&out, "queue       %llu due, %llu waiting, %llu claimed, %llu held, in %zu queues", (unsigned long long) q->due,
+               (unsigned long long) q->waiting, (unsigned long long) q->claimed, (unsigned long long) q->held, q->queue_count);
+    if (q->has_oldest) {
+        char oldest[ID_TEXT_LEN + 1];
+        id_format(&q->oldest, oldest);
+        buf_printf(&out, "; the oldest is %s, ", oldest);
+        add_duration(&out, survey_age_ms(q, &q->oldest));
+    }
+    buf_printf(&out, "\npartitions  %u of %d have a dispatcher\nstore       %s, durability %s, ", q->leased, PARTITION_COUNT,
+               conf_get()->store.address, conf_get()->store.durability == DURABILITY_NONE ? "none" : "fsync");
+    add_bytes(&out, s->memory.used_bytes);
+    buf_add_text(&out, " used");
+    if (s->memory.most_bytes) {
+        buf_add_text(&out, " of ");
+        add_bytes(&out, s->memory.most_bytes);
+    }
+    if (*s->trouble)
+        buf_printf(&out, "\n            %s", s->trouble);
+    buf_add_text(&out, "\n\n");
+    print_buf(&out);
+    print_nodes(s);
+}
+
+static void status_done(struct status *s)
+{
+    survey_done(&s->survey);
+    view_done(&s->view);
+    mem_free(s->trouble);
+    mem_free(s->why_not);
+}
+
+int verb_status(const struct arguments *a)
+{
+    struct status s = {.trouble = NULL};
+    struct ask *k;
+
+    int status = ask_open(a, &k);
+    if (status != EXIT_OK)
+        return status;
+    status = survey_take(k, &s.survey);
+    if (status == EXIT_OK)
+        status = status_read(k, &s);
+    ask_close(k);
+    if (status == EXIT_OK) {
+        judge(&s);
+        if (a->is_json)
+            print_status_json(&s);
+        else
+            print_status(&s);
+    }
+    status_done(&s);
+    return status;
+}

@@ -1,0 +1,93 @@
+/* config check, show, docs, default: all printed from the rows of lib/base/conf.def. */
+#include "base/conf_row.h"
+#include "base/mem.h"
+#include "ctl/print.h"
+#include "ctl/settings.h"
+#include "ctl/verb.h"
+#include "io/json.h"
+#include "io/yaml.h"
+
+int verb_config_check(const struct arguments *a)
+{
+    const char *file = a->operand_count > 0 ? a->operands[0] : a->config_file;
+    struct conf *conf;
+    AUTO_FREE char *error = NULL;
+    AUTO_BUF struct buf out = {.data = NULL};
+
+    bool is_good = conf_load(file, yaml_read_settings, &conf, &error) == 0;
+    if (is_good)
+        conf_release(conf);
+    if (!a->is_json) {
+        if (!is_good)
+            return say_failed("%s", error);
+        printf("%s: in order\n", file ? file : "environment and defaults");
+        return EXIT_OK;
+    }
+    struct json *json = json_object();
+    json_flag(json, "ok", is_good);
+    if (file)
+        json_text(json, "file", span_of(file));
+    else
+        json_null(json, "file");
+    if (!is_good)
+        json_text(json, "error", span_of(error));
+    json_print(json, &out);
+    json_free(json);
+    print_buf(&out);
+    return is_good ? EXIT_OK : EXIT_ASKED_FAILED;
+}
+
+/* Values as in the file, as text: {"section": {"name": "value"}}. */
+static void add_settings(struct json *json, const struct conf *conf)
+{
+    for (size_t s = 0; s < conf_section_count; s++) {
+        struct json *section = json_object();
+        for (size_t i = 0; i < conf_row_count; i++) {
+            AUTO_BUF struct buf value = {.data = NULL};
+            if (strcmp(conf_rows[i].section, conf_sections[s].name) != 0)
+                continue;
+            conf_value_print(conf, &conf_rows[i], &value);
+            json_text(section, conf_rows[i].name, buf_span(&value));
+        }
+        json_add(json, conf_sections[s].name, section);
+    }
+}
+
+int verb_config_show(const struct arguments *a)
+{
+    AUTO_BUF struct buf out = {.data = NULL};
+
+    int status = settings_use(a);
+    if (status != EXIT_OK)
+        return status;
+    if (a->is_json) {
+        struct json *json = json_object();
+        add_settings(json, conf_get());
+        json_print(json, &out);
+        json_free(json);
+    } else {
+        conf_print_yaml(conf_get(), &out, argument_is_given(a, "explain"));
+    }
+    print_buf(&out);
+    return EXIT_OK;
+}
+
+int verb_config_docs(const struct arguments *a)
+{
+    AUTO_BUF struct buf out = {.data = NULL};
+
+    (void) a;
+    conf_print_markdown(&out);
+    print_buf(&out);
+    return EXIT_OK;
+}
+
+int verb_config_default(const struct arguments *a)
+{
+    AUTO_BUF struct buf out = {.data = NULL};
+
+    (void) a;
+    conf_print_default_file(&out);
+    print_buf(&out);
+    return EXIT_OK;
+}

@@ -1,0 +1,61 @@
+/*
+ * Does: the couriers as heard over the bus: their clocks, what room they have, which of them takes a queue.
+ * Does not: know what they hold (schedule.h).
+ * Owns: one struct courier per incarnation heard, until it has left the view and fallen silent.
+ * Fails: couriers_hello() gives NULL when there are too many.
+ * See: PROTOCOL.md "Partition leases"; grants count from the courier's own clock.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "cluster/node.h"
+#include "cluster/wire.h"
+#include "io/bus.h"
+
+enum {
+    COURIERS_MAX = 1024,
+    COURIER_HEARD_MS = 2000,   /* heard so recently: it may be granted queues */
+    COURIER_SETTLE_MS = 100,   /* after its first hello: all its first reports have come */
+    COURIER_FORGET_MS = 10000, /* not in the view and not heard for so long */
+};
+
+struct courier {
+    uint64_t incarnation;
+    char name[BUS_NAME_MAX + 1]; /* on the bus */
+    size_t name_len;
+    uint64_t first_ms, heard_ms; /* our clock */
+    uint64_t clock_ms;           /* its clock, in the last hello */
+    uint32_t room;               /* jobs it could claim, less what was granted since it said so */
+    bool is_draining, is_in_view;
+    struct list outgoing; /* works whose grants it is to be sent */
+};
+
+struct couriers {
+    struct courier **all;
+    size_t count;
+    const struct node_view *view;     /* borrowed until the next couriers_view() */
+    struct node_peer *usable, *roomy; /* shallow copies of the view's */
+    size_t usable_count, roomy_count;
+    bool is_stale;  /* the two are to be made anew */
+    uint64_t epoch; /* grows when others may be granted queues than before */
+};
+
+/* from: its name on the bus. */
+struct courier *couriers_hello(struct couriers *c, struct span from, const struct hello *h, uint64_t now_ms);
+/* on_gone: a courier is over, its grants too; it is freed after the call. */
+void couriers_view(struct couriers *c, const struct node_view *view, uint64_t now_ms,
+                   void (*on_gone)(void *context, struct courier *gone), void *context);
+struct courier *couriers_find(const struct couriers *c, uint64_t incarnation);
+bool courier_is_heard(const struct courier *c, uint64_t now_ms);
+/* Time has passed: who may be granted queues is judged anew. */
+void couriers_refresh(struct couriers *c, uint64_t now_ms);
+/* By rendezvous of the queue among those that may be granted queues; needs_room: and could claim more. NULL: none. */
+struct courier *couriers_choose(struct couriers *c, unsigned partition, struct span queue, bool needs_room,
+                                uint64_t now_ms);
+void courier_take_room(struct couriers *c, struct courier *chosen);
+/* Every courier in the view is heard, and has had the time to report all it holds; *ret_first_ms: none was first heard before that. */
+bool couriers_all_known(const struct couriers *c, uint64_t now_ms, uint64_t *ret_first_ms);
+void couriers_done(struct couriers *c);

@@ -1,0 +1,159 @@
+/* Limits of queues, and the bucket that keeps a rate. */
+#include "dispatcher/limits.h"
+
+#include <errno.h>
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "cluster/keys.h"
+
+enum { MESSAGE = 1000000, FANOUT_CONNECTIONS = 8, CONNECTIONS_MAX = 10000, RATE_MAX = 100000000 };
+/* A bucket is never further behind than this many times its size: a wrong report cannot stop a queue for ever. */
+enum { DEBT_MAX = 10 };
+
+struct limits {
+    struct limit general;
+    struct map rows; /* queue, domain or .parent -> struct limit */
+};
+
+static uint64_t per_second(uint64_t per_minute)
+{
+    return per_minute * MESSAGE / 60;
+}
+
+/* "connections=5 rate=100" */
+static int parse_limit(struct span text, struct limit *limit)
+{
+    while (text.len) {
+        struct span word = span_trim(span_cut(&text, ' ')), value = word;
+        uint64_t number;
+        if (!word.len)
+            continue;
+        struct span key = span_cut(&value, '=');
+        bool is_connections = span_equal(key, SPAN("connections"));
+        if (!is_connections && !span_equal(key, SPAN("rate")))
+            return -EINVAL;
+        if (span_number(value, is_connections ? CONNECTIONS_MAX : RATE_MAX, &number) < 0)
+            return -EINVAL;
+        if (!is_connections)
+            limit->rate_micro = per_second(number);
+        else if (number)
+            limit->connections = (uint32_t) number;
+        else
+            return -EINVAL;
+    }
+    return 0;
+}
+
+int limits_new(const struct conf *c, struct limits **ret_limits, char **ret_error)
+{
+    struct limits *l = NEW(struct limits);
+
+    l->general = (struct limit){
+        .connections = (uint32_t) c->dispatcher.queue_connections,
+        .rate_micro = per_second(c->dispatcher.queue_rate),
+    };
+    for (size_t i = 0; i < c->dispatcher.limits.count; i++) {
+        const char *name = c->dispatcher.limits.keys[i], *value = c->dispatcher.limits.values[i];
+        struct limit limit = l->general;
+        if (parse_limit(span_of(value), &limit) < 0) {
+            *ret_error = mem_format("dispatcher.limits: %s: \"%s\": expected \"connections=<1 to %d> "
+                                    "rate=<messages per minute, 0 for no limit>\", or one of the two",
+                                    name, value, CONNECTIONS_MAX);
+            limits_free(l);
+            return -EINVAL;
+        }
+        mem_free(map_set(&l->rows, span_of(name), mem_copy(&limit, sizeof(limit))));
+    }
+    *ret_limits = l;
+    return 0;
+}
+
+struct limits *limits_free(struct limits *l)
+{
+    size_t cursor = 0;
+    struct span name;
+    void *limit;
+
+    if (!l)
+        return NULL;
+    while (map_next(&l->rows, &cursor, &name, &limit))
+        mem_free(limit);
+    map_done(&l->rows);
+    return mem_free(l);
+}
+
+struct limit limits_of(const struct limits *l, struct span queue)
+{
+    struct span lane = queue;
+
+    if (span_equal(queue, SPAN(QUEUE_FANOUT)))
+        return (struct limit){.connections = FANOUT_CONNECTIONS};
+    if (!l->rows.count)
+        return l->general;
+    const struct limit *found = map_get(&l->rows, queue);
+    struct span domain = span_cut(&lane, '/');
+    if (!found)
+        found = map_get(&l->rows, domain);
+    for (size_t i = 1; !found && i < domain.len; i++)
+        if (domain.at[i] == '.')
+            found = map_get(&l->rows, (struct span){.at = domain.at + i, .len = domain.len - i});
+    return found ? *found : l->general;
+}
+
+/* ---- bucket ---- */
+
+static int64_t room(uint64_t rate_micro)
+{
+    return rate_micro > MESSAGE ? (int64_t) rate_micro : MESSAGE;
+}
+
+static void fill(struct bucket *b, uint64_t rate_micro, uint64_t now_ms)
+{
+    static const uint64_t gap_max_ms = UINT64_C(3600) *
+                                       1000; /* every bucket is full by then, and nothing overflows */
+
+    if (now_ms <= b->at_ms)
+        return;
+    uint64_t gap_ms = now_ms - b->at_ms;
+    if (gap_ms > gap_max_ms)
+        gap_ms = gap_max_ms;
+    int64_t gained = (int64_t) (rate_micro * gap_ms / 1000);
+    if (!gained && rate_micro)
+        return; /* not even a millionth: the time is not lost */
+    b->at_ms = now_ms;
+    b->level_micro += gained;
+    if (b->level_micro > room(rate_micro))
+        b->level_micro = room(rate_micro);
+}
+
+void bucket_start(struct bucket *b, uint64_t now_ms)
+{
+    *b = (struct bucket){.at_ms = now_ms};
+}
+
+bool bucket_has_one(struct bucket *b, uint64_t rate_micro, uint64_t now_ms)
+{
+    if (!rate_micro)
+        return true;
+    fill(b, rate_micro, now_ms);
+    return b->level_micro >= MESSAGE;
+}
+
+bool bucket_is_full(struct bucket *b, uint64_t rate_micro, uint64_t now_ms)
+{
+    if (!rate_micro)
+        return true;
+    fill(b, rate_micro, now_ms);
+    return b->level_micro >= room(rate_micro);
+}
+
+void bucket_take(struct bucket *b, uint64_t rate_micro, uint32_t count, uint64_t now_ms)
+{
+    int64_t debt_max = -DEBT_MAX * room(rate_micro);
+
+    fill(b, rate_micro, now_ms);
+    b->level_micro -= (int64_t) count * MESSAGE;
+    if (b->level_micro < debt_max)
+        b->level_micro = debt_max;
+}

@@ -1,0 +1,46 @@
+/* Frames in. Anybody may send them: each entry is checked against what a node could mean. */
+#include "dispatcher/ring.h"
+
+#include <errno.h>
+
+#include "base/metric.h"
+
+static bool is_home(unsigned partition, struct span queue)
+{
+    return span_equal(queue, SPAN(QUEUE_FANOUT)) || partition_of(queue) == partition;
+}
+
+static bool is_sound(const struct frame *f)
+{
+    if (f->grant_count || (f->report_count && !f->has_hello))
+        return false;
+    for (size_t i = 0; i < f->ring_count; i++)
+        if (!is_home(f->rings[i].partition, f->rings[i].queue))
+            return false;
+    for (size_t i = 0; i < f->report_count; i++)
+        if (!is_home(f->reports[i].partition, f->reports[i].queue))
+            return false;
+    return true;
+}
+
+int ring_take_frame(struct schedule *s, struct span from, struct span bytes, uint64_t now_ms)
+{
+    struct frame f;
+    int r = wire_get_frame(bytes, &f);
+
+    if (r < 0)
+        return r;
+    if (!is_sound(&f)) {
+        frame_done(&f);
+        return -EBADMSG;
+    }
+    if (f.ring_count)
+        metric_add(METRIC_RINGS_TOTAL, (int64_t) f.ring_count);
+    for (size_t i = 0; i < f.ring_count; i++)
+        schedule_ring(s, f.rings[i].partition, f.rings[i].queue, now_ms);
+    struct courier *courier = f.has_hello ? couriers_hello(s->couriers, from, &f.hello, now_ms) : NULL;
+    for (size_t i = 0; courier && i < f.report_count; i++)
+        schedule_report(s, courier, &f.reports[i], now_ms);
+    frame_done(&f);
+    return 0;
+}

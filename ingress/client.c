@@ -1,0 +1,53 @@
+/* Sessions per client address. */
+#include "ingress/client.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/map.h"
+#include "base/mem.h"
+
+enum { V6_PREFIX_BYTES = 8, TELL_EVERY_MS = 1000 };
+
+static struct {
+    pthread_mutex_t lock;
+    struct map counts; /* address -> how many, as a pointer that points nowhere */
+    uint64_t sessions;
+} clients = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static _Atomic uint64_t told_ms;
+
+/* A host has a whole /64 of IPv6 to itself. */
+static struct span key_of(const struct ip *ip)
+{
+    return (struct span){.at = (const char *) ip->bytes, .len = ip->is_v4 ? sizeof ip->bytes : V6_PREFIX_BYTES};
+}
+
+bool client_enter(const struct ip *ip, uint64_t max_sessions, uint64_t max_per_client)
+{
+    must(pthread_mutex_lock(&clients.lock) == 0);
+    uintptr_t count = (uintptr_t) map_get(&clients.counts, key_of(ip)) + 1;
+    (void) map_set(&clients.counts, key_of(ip), (void *) count); /* the count before */
+    bool is_within = ++clients.sessions <= max_sessions && count <= max_per_client;
+    must(pthread_mutex_unlock(&clients.lock) == 0);
+    return is_within;
+}
+
+void client_leave(const struct ip *ip)
+{
+    must(pthread_mutex_lock(&clients.lock) == 0);
+    uintptr_t count = (uintptr_t) map_get(&clients.counts, key_of(ip));
+    must(count > 0 && clients.sessions > 0);
+    clients.sessions--;
+    if (count > 1)
+        (void) map_set(&clients.counts, key_of(ip), (void *) (count - 1)); /* the count before */
+    else
+        (void) map_remove(&clients.counts, key_of(ip));
+    must(pthread_mutex_unlock(&clients.lock) == 0);
+}
+
+bool client_may_tell(uint64_t now_ms)
+{
+    uint64_t before = atomic_load(&told_ms);
+    return (before == 0 || now_ms - before >= TELL_EVERY_MS) && atomic_compare_exchange_strong(&told_ms, &before, now_ms);
+}

@@ -1,0 +1,232 @@
+/*
+ * barid-ingress: takes mail and commits it to the queue.
+ *
+ * The main loop runs the first reactor, the node (join, beat, view), HTTP and signals; each further reactor has a thread. Ending: every
+ * reactor drains and ends in its own thread; when the others have ended, the main one leaves the cluster and ends last.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/conf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "cluster/daemon.h"
+#include "cluster/node.h"
+#include "ingress/listener.h"
+#include "ingress/reactor.h"
+
+enum { EXIT_USAGE = 2, VIEW_EVERY_MS = 1000, THREADS_MAX = 256, POLITE_PERCENT = 80 };
+
+static struct {
+    struct loop *loop;
+    struct reactor **reactors;
+    unsigned count;
+    struct node *node;
+    struct timer polite; /* how long draining waits for clients */
+    struct timer end;
+    _Atomic unsigned ended; /* threads that are over */
+    bool is_leaving;
+} ingress;
+
+static void die(char *sentence) __attribute__((noreturn));
+static void die(char *sentence)
+{
+    fprintf(stderr, "barid-ingress: %s\n", sentence);
+    mem_free(sentence);
+    exit(EXIT_USAGE);
+}
+
+static void wake_all(void)
+{
+    for (unsigned i = 0; i < ingress.count; i++)
+        reactor_wake(ingress.reactors[i]);
+}
+
+/* ---- the node */
+
+static void on_joined(void *owner UNUSED, uint64_t incarnation)
+{
+    log_event(LOG_JOINED, FN("incarnation", incarnation));
+}
+
+/* An ingress holds no claims: it joins anew and goes on. */
+static void on_dead(void *owner UNUSED)
+{
+    log_event(LOG_DECLARED_DEAD, FN("incarnation", node_incarnation(ingress.node)));
+}
+
+static void on_view(void *owner UNUSED, const struct node_view *view)
+{
+    if (view && ingress.node && ring_publish(view, node_incarnation(ingress.node)))
+        wake_all();
+}
+
+static void on_stats(void *owner UNUSED, struct node_stats *stats)
+{
+    stats->sessions = (uint64_t) metric_get(METRIC_SESSIONS);
+    stats->accepted = (uint64_t) metric_get(METRIC_ACCEPTED_TOTAL);
+    stats->in_doubt = (uint64_t) metric_get(METRIC_DOOR_IN_DOUBT_TOTAL);
+    stats->capacity = conf_get()->ingress.max_sessions;
+    stats->store_audit_ok = store_is_ready(ingress.reactors[0]->store);
+    stats->is_draining = atomic_load(&reactor_shared.drain) != DRAIN_NO;
+}
+
+static void open_node(void)
+{
+    const struct node_events events = {
+        .on_joined = on_joined, .on_dead = on_dead, .on_view = on_view, .on_stats = on_stats};
+    struct node_stats stats = {
+        .role = ROLE_INGRESS,
+        .name = mem_string(daemon_node_name()),
+        .version = mem_string(daemon_version()),
+        .http = mem_string(daemon_http_address()),
+        .bus = mem_string(""),
+    };
+    ingress.node = node_open(ingress.reactors[0]->store, &stats, VIEW_EVERY_MS, &events);
+    mem_free(stats.name);
+    mem_free(stats.version);
+    mem_free(stats.http);
+    mem_free(stats.bus);
+}
+
+/* ---- the end */
+
+static void on_end(struct timer *t UNUSED)
+{
+    reactor_end(ingress.reactors[0]);
+    daemon_end();
+}
+
+static void on_left(void *owner UNUSED)
+{
+    ingress.node = NULL;
+    timer_stop(&ingress.polite);
+    timer_start(ingress.loop, &ingress.end, 0, on_end); /* not inside a callback of the store that is closed there */
+}
+
+static void on_drained(struct reactor *r)
+{
+    if (r->index > 0) {
+        reactor_end(r);
+        loop_stop(r->loop);
+        return;
+    }
+    if (ingress.is_leaving || atomic_load(&ingress.ended) + 1 < ingress.count)
+        return;
+    ingress.is_leaving = true;
+    node_leave(ingress.node, on_left, NULL);
+}
+
+static void *run_thread(void *context)
+{
+    struct reactor *r = context;
+    loop_run(r->loop);
+    atomic_fetch_add(&ingress.ended, 1);
+    reactor_wake(ingress.reactors[0]);
+    return NULL;
+}
+
+static void on_polite_over(struct timer *t UNUSED)
+{
+    atomic_store(&reactor_shared.drain, DRAIN_AT_ONCE);
+    wake_all();
+}
+
+static void drain(void)
+{
+    uint64_t polite_ms = conf_get()->node.drain_time_ms * POLITE_PERCENT / 100;
+    atomic_store(&reactor_shared.drain, DRAIN_POLITELY);
+    timer_start(ingress.loop, &ingress.polite, polite_ms, on_polite_over);
+    wake_all();
+}
+
+/* ---- the start */
+
+static void tell_listeners(const struct reactor *r)
+{
+    for (size_t i = 0; i < r->listener_count; i++)
+        log_event(LOG_LISTENING, F("address", conf_get()->ingress.listen.items[i]), FN("port", listener_port(r->listeners[i])),
+                  FN("reactors", ingress.count));
+}
+
+static void start(struct loop *main_loop)
+{
+    char *error = NULL;
+    uint64_t threads = conf_get()->ingress.threads;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (threads == 0)
+        threads = processors > 0 ? (uint64_t) processors : 1;
+    ingress.loop = main_loop;
+    ingress.count = (unsigned) (threads < THREADS_MAX ? threads : THREADS_MAX);
+    ingress.reactors = mem_array(ingress.count, sizeof ingress.reactors[0]);
+    reactor_shared.name = daemon_node_name();
+    reactor_shared.on_drained = on_drained;
+    for (unsigned i = 0; i < ingress.count; i++) {
+        struct reactor **r = &ingress.reactors[i];
+        if (reactor_new(i, i == 0 ? main_loop : NULL, r, &error) < 0 ||
+            listeners_open(*r, i == 0 ? NULL : ingress.reactors[0], &error) < 0)
+            die(error);
+    }
+    open_node();
+    tell_listeners(ingress.reactors[0]);
+    for (unsigned i = 1; i < ingress.count; i++)
+        must(pthread_create(&ingress.reactors[i]->thread, NULL, run_thread, ingress.reactors[i]) == 0);
+}
+
+static void reload(void)
+{
+    atomic_fetch_add(&reactor_shared.settings, 1);
+    wake_all();
+}
+
+static bool is_ready(struct buf *why)
+{
+    if (node_incarnation(ingress.node) == 0)
+        buf_add_text(why, "the node has not joined the cluster\n");
+    for (unsigned i = 0; i < ingress.count; i++) {
+        if (atomic_load(&ingress.reactors[i]->is_ready))
+            continue;
+        buf_add_text(why, i == 0 ? store_trouble(ingress.reactors[0]->store) : "a reactor has no connection to Redis");
+        buf_add_char(why, '\n');
+    }
+    return why->len == 0;
+}
+
+/* What only the policy can tell of the settings. */
+static int check(const struct conf *conf, char **ret_error)
+{
+    struct policy *policy = NULL;
+    int r = policy_new(conf, &policy, ret_error);
+    if (r >= 0)
+        (void) policy_free(policy); /* always NULL */
+    return r;
+}
+
+static void join_threads(void)
+{
+    for (unsigned i = 0; i < ingress.count; i++) {
+        struct reactor *r = ingress.reactors[i];
+        if (i > 0) {
+            must(pthread_join(r->thread, NULL) == 0);
+            r->loop = loop_free(r->loop);
+        }
+        (void) reactor_free(r); /* always NULL */
+    }
+    mem_free(ingress.reactors);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct daemon role = {
+        .program = "barid-ingress",
+        .start = start,
+        .reload = reload,
+        .drain = drain,
+        .is_ready = is_ready,
+        .check = check,
+    };
+    int status = daemon_main(&role, argc, argv);
+    join_threads();
+    return status;
+}

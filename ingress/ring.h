@@ -1,0 +1,20 @@
+/*
+ * Does: tells the owning dispatcher that a queue has new mail: one link per live dispatcher and reactor, rings gathered and merged.
+ * Does not: promise anything; the dispatchers' safety poll finds what a lost ring would have told.
+ * Owns: a reactor's links and what waits to be sent; and, for the process, the last view of the dispatchers.
+ * Fails: never; a ring without a dispatcher is forgotten.
+ */
+#pragma once
+
+#include "cluster/node.h"
+#include "io/loop.h"
+
+/* Main thread: what all reactors ring by from now on. True: it is news, wake them. incarnation: ours, 0 while not joined. */
+bool ring_publish(const struct node_view *view, uint64_t incarnation);
+
+struct ringer;
+struct ringer *ringer_new(struct loop *l, unsigned reactor);
+struct ringer *ringer_free(struct ringer *r); /* sends what waits; always NULL */
+/* Takes over what was published last. Cheap when nothing has changed. */
+void ringer_update(struct ringer *r);
+void ringer_ring(struct ringer *r, unsigned partition, const char *queue);

@@ -1,0 +1,39 @@
+/*
+ * Does: takes one message into the queue: collects its content, spools what is above one chunk while it arrives, commits, rings. Its answer is the 250 point.
+ * Does not: speak SMTP, or decide whether the message is wanted.
+ * Owns: the message until it is committed or dropped. It outlives its session when the client goes after the dot (BEHAVIOURS A14).
+ * Fails: in the answer: 451 unknown or refused by the store, 452 full. 250 only for a confirmed commit (DESIGN.md, invariant 1).
+ * See: PROTOCOL.md "Accepting".
+ */
+#pragma once
+
+#include "ingress/reactor.h"
+#include "mail/envelope.h"
+
+struct submission;
+
+struct submission_client {
+    struct ip ip;
+    const char *helo;
+    bool is_esmtp;
+    const char *session; /* its id, for the log */
+};
+
+struct submission_events {
+    void (*on_room)(void *owner);                                       /* after submission_has_room() said no */
+    void (*on_answer)(void *owner, const struct smtp_answer *answer);   /* to the commit; the submission is gone after it */
+};
+
+/* For a transaction that is complete: partition, id and Received are fixed now. */
+struct submission *submission_new(struct reactor *r, const struct smtp_transaction *t, const struct submission_client *client,
+                                  const struct submission_events *events, void *owner);
+const struct id *submission_id(const struct submission *s);
+void submission_add(struct submission *s, struct span content); /* copied */
+/* The content begins with its body: our Received needs an empty line behind it. To be said before 1,100 bytes or the commit. */
+void submission_starts_with_body(struct submission *s);
+/* Whether more content may be read now; if not, on_room comes. */
+bool submission_has_room(struct submission *s);
+/* The content is whole. on_answer comes, maybe inside the call. */
+void submission_commit(struct submission *s);
+/* The owner goes: after submission_commit() the message is kept and nobody is told, before it the message is forgotten. Always NULL. */
+struct submission *submission_leave(struct submission *s);

@@ -1,0 +1,83 @@
+/* Who gets a message: its envelope, the queues of its recipients, its id and home partition. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "ingress/submit_private.h"
+
+/* The queue of a recipient: its domain. The policy has seen the address, so it has one. */
+static void queue_of(const char *address, char ret_queue[static DOMAIN_MAX + 1])
+{
+    const char *at_sign = strrchr(address, '@');
+    must(at_sign && domain_normalise(span_of(at_sign + 1), ret_queue) == 0);
+}
+
+/* Index of the queue in e->queues, added if it is new. seen: queue -> index + 1 as a pointer that points nowhere. */
+static uint32_t queue_index(struct envelope *e, struct map *seen, const char *queue)
+{
+    uintptr_t index = (uintptr_t) map_get(seen, span_of(queue));
+    if (index)
+        return (uint32_t) index - 1;
+    e->queues[e->queue_count++] = mem_string(queue);
+    (void) map_set(seen, span_of(queue), (void *) (uintptr_t) e->queue_count); /* it was not there */
+    return (uint32_t) e->queue_count - 1;
+}
+
+static void add_recipients(struct envelope *e, const struct smtp_transaction *t)
+{
+    struct map seen = {0};
+    char queue[DOMAIN_MAX + 1];
+    e->recipients = mem_array(t->recipient_count, sizeof e->recipients[0]);
+    e->queues = mem_array(t->recipient_count, sizeof e->queues[0]);
+    e->recipient_count = t->recipient_count;
+    for (size_t i = 0; i < t->recipient_count; i++) {
+        e->recipients[i].addr = mem_string(smtp_recipient(t, i));
+        queue_of(e->recipients[i].addr, queue);
+        if (t->recipient_count == 1)
+            e->queues[e->queue_count++] = mem_string(queue);
+        else
+            e->recipients[i].queue = queue_index(e, &seen, queue);
+    }
+    map_done(&seen);
+    e->is_parent = e->queue_count > 1;
+}
+
+const char *submission_queue(const struct submission *s)
+{
+    return s->envelope.is_parent ? QUEUE_FANOUT : s->envelope.queues[0];
+}
+
+void submission_new_id(struct submission *s)
+{
+    struct envelope *e = &s->envelope;
+    uint64_t wall_ms = clock_wall_ms();
+    if (!e->is_parent) {
+        s->partition = partition_of(span_of(e->queues[0]));
+    } else {
+        /* Any will do; another random id spreads them, and gives nothing of this one away. */
+        struct id other = id_new(wall_ms, 0);
+        s->partition = other.bytes[sizeof other.bytes - 2] % PARTITION_COUNT;
+    }
+    e->id = id_new(wall_ms, s->partition);
+    e->arrival_ms = wall_ms;
+    e->content_partition = s->partition;
+    job_format(&e->id, 0, s->job);
+    mem_free(e->content_job);
+    e->content_job = mem_string(s->job);
+}
+
+void submission_address(struct submission *s, const struct smtp_transaction *t)
+{
+    struct envelope *e = &s->envelope;
+    struct buf client = {.data = NULL};
+    e->sender = mem_string(smtp_sender(t));
+    e->is_8bit = t->is_8bit;
+    add_recipients(e, t);
+    buf_add_text(&client, s->helo);
+    buf_add_text(&client, " [");
+    ip_format(&s->ip, &client);
+    buf_add_char(&client, ']');
+    e->client = buf_steal_text(&client);
+    submission_new_id(s);
+}

@@ -1,0 +1,66 @@
+/* Addresses, domains, IP addresses and networks: what is taken obeys the limits and can be written and read again. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "mail/addr.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_domain(struct span text)
+{
+    char once[DOMAIN_MAX + 1], twice[DOMAIN_MAX + 1];
+    if (domain_normalise(text, once) < 0)
+        return;
+    must(strlen(once) <= DOMAIN_MAX && strlen(once) + 1 >= text.len);
+    must(domain_normalise(span_of(once), twice) == 0 && strcmp(once, twice) == 0);
+    must(domain_matches(once, once) && domain_matches(once, "*"));
+}
+
+static void check_path(struct span text)
+{
+    struct addr a, b;
+    int taken = addr_parse_path(text, &a);
+    if (taken < 0)
+        return;
+    must((size_t) taken <= text.len && taken <= PATH_MAX_LEN && text.at[taken - 1] == '>');
+    if (a.whole.len == 0) {
+        must(taken == 2);
+        return;
+    }
+    must(a.whole.at > text.at && a.whole.at + a.whole.len < text.at + taken);
+    for (size_t i = 0; i < a.whole.len; i++)
+        must(a.whole.at[i] >= ' ' && a.whole.at[i] <= '~');
+    if (a.domain.len == 0)
+        return;
+    must(a.local.len <= LOCAL_MAX && a.local.len + 1 + a.domain.len == a.whole.len);
+    must(addr_parse(a.whole, &b) == 0 && span_equal(a.domain, b.domain) && span_equal(a.local, b.local));
+    must(a.is_literal || domain_check(a.domain) == 0);
+    (void) addr_has_route(&a); /* any answer will do */
+}
+
+static void check_ip(struct span text)
+{
+    AUTO_BUF struct buf out = {0};
+    struct ip ip, again;
+    if (ip_parse(text, &ip) < 0)
+        return;
+    ip_format(&ip, &out);
+    must(ip_parse(buf_span(&out), &again) == 0 && ip_equal(&ip, &again));
+    must(ip_kind(&ip) <= IP_RESERVED);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct span text = {.at = (const char *) data, .len = size};
+    struct network network;
+    char host[DOMAIN_MAX + 1];
+    uint16_t port;
+    check_path(text);
+    check_domain(text);
+    check_ip(text);
+    if (network_parse(text, &network) == 0)
+        must(network_has(&network, &network.base));
+    if (hostport_parse(text, 25, host, &port) == 0)
+        must(port > 0 && strlen(host) > 0);
+    return 0;
+}

@@ -1,0 +1,81 @@
+"""Delivery status notifications as a MIME library that is not ours reads them."""
+
+import email
+import email.policy
+import os
+import subprocess
+
+import pytest
+
+from harness import paths
+
+WRITER = os.path.join(paths.BUILD, "tests", "unit", "mail", "test_dsn")
+
+
+@pytest.fixture(scope="module", name="samples")
+def written_samples(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dsn")
+    subprocess.run([WRITER], env={**os.environ, "BARID_DSN_SAMPLES": str(folder)}, check=True, capture_output=True)
+    return {path.stem: path.read_bytes() for path in folder.glob("*.eml")}
+
+
+def parse(content):
+    return email.message_from_bytes(content, policy=email.policy.SMTP)
+
+
+# proves: K04 K15
+def test_every_sample_is_well_formed(samples):
+    assert len(samples) == 7
+    for name, content in samples.items():
+        message = parse(content)
+        for part in message.walk():
+            assert not part.defects, (name, part.get_content_type(), part.defects)
+            for key, value in part.items():
+                assert not value.defects, (name, key, value.defects)
+        assert message.get_content_type() == "multipart/report"
+        assert message.get_param("report-type") == "delivery-status"
+        human, report, original = message.get_payload()
+        assert human.get_content_type() == "text/plain"
+        assert report.get_content_type() == "message/delivery-status"
+        assert original.get_content_type() in ("message/rfc822", "text/rfc822-headers")
+
+
+# proves: K05 K06 K09
+def test_the_report_has_one_block_per_recipient(samples):
+    for name, count in (("plain", 1), ("expired", 1), ("twenty", 20)):
+        blocks = parse(samples[name]).get_payload()[1].get_payload()
+        blocks = [block for block in blocks if block.keys()]
+        assert blocks[0]["Reporting-MTA"] == "dns; relay.example"
+        assert blocks[0]["Arrival-Date"] == "Sun, 22 Nov 2026 07:15:45 +0000"
+        assert len(blocks) == count + 1
+        for block in blocks[1:]:
+            assert block["Final-Recipient"].startswith("rfc822; ")
+            assert block["Action"] == "failed"
+            assert block["Status"][0] in "45"
+    diagnostic = parse(samples["twenty"]).get_payload()[1].get_payload()[2]["Diagnostic-Code"]
+    assert diagnostic == ("smtp; 554 long words, too many for their own good, follow and are folded over several lines, "
+                          "again and again")
+
+
+# proves: K10
+def test_the_header_answers_the_original(samples):
+    message = parse(samples["plain"])
+    assert message["From"].addresses[0].addr_spec == "MAILER-DAEMON@relay.example"
+    assert message["From"].addresses[0].display_name == "Mail Delivery System"
+    assert message["To"].addresses[0].addr_spec == "sender@example.org"
+    assert message["In-Reply-To"] == message["References"] == "<orig.1@example.org>"
+    assert message["Auto-Submitted"] == "auto-replied"
+    assert message["Date"].datetime is not None
+
+
+# proves: K11 K15
+def test_the_original_comes_back_byte_for_byte(samples):
+    original = samples["eightbit"].split(b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n")[1]
+    assert original.startswith(b"Subject: \xc3\xa4\r\nMessage-ID: <8@bit>\r\n\r\nbody \xff\r\n\r\n--=_")
+    returned = parse(samples["eightbit"]).get_payload()[2].get_payload()[0]
+    assert returned["Message-ID"] == "<8@bit>"
+    assert returned.get_payload(decode=True) == b"body \xff\r\n"
+    collided = parse(samples["collision"]).get_payload()[2].get_payload()[0]
+    assert collided["Subject"] == "collision"
+    assert b"--=_01KDSN" in collided.get_payload(decode=True)
+    assert parse(samples["nul"]).get_payload()[2].get_content_type() == "text/rfc822-headers"

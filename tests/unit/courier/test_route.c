@@ -1,0 +1,70 @@
+/* The pure parts of routing: static routes, and where a courier never connects. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "courier/route.h"
+
+/* proves: I16 */
+static void the_most_exact_static_route_wins(void **state UNUSED)
+{
+    char *keys[] = {"*", ".example.com", "example.com", ".b.example.com"};
+    char *values[] = {"any", "suffix", "exact", "longer"};
+    const struct conf_map routes = {keys, values, ARRAY_LEN(keys)}, none = {0};
+
+    assert_string_equal(route_static(&routes, "example.com"), "exact");
+    assert_string_equal(route_static(&routes, "a.example.com"), "suffix");
+    assert_string_equal(route_static(&routes, "a.b.example.com"), "longer");
+    assert_string_equal(route_static(&routes, "other.test"), "any");
+    assert_null(route_static(&none, "example.com"));
+}
+
+static bool may(const char *address, const char *own, const char *allow, bool refuse_private)
+{
+    char *owns[] = {(char *) (uintptr_t) own}, *allows[] = {(char *) (uintptr_t) allow};
+    const struct conf_list own_list = {owns, own != NULL}, allow_list = {allows, allow != NULL};
+    struct ip ip;
+
+    assert_int_equal(ip_parse(span_of(address), &ip), 0);
+    return route_may_connect(&ip, &own_list, &allow_list, refuse_private);
+}
+
+/* proves: H23 */
+static void never_connects_to_addresses_that_are_no_mail_hosts(void **state UNUSED)
+{
+    static const char *const refused[] = {"127.0.0.1", "127.9.9.9", "169.254.169.254", "0.0.0.0", "224.0.0.1", "255.255.255.255",
+                                          "::1", "::", "fe80::1", "ff02::1", "::ffff:127.0.0.1"};
+
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+        assert_false(may(refused[i], NULL, NULL, false));
+    assert_true(may("192.0.43.8", NULL, NULL, false));
+    assert_true(may("2606:4700::1", NULL, NULL, false));
+    assert_true(may("127.0.0.1", NULL, "127.0.0.0/8", false));
+    assert_false(may("192.0.43.8", "192.0.43.8", NULL, false));
+}
+
+/* proves: H23 */
+static void refuses_private_networks_only_when_told(void **state UNUSED)
+{
+    static const char *const private[] = {"10.1.2.3", "172.16.0.1", "192.168.1.1", "fd00::1"};
+
+    for (size_t i = 0; i < ARRAY_LEN(private); i++) {
+        assert_true(may(private[i], NULL, NULL, false));
+        assert_false(may(private[i], NULL, NULL, true));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_most_exact_static_route_wins),
+        cmocka_unit_test(never_connects_to_addresses_that_are_no_mail_hosts),
+        cmocka_unit_test(refuses_private_networks_only_when_told),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
