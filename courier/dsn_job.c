@@ -10,7 +10,8 @@
 #include "courier/work.h"
 #include "mail/addr.h"
 
-static int fill_envelope(const struct job *j, const struct id *id, const char *name, uint64_t size_bytes, struct envelope *ret_envelope)
+static int fill_envelope(const struct job *j, const struct id *id, const char *name, const struct dsn_written *written, uint64_t size_bytes,
+                         struct envelope *ret_envelope)
 {
     char domain[DOMAIN_MAX + 1];
     struct addr sender;
@@ -29,7 +30,7 @@ static int fill_envelope(const struct job *j, const struct id *id, const char *n
         .chunk_count = 1,
         .content_partition = j->work->partition,
         .content_job = mem_string(name),
-        .is_8bit = true,
+        .is_8bit = written->is_8bit,
         .is_dsn = true,
         .is_parent = true,
         .client = mem_string(""),
@@ -44,6 +45,7 @@ int dsn_job_make(const struct job *j, const struct dsn_recipient *failed, size_t
     const struct conf *conf = conf_get();
     struct id id = id_new(clock_wall_ms(), j->work->partition);
     struct dsn_job made = {0};
+    struct dsn_written written;
     struct envelope e;
     struct job_state s;
     struct dsn d = {
@@ -63,9 +65,9 @@ int dsn_job_make(const struct job *j, const struct dsn_recipient *failed, size_t
     int r;
 
     job_format(&id, 0, made.name);
-    dsn_write(&d, &made.content);
+    written = dsn_write(&d, &made.content);
     must(made.content.len <= DSN_MAX);
-    r = fill_envelope(j, &id, made.name, made.content.len, &e);
+    r = fill_envelope(j, &id, made.name, &written, made.content.len, &e);
     if (r < 0) {
         dsn_job_done(&made);
         return r;
@@ -76,7 +78,7 @@ int dsn_job_make(const struct job *j, const struct dsn_recipient *failed, size_t
     job_state_done(&s);
     envelope_done(&e);
     *ret_dsn = made;
-    return 0;
+    return (int) written.recipient_count;
 }
 
 void dsn_job_done(struct dsn_job *d)

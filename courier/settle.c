@@ -266,6 +266,7 @@ static uint64_t retry_delay(const struct job *j)
 struct tally {
     size_t delivered, deferred, failed;
     struct dsn_recipient *report; /* the failed ones */
+    size_t *indexes;              /* which recipients those are */
     struct verdict *expired;      /* storage for verdicts of expiry */
 };
 
@@ -275,6 +276,7 @@ static void count_up(struct job *j, struct entry *e, struct tally *t)
     bool expired = is_expired(j);
 
     t->report = mem_array(j->state.recipient_count, sizeof(*t->report));
+    t->indexes = mem_array(j->state.recipient_count, sizeof(*t->indexes));
     t->expired = mem_array(j->state.recipient_count, sizeof(*t->expired));
     for (size_t i = 0; i < j->state.recipient_count; i++) {
         struct recipient_state *s = &j->state.recipients[i];
@@ -298,10 +300,12 @@ static void count_up(struct job *j, struct entry *e, struct tally *t)
             continue;
         }
         s->is_done = true;
-        if (v->class == VERDICT_DELIVERED)
+        if (v->class == VERDICT_DELIVERED) {
             t->delivered++;
-        else
-            t->report[t->failed++] = (struct dsn_recipient){j->envelope.recipients[i].addr, v, last};
+            continue;
+        }
+        t->indexes[t->failed] = i;
+        t->report[t->failed++] = (struct dsn_recipient){j->envelope.recipients[i].addr, v, last};
     }
 }
 
@@ -310,39 +314,46 @@ static void tally_done(const struct job *j, struct tally *t)
     for (size_t i = 0; i < j->state.recipient_count; i++)
         verdict_done(&t->expired[i]);
     mem_free(t->expired);
+    mem_free(t->indexes);
     mem_free(t->report);
 }
 
-/* BEHAVIOURS K01, K03: reported once, and never to a null sender. */
-static void add_dsn(struct job *j, struct entry *e, const struct tally *t)
+/* BEHAVIOURS K01, K03: reported once, and never to a null sender. Returns how many failures are left for another DSN. */
+static size_t add_dsn(struct job *j, struct entry *e, const struct tally *t)
 {
     const char *why = NULL;
+    int reported = 0;
 
     if (t->failed == 0)
-        return;
+        return 0;
     if (!*j->envelope.sender)
         why = "the sender is null";
-    else if (dsn_job_make(j, t->report, t->failed, &e->dsn) < 0)
+    else if ((reported = dsn_job_make(j, t->report, t->failed, &e->dsn)) < 0)
         why = "the sender's address cannot be sent to";
-    else
+    if (!why) {
         e->has_dsn = true;
-    if (why)
-        log_event(LOG_DSN_DROPPED, F("job", j->name), F("from", j->envelope.sender), FN("recipients", t->failed), F("why", why));
+        for (size_t i = (size_t) reported; i < t->failed; i++)
+            j->state.recipients[t->indexes[i]].is_done = false;
+        return t->failed - (size_t) reported;
+    }
+    log_event(LOG_DSN_DROPPED, F("job", j->name), F("from", j->envelope.sender), FN("recipients", t->failed), F("why", why));
+    return 0;
 }
 
 void settle_attempt(struct job *j)
 {
     struct entry *e = entry_new(j, OUTCOME_END, "delivered");
     struct tally t = {0};
+    size_t unreported;
 
     j->state.attempts++;
     j->state.last_attempt_ms = clock_wall_ms();
     count_up(j, e, &t);
-    add_dsn(j, e, &t);
-    if (t.deferred > 0) {
+    unreported = add_dsn(j, e, &t);
+    if (t.deferred > 0 || unreported > 0) {
         e->outcome = OUTCOME_BACK;
         e->event = "deferred";
-        e->delay_ms = retry_delay(j);
+        e->delay_ms = unreported > 0 ? 0 : retry_delay(j);
         put_state(e);
         buf_printf(&e->detail, "; next try in %llu s", (unsigned long long) (e->delay_ms / 1000));
     } else if (t.failed > 0) {

@@ -103,8 +103,9 @@ static void on_done(struct redis_request *request, enum redis_result result, con
         buf_add_printable(&text, error->text, 500);
         fail(k, mem_format("Redis at %s answered: %.*s", k->address, SPAN_ARG(buf_span(&text))));
     } else if (result == REDIS_UNKNOWN) {
-        fail(k, mem_format("Redis at %s did not answer within %d s: is it running, and is store.address right?", k->address,
-                           ASK_TIME_MS / 1000));
+        fail(k,
+             mem_format("Redis at %s did not answer within %d s: is it running, and is store.address right?",
+                        k->address, ASK_TIME_MS / 1000));
     } else if (!k->is_failed) {
         q->on_answer(q->context, values);
     }
@@ -124,7 +125,8 @@ struct buf *ask_commands(struct ask *k, unsigned count)
     return &k->commands;
 }
 
-struct buf *ask_key(struct ask *k, const char *command, size_t arg_count, enum key key, unsigned partition, struct span subject)
+struct buf *ask_key(struct ask *k, const char *command, size_t arg_count, enum key key, unsigned partition,
+                    struct span subject)
 {
     struct buf *b = ask_command(k, arg_count);
 
@@ -196,14 +198,19 @@ static void on_meta(void *context, const struct redis_value *values)
     const struct redis_value *meta = &values[0];
     int64_t schema, partitions;
 
-    if (meta->type == REDIS_ARRAY && meta->count == 3 && meta->items[0].type == REDIS_NIL && meta->items[2].type == REDIS_NIL)
+    if (meta->type == REDIS_ARRAY && meta->count == 3 && meta->items[0].type == REDIS_NIL &&
+        meta->items[2].type == REDIS_NIL)
         return; /* no node has started yet */
     if (meta->type != REDIS_ARRAY || meta->count != 3 || redis_number(&meta->items[0], &schema) < 0 ||
         redis_number(&meta->items[1], &partitions) < 0)
         fail(k, mem_format("Redis at %s: %s was not written by barid", k->address, KEY_META));
-    else if (schema != SCHEMA_VERSION || partitions != PARTITION_COUNT || !redis_is_text(&meta->items[2], HASH_NAME))
-        fail(k, mem_format("Redis at %s holds a queue of another version (schema %lld, %lld partitions): use that version's baridctl",
-                           k->address, (long long) schema, (long long) partitions));
+    else if (schema != SCHEMA_VERSION || partitions != PARTITION_COUNT ||
+             !redis_is_text(&meta->items[2], HASH_NAME))
+        fail(
+            k,
+            mem_format(
+                "Redis at %s holds a queue of another version (schema %lld, %lld partitions): use that version's baridctl",
+                k->address, (long long) schema, (long long) partitions));
 }
 
 int ask_open(const struct arguments *a, struct ask **ret_ask)
@@ -217,7 +224,8 @@ int ask_open(const struct arguments *a, struct ask **ret_ask)
     const struct redis_settings settings = {
         .address = k->address, .connections = 1, .window = WINDOW, .timeout_ms = REPLY_TIME_MS, .owner = k};
     if (redis_open(k->loop, &settings, &k->redis) < 0) {
-        status = say_failed("store.address \"%s\" is neither host:port with a numeric host nor unix:/path", k->address);
+        status = say_failed("store.address \"%s\" is neither host:port with a numeric host nor unix:/path",
+                            k->address);
         ask_close(k);
         return status;
     }

@@ -21,7 +21,8 @@ struct ask *ask_close(struct ask *k); /* always NULL */
 /* Begins a command of the next question; the caller adds its arguments (resp_*, key_arg) to what is returned. */
 struct buf *ask_command(struct ask *k, size_t arg_count);
 /* The same with the name and the key of a partition as its first two arguments. subject: job or queue, or empty. */
-struct buf *ask_key(struct ask *k, const char *command, size_t arg_count, enum key key, unsigned partition, struct span subject);
+struct buf *ask_key(struct ask *k, const char *command, size_t arg_count, enum key key, unsigned partition,
+                    struct span subject);
 /* Commands of the question that somebody else encodes: `count` of them go into what is returned. */
 struct buf *ask_commands(struct ask *k, unsigned count);
 /*

@@ -16,7 +16,8 @@ static void print_option(const char *name, const char *value, const char *help)
 
 static void print_common_options(void)
 {
-    print_option("config", "FILE", "settings; else the file named by BARID_CONFIG, else defaults and BARID_... only");
+    print_option("config", "FILE",
+                 "settings; else the file named by BARID_CONFIG, else defaults and BARID_... only");
     print_option("json", "", "output for programs");
     print_option("help", "", "this text");
 }
@@ -31,7 +32,8 @@ static void print_all(void)
 
 static void print_verb(const struct verb *verb)
 {
-    printf("Usage: baridctl %s%s%s [OPTIONS]\n\n%s.\n\n", verb->name, *verb->operands ? " " : "", verb->operands, verb->does);
+    printf("Usage: baridctl %s%s%s [OPTIONS]\n\n%s.\n\n", verb->name, *verb->operands ? " " : "",
+           verb->operands, verb->does);
     for (size_t i = 0; i < option_count; i++)
         if (&verbs[options[i].verb] == verb)
             print_option(options[i].name, options[i].value, options[i].help);
@@ -41,9 +43,10 @@ static void print_verb(const struct verb *verb)
 
 static void print_markdown(void)
 {
-    printf("# baridctl\n\nMade by `baridctl help --markdown` from `ctl/verb.def`. Every verb takes `--config FILE` (else the file "
-           "named by `BARID_CONFIG`, else\ndefaults), `--json` and `--help`; `BARID_SECTION_NAME` in the environment overrides a setting.\n"
-           "Exit status: 0 done, 1 it failed, 2 not understood.\n");
+    printf(
+        "# baridctl\n\nMade by `baridctl help --markdown` from `ctl/verb.def`. Every verb takes `--config FILE` (else the file "
+        "named by `BARID_CONFIG`, else\ndefaults), `--json` and `--help`; `BARID_SECTION_NAME` in the environment overrides a setting.\n"
+        "Exit status: 0 done, 1 it failed, 2 not understood.\n");
     for (size_t i = 0; i < VERB_COUNT; i++) {
         const struct verb *verb = &verbs[i];
         printf("\n## %s%s%s\n\n%s.\n\n", verb->name, *verb->operands ? " " : "", verb->operands, verb->does);
@@ -86,8 +89,8 @@ int verb_help(const struct arguments *a)
         return EXIT_OK;
     }
     const char *near = verb_nearest(a->operands[0]);
-    return say_usage("there is no verb \"%s\"%s%s%s", a->operands[0], near ? "; did you mean \"" : "", near ? near : "",
-                     near ? "\"?" : "");
+    return say_usage("there is no verb \"%s\"%s%s%s", a->operands[0], near ? "; did you mean \"" : "",
+                     near ? near : "", near ? "\"?" : "");
 }
 
 int verb_version(const struct arguments *a)

@@ -120,7 +120,8 @@ void add_duration(struct buf *out, uint64_t ms)
     static const struct {
         const char *unit;
         uint64_t ms, least_ms;
-    } units[] = {{"d", 86400000, 172800000}, {"h", 3600000, 7200000}, {"min", 60000, 120000}, {"s", 1000, 10000}};
+    } units[] = {
+        {"d", 86400000, 172800000}, {"h", 3600000, 7200000}, {"min", 60000, 120000}, {"s", 1000, 10000}};
 
     for (size_t i = 0; i < ARRAY_LEN(units); i++) {
         if (ms >= units[i].least_ms) {
@@ -146,4 +147,9 @@ void add_bytes(struct buf *out, uint64_t bytes)
         unit++;
     }
     buf_printf(out, "%.1f %s", value, units[unit]);
+}
+
+uint64_t later_by(uint64_t when_ms, uint64_t now_ms)
+{
+    return when_ms > now_ms ? when_ms - now_ms : 0;
 }

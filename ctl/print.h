@@ -28,5 +28,6 @@ void table_cell_safe(struct table *t, struct span text);
 void table_print(const struct table *t); /* the row under way must be whole */
 void table_done(struct table *t);
 
-void add_duration(struct buf *out, uint64_t ms); /* "0.4 s", "12 s", "5 min", "3 h", "2 d" */
-void add_bytes(struct buf *out, uint64_t bytes); /* "812 B", "4.0 KiB", "1.2 GiB" */
+void add_duration(struct buf *out, uint64_t ms);      /* "0.4 s", "12 s", "5 min", "3 h", "2 d" */
+void add_bytes(struct buf *out, uint64_t bytes);      /* "812 B", "4.0 KiB", "1.2 GiB" */
+uint64_t later_by(uint64_t when_ms, uint64_t now_ms); /* 0: it is over */

@@ -77,7 +77,8 @@ static void note_jobs(const struct redis_value *list, size_t step, struct id *ol
 /* The id of the newest entry of XREVRANGE ... COUNT 1, "" when there is none. */
 static struct span event_id(const struct redis_value *entries)
 {
-    if (entries->type == REDIS_ARRAY && entries->count > 0 && entries->items[0].type == REDIS_ARRAY && entries->items[0].count > 0)
+    if (entries->type == REDIS_ARRAY && entries->count > 0 && entries->items[0].type == REDIS_ARRAY &&
+        entries->items[0].count > 0)
         return redis_text(&entries->items[0].items[0]);
     return span_of("");
 }
@@ -92,7 +93,8 @@ static void ask_newest_event(struct ask *k, unsigned partition)
     resp_arg_number(b, 1);
 }
 
-static void ask_range(struct ask *k, enum key key, unsigned partition, struct span subject, int64_t from, int64_t to, bool with_scores)
+static void ask_range(struct ask *k, enum key key, unsigned partition, struct span subject, int64_t from,
+                      int64_t to, bool with_scores)
 {
     struct buf *b = ask_key(k, "ZRANGE", with_scores ? 5 : 4, key, partition, subject);
 
@@ -109,7 +111,9 @@ static void on_depth(void *context, const struct redis_value *values)
     struct place *p = context;
     struct survey *s = p->scan->survey;
     const struct redis_value *first = &values[DEPTH_FIRST], *state = &values[DEPTH_STATE];
-    struct survey_queue q = {.partition = p->partition, .waiting = count_of(&values[DEPTH_ALL]), .due = count_of(&values[DEPTH_DUE])};
+    struct survey_queue q = {.partition = p->partition,
+                             .waiting = count_of(&values[DEPTH_ALL]),
+                             .due = count_of(&values[DEPTH_DUE])};
 
     if (q.due > q.waiting)
         q.due = q.waiting;
@@ -124,7 +128,8 @@ static void on_depth(void *context, const struct redis_value *values)
     if (state->type == REDIS_ARRAY && state->count == 2)
         q.paused_until_ms = count_of(&state->items[0]);
     if (q.waiting > 0 || q.paused_until_ms > s->now_ms) {
-        struct span error = state->type == REDIS_ARRAY && state->count == 2 ? redis_text(&state->items[1]) : span_of("");
+        struct span error = state->type == REDIS_ARRAY && state->count == 2 ? redis_text(&state->items[1])
+                                                                            : span_of("");
         q.error = mem_text(error.len ? error.at : "", error.len);
         q.name = mem_string(p->queue);
         if (s->queue_count == s->queue_room) {
@@ -166,7 +171,8 @@ static void on_look(void *context, const struct redis_value *values)
     s->held += count_of(&values[LOOK_HELD]);
     note_jobs(&values[LOOK_SOME_CLAIMED], 1, &s->oldest, &s->has_oldest);
     note_jobs(&values[LOOK_SOME_HELD], 1, &s->oldest, &s->has_oldest);
-    if (lease->type == REDIS_ARRAY && lease->count == 2 && redis_text(&lease->items[0]).len && count_of(&lease->items[1]) > s->now_ms)
+    if (lease->type == REDIS_ARRAY && lease->count == 2 && redis_text(&lease->items[0]).len &&
+        count_of(&lease->items[1]) > s->now_ms)
         s->leased++;
     if (event.len <= EVENT_ID_MAX) {
         memcpy(scan->last_event[p->partition], event.len ? event.at : "", event.len);
@@ -244,7 +250,8 @@ int survey_take(struct ask *k, struct survey *ret_survey)
 
     *ret_survey = (struct survey){.queues = NULL};
     *scan = (struct scan){.ask = k, .survey = ret_survey};
-    for (int looks = 0; (status = look_once(scan)) == EXIT_OK && scan->has_moved && looks < LOOKS_MAX; looks++)
+    for (int looks = 0; (status = look_once(scan)) == EXIT_OK && scan->has_moved && looks < LOOKS_MAX;
+         looks++)
         ;
     mem_free(scan);
     if (status != EXIT_OK)

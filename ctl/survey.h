@@ -17,15 +17,15 @@ struct survey_queue {
     uint64_t waiting, due; /* waiting: all in q; due: those whose time has come */
     uint64_t next_ms;      /* Redis' clock: when its first job is due; 0: none waits */
     uint64_t paused_until_ms;
-    char *error;           /* why it is or was paused; "" */
-    struct id oldest;      /* of its jobs first and last due: with few jobs exact, else near */
+    char *error;      /* why it is or was paused; "" */
+    struct id oldest; /* of its jobs first and last due: with few jobs exact, else near */
     bool has_oldest;
 };
 
 struct survey {
     uint64_t now_ms; /* Redis' clock */
     uint64_t waiting, due, claimed, held;
-    unsigned leased; /* partitions with an owner */
+    unsigned leased;             /* partitions with an owner */
     struct survey_queue *queues; /* those with waiting jobs, and paused ones */
     size_t queue_count, queue_room;
     struct id oldest; /* of all, claimed and held too */

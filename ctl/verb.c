@@ -10,7 +10,8 @@
 enum { NAME_MAX_LEN = 40 };
 
 const struct verb verbs[VERB_COUNT] = {
-#define VERB(function, name, least, most, operands, does, example) {name, least, most, operands, does, example, verb_##function},
+#define VERB(function, name, least, most, operands, does, example) \
+    {name, least, most, operands, does, example, verb_##function},
 #define OPTION(function, name, value, help)
 #include "ctl/verb.def"
 #undef VERB
@@ -191,8 +192,9 @@ static int parse_option(struct arguments *a, int argc, char **argv, int *at)
     }
     const struct option *option = a->verb ? option_find(a->verb, name) : NULL;
     if (!option)
-        return say_usage("there is no option %s%s%s; `baridctl help%s%s` lists them", argv[*at], a->verb ? " of " : "",
-                         a->verb ? a->verb->name : "", a->verb ? " " : "", a->verb ? a->verb->name : "");
+        return say_usage("there is no option %s%s%s; `baridctl help%s%s` lists them", argv[*at],
+                         a->verb ? " of " : "", a->verb ? a->verb->name : "", a->verb ? " " : "",
+                         a->verb ? a->verb->name : "");
     bool is_flag = !*option->value;
     if (is_flag && equals)
         return say_usage("--%s takes no value", option->name);
@@ -236,7 +238,8 @@ int arguments_parse(struct arguments *a, int argc, char **argv)
         }
     }
     if (a->verb && !a->wants_help && a->operand_count < a->verb->least)
-        return say_usage("%s needs %s; `baridctl help %s` says more", a->verb->name, a->verb->operands, a->verb->name);
+        return say_usage("%s needs %s; `baridctl help %s` says more", a->verb->name, a->verb->operands,
+                         a->verb->name);
     if (a->config_file && !*a->config_file)
         a->config_file = NULL;
     return EXIT_OK;
@@ -268,15 +271,16 @@ bool argument_is_given(const struct arguments *a, const char *option)
     return argument_text(a, option, NULL) != NULL;
 }
 
-int argument_number(const struct arguments *a, const char *option, uint64_t low, uint64_t high, uint64_t fallback,
-                    uint64_t *ret_number)
+int argument_number(const struct arguments *a, const char *option, uint64_t low, uint64_t high,
+                    uint64_t fallback, uint64_t *ret_number)
 {
     const char *text = argument_text(a, option, NULL);
     uint64_t number = fallback;
 
     if (text && (span_number(span_of(text), high, &number) < 0 || number < low)) {
-        (void) say_usage("--%s: expected a number from %llu to %llu, not \"%s\"", option, (unsigned long long) low,
-                         (unsigned long long) high, text); /* the caller returns its status */
+        (void) say_usage("--%s: expected a number from %llu to %llu, not \"%s\"", option,
+                         (unsigned long long) low, (unsigned long long) high,
+                         text); /* the caller returns its status */
         return -EINVAL;
     }
     *ret_number = number;

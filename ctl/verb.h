@@ -60,18 +60,20 @@ const struct verb *verb_find(const char *const *words, size_t count, size_t *ret
 const char *verb_nearest(const char *typed);
 
 bool argument_is_given(const struct arguments *a, const char *option);
-const char *argument_text(const struct arguments *a, const char *option, const char *fallback); /* the last one given */
+const char *argument_text(const struct arguments *a, const char *option,
+                          const char *fallback); /* the last one given */
 /* One by one: start with *cursor = 0; NULL at the end. */
 const char *argument_next(const struct arguments *a, const char *option, size_t *cursor);
 /* -EINVAL, said on stderr: not a number from low to high. */
-int argument_number(const struct arguments *a, const char *option, uint64_t low, uint64_t high, uint64_t fallback,
-                    uint64_t *ret_number);
+int argument_number(const struct arguments *a, const char *option, uint64_t low, uint64_t high,
+                    uint64_t fallback, uint64_t *ret_number);
 
 /* One sentence on stderr; returns EXIT_ASKED_FAILED or EXIT_BAD_USAGE. */
 int say_failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int say_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-#define VERB(function, name, least, most, operands, does, example) int verb_##function(const struct arguments *a);
+#define VERB(function, name, least, most, operands, does, example) \
+    int verb_##function(const struct arguments *a);
 #define OPTION(function, name, value, help)
 #include "ctl/verb.def"
 #undef VERB

@@ -38,7 +38,8 @@ static void on_store(void *context, const struct redis_value *values)
     mem_free(s->trouble);
     s->trouble = buf_steal_text(&trouble);
     s->memory = audit_memory(&values[1]);
-    s->is_store_ok = audit == AUDIT_GOOD || (audit == AUDIT_UNSAFE && conf_get()->store.durability == DURABILITY_NONE);
+    s->is_store_ok = audit == AUDIT_GOOD ||
+                     (audit == AUDIT_UNSAFE && conf_get()->store.durability == DURABILITY_NONE);
 }
 
 static int status_read(struct ask *k, struct status *s)
@@ -86,13 +87,15 @@ static void judge(struct status *s)
         unsigned working = 0;
         for (size_t i = 0; i < s->view.count; i++) {
             const struct node_stats *stats = &s->view.peers[i].stats;
-            working += stats->role == role && is_beating(s, &s->view.peers[i]) && stats->store_audit_ok && !stats->is_draining;
+            working += stats->role == role && is_beating(s, &s->view.peers[i]) && stats->store_audit_ok &&
+                       !stats->is_draining;
         }
         if (working == 0)
             add_reason(&why, "no %s works", role_name(role));
     }
     if (s->survey.leased < PARTITION_COUNT)
-        add_reason(&why, "%u of %d partitions have no dispatcher", PARTITION_COUNT - s->survey.leased, PARTITION_COUNT);
+        add_reason(&why, "%u of %d partitions have no dispatcher", PARTITION_COUNT - s->survey.leased,
+                   PARTITION_COUNT);
     s->why_not = buf_steal_text(&why);
 }
 
@@ -100,79 +103,81 @@ static void judge(struct status *s)
 
 static struct json *node_json(const struct status *s, const struct node_peer *p)
 {
-    struct json *json = json_object();
+    struct json *json = json_new_object();
     const struct node_stats *stats = &p->stats;
     bool has_beaten = stats->role != ROLE_COUNT;
 
-    json_text(json, "role", span_of(has_beaten ? role_name(stats->role) : "unknown"));
-    json_text(json, "name", span_of(stats->name));
-    json_number(json, "incarnation", (int64_t) p->incarnation);
-    json_text(json, "version", span_of(stats->version));
-    json_text(json, "http", span_of(stats->http));
-    json_text(json, "bus", span_of(stats->bus));
-    json_flag(json, "beating", is_beating(s, p));
+    json_put_text(json, "role", span_of(has_beaten ? role_name(stats->role) : "unknown"));
+    json_put_text(json, "name", span_of(stats->name));
+    json_put_number(json, "incarnation", (int64_t) p->incarnation);
+    json_put_text(json, "version", span_of(stats->version));
+    json_put_text(json, "http", span_of(stats->http));
+    json_put_text(json, "bus", span_of(stats->bus));
+    json_put_flag(json, "beating", is_beating(s, p));
     if (has_beaten)
-        json_number(json, "beat_age_ms", (int64_t) beat_age_ms(s, p));
+        json_put_number(json, "beat_age_ms", (int64_t) beat_age_ms(s, p));
     else
-        json_null(json, "beat_age_ms");
-    json_number(json, "started_ms", (int64_t) stats->started_ms);
-    json_flag(json, "store_ok", stats->store_audit_ok);
-    json_flag(json, "draining", stats->is_draining);
-    json_number(json, "sessions", (int64_t) stats->sessions);
-    json_number(json, "accepted", (int64_t) stats->accepted);
-    json_number(json, "delivered", (int64_t) stats->delivered);
-    json_number(json, "deferred", (int64_t) stats->deferred);
-    json_number(json, "failed", (int64_t) stats->failed);
-    json_number(json, "in_doubt", (int64_t) stats->in_doubt);
-    json_number(json, "claimed", (int64_t) stats->claimed);
-    json_number(json, "capacity", (int64_t) stats->capacity);
-    json_number(json, "partitions", (int64_t) stats->partitions);
-    json_number(json, "queues_active", (int64_t) stats->queues_active);
+        json_put_null(json, "beat_age_ms");
+    json_put_number(json, "started_ms", (int64_t) stats->started_ms);
+    json_put_flag(json, "store_ok", stats->store_audit_ok);
+    json_put_flag(json, "draining", stats->is_draining);
+    json_put_number(json, "sessions", (int64_t) stats->sessions);
+    json_put_number(json, "accepted", (int64_t) stats->accepted);
+    json_put_number(json, "delivered", (int64_t) stats->delivered);
+    json_put_number(json, "deferred", (int64_t) stats->deferred);
+    json_put_number(json, "failed", (int64_t) stats->failed);
+    json_put_number(json, "in_doubt", (int64_t) stats->in_doubt);
+    json_put_number(json, "claimed", (int64_t) stats->claimed);
+    json_put_number(json, "capacity", (int64_t) stats->capacity);
+    json_put_number(json, "partitions", (int64_t) stats->partitions);
+    json_put_number(json, "queues_active", (int64_t) stats->queues_active);
     return json;
 }
 
 static struct json *store_json(const struct status *s)
 {
-    struct json *json = json_object();
+    struct json *json = json_new_object();
 
-    json_text(json, "address", span_of(conf_get()->store.address));
-    json_flag(json, "ok", s->is_store_ok);
-    json_text(json, "durability", span_of(conf_get()->store.durability == DURABILITY_NONE ? "none" : "fsync"));
-    json_text(json, "trouble", span_of(s->trouble));
-    json_number(json, "used_bytes", (int64_t) s->memory.used_bytes);
-    json_number(json, "max_bytes", (int64_t) s->memory.most_bytes);
+    json_put_text(json, "address", span_of(conf_get()->store.address));
+    json_put_flag(json, "ok", s->is_store_ok);
+    json_put_text(json, "durability",
+                  span_of(conf_get()->store.durability == DURABILITY_NONE ? "none" : "fsync"));
+    json_put_text(json, "trouble", span_of(s->trouble));
+    json_put_number(json, "used_bytes", (int64_t) s->memory.used_bytes);
+    json_put_number(json, "max_bytes", (int64_t) s->memory.most_bytes);
     return json;
 }
 
 static void print_status_json(const struct status *s)
 {
-    struct json *json = json_object(), *nodes = json_array(), *partitions = json_object(), *queue = json_object();
+    struct json *json = json_new_object(), *nodes = json_new_array(), *partitions = json_new_object(),
+                *queue = json_new_object();
     const struct survey *survey = &s->survey;
     char oldest[ID_TEXT_LEN + 1];
 
-    json_flag(json, "ready", !*s->why_not);
-    json_text(json, "why_not", span_of(s->why_not));
+    json_put_flag(json, "ready", !*s->why_not);
+    json_put_text(json, "why_not", span_of(s->why_not));
     for (size_t i = 0; i < s->view.count; i++)
-        json_add(nodes, NULL, node_json(s, &s->view.peers[i]));
-    json_add(json, "nodes", nodes);
-    json_number(partitions, "total", PARTITION_COUNT);
-    json_number(partitions, "leased", survey->leased);
-    json_add(json, "partitions", partitions);
-    json_number(queue, "due", (int64_t) survey->due);
-    json_number(queue, "waiting", (int64_t) survey->waiting);
-    json_number(queue, "claimed", (int64_t) survey->claimed);
-    json_number(queue, "held", (int64_t) survey->held);
-    json_number(queue, "queues", (int64_t) survey->queue_count);
+        json_put(nodes, NULL, node_json(s, &s->view.peers[i]));
+    json_put(json, "nodes", nodes);
+    json_put_number(partitions, "total", PARTITION_COUNT);
+    json_put_number(partitions, "leased", survey->leased);
+    json_put(json, "partitions", partitions);
+    json_put_number(queue, "due", (int64_t) survey->due);
+    json_put_number(queue, "waiting", (int64_t) survey->waiting);
+    json_put_number(queue, "claimed", (int64_t) survey->claimed);
+    json_put_number(queue, "held", (int64_t) survey->held);
+    json_put_number(queue, "queues", (int64_t) survey->queue_count);
     if (survey->has_oldest) {
         id_format(&survey->oldest, oldest);
-        json_text(queue, "oldest", span_of(oldest));
-        json_number(queue, "oldest_age_ms", (int64_t) survey_age_ms(survey, &survey->oldest));
+        json_put_text(queue, "oldest", span_of(oldest));
+        json_put_number(queue, "oldest_age_ms", (int64_t) survey_age_ms(survey, &survey->oldest));
     } else {
-        json_null(queue, "oldest");
-        json_null(queue, "oldest_age_ms");
+        json_put_null(queue, "oldest");
+        json_put_null(queue, "oldest_age_ms");
     }
-    json_add(json, "queue", queue);
-    json_add(json, "store", store_json(s));
+    json_put(json, "queue", queue);
+    json_put(json, "store", store_json(s));
     print_json(json);
 }
 
@@ -182,13 +187,15 @@ static void print_status_json(const struct status *s)
 static void add_work(struct buf *out, const struct node_stats *s)
 {
     if (s->role == ROLE_INGRESS)
-        buf_printf(out, "%llu sessions, %llu accepted", (unsigned long long) s->sessions, (unsigned long long) s->accepted);
+        buf_printf(out, "%llu sessions, %llu accepted", (unsigned long long) s->sessions,
+                   (unsigned long long) s->accepted);
     else if (s->role == ROLE_DISPATCHER)
         buf_printf(out, "%llu partitions, %llu queues with work", (unsigned long long) s->partitions,
                    (unsigned long long) s->queues_active);
     else if (s->role == ROLE_COURIER)
-        buf_printf(out, "%llu claimed, %llu delivered, %llu deferred, %llu failed, %llu in doubt", (unsigned long long) s->claimed,
-                   (unsigned long long) s->delivered, (unsigned long long) s->deferred, (unsigned long long) s->failed,
+        buf_printf(out, "%llu claimed, %llu delivered, %llu deferred, %llu failed, %llu in doubt",
+                   (unsigned long long) s->claimed, (unsigned long long) s->delivered,
+                   (unsigned long long) s->deferred, (unsigned long long) s->failed,
                    (unsigned long long) s->in_doubt);
     buf_add_text(out, s->is_draining ? ", draining" : "");
     buf_add_text(out, s->role != ROLE_COUNT && !s->store_audit_ok ? ", WITHOUT STORE" : "");
@@ -231,16 +238,18 @@ static void print_status(const struct status *s)
         buf_printf(&out, "NOT READY   %s\n", s->why_not);
     else
         buf_add_text(&out, "ready       mail is taken and delivered\n");
-    buf_printf(&out, "queue       %llu due, %llu waiting, %llu claimed, %llu held, in %zu queues", (unsigned long long) q->due,
-               (unsigned long long) q->waiting, (unsigned long long) q->claimed, (unsigned long long) q->held, q->queue_count);
+    buf_printf(&out, "queue       %llu due, %llu waiting, %llu claimed, %llu held, in %zu queues",
+               (unsigned long long) q->due, (unsigned long long) q->waiting, (unsigned long long) q->claimed,
+               (unsigned long long) q->held, q->queue_count);
     if (q->has_oldest) {
         char oldest[ID_TEXT_LEN + 1];
         id_format(&q->oldest, oldest);
         buf_printf(&out, "; the oldest is %s, ", oldest);
         add_duration(&out, survey_age_ms(q, &q->oldest));
     }
-    buf_printf(&out, "\npartitions  %u of %d have a dispatcher\nstore       %s, durability %s, ", q->leased, PARTITION_COUNT,
-               conf_get()->store.address, conf_get()->store.durability == DURABILITY_NONE ? "none" : "fsync");
+    buf_printf(&out, "\npartitions  %u of %d have a dispatcher\nstore       %s, durability %s, ", q->leased,
+               PARTITION_COUNT, conf_get()->store.address,
+               conf_get()->store.durability == DURABILITY_NONE ? "none" : "fsync");
     add_bytes(&out, s->memory.used_bytes);
     buf_add_text(&out, " used");
     if (s->memory.most_bytes) {

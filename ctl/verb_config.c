@@ -23,14 +23,14 @@ int verb_config_check(const struct arguments *a)
         printf("%s: in order\n", file ? file : "environment and defaults");
         return EXIT_OK;
     }
-    struct json *json = json_object();
-    json_flag(json, "ok", is_good);
+    struct json *json = json_new_object();
+    json_put_flag(json, "ok", is_good);
     if (file)
-        json_text(json, "file", span_of(file));
+        json_put_text(json, "file", span_of(file));
     else
-        json_null(json, "file");
+        json_put_null(json, "file");
     if (!is_good)
-        json_text(json, "error", span_of(error));
+        json_put_text(json, "error", span_of(error));
     json_print(json, &out);
     json_free(json);
     print_buf(&out);
@@ -41,15 +41,15 @@ int verb_config_check(const struct arguments *a)
 static void add_settings(struct json *json, const struct conf *conf)
 {
     for (size_t s = 0; s < conf_section_count; s++) {
-        struct json *section = json_object();
+        struct json *section = json_new_object();
         for (size_t i = 0; i < conf_row_count; i++) {
             AUTO_BUF struct buf value = {.data = NULL};
             if (strcmp(conf_rows[i].section, conf_sections[s].name) != 0)
                 continue;
             conf_value_print(conf, &conf_rows[i], &value);
-            json_text(section, conf_rows[i].name, buf_span(&value));
+            json_put_text(section, conf_rows[i].name, buf_span(&value));
         }
-        json_add(json, conf_sections[s].name, section);
+        json_put(json, conf_sections[s].name, section);
     }
 }
 
@@ -61,7 +61,7 @@ int verb_config_show(const struct arguments *a)
     if (status != EXIT_OK)
         return status;
     if (a->is_json) {
-        struct json *json = json_object();
+        struct json *json = json_new_object();
         add_settings(json, conf_get());
         json_print(json, &out);
         json_free(json);

@@ -16,12 +16,10 @@ static bool is_idle(const struct report *r)
 static void on_returned(struct schedule *s, struct work *w, const struct report *r, bool is_ours,
                         uint64_t now_ms)
 {
-    bool has_more = w->wants && (!r->is_empty || w->is_rung || w->is_returning);
-
     work_set_holder(s, w, NULL);
     w->reserved = r->connections;
     w->reserved_until_ms = r->connections ? now_ms + GRANT_MS : 0;
-    work_set_wants(s, w, is_ours && (has_more || !r->is_empty));
+    work_set_wants(s, w, is_ours && (w->wants || !r->is_empty));
     if (w->wants)
         work_wait(s, w, now_ms); /* not at once: it may come back again and again */
     else
@@ -97,6 +95,7 @@ void schedule_report(struct schedule *s, struct courier *from, const struct repo
         work_set_holder(s, w, from);
         w->since_ms = now_ms;
         w->until_ms = 0;
+        w->is_rung = w->wants; /* it was not granted for this work */
     }
     if (r->is_returned) {
         on_returned(s, w, r, p->is_held, now_ms);

@@ -245,8 +245,8 @@ void schedule_ring(struct schedule *s, unsigned partition, struct span queue, ui
     work_set_wants(s, w, true);
     if (!w->holder)
         work_place(s, w, now_ms);
-    else if (!w->is_returning)
-        (void) work_grant(s, w, now_ms); /* idle: woken. When it cannot be, schedule_check() sees to it */
+    else if (w->is_returning || !work_grant(s, w, now_ms)) /* idle: woken */
+        w->is_rung = true;                                 /* not now: when it reports, or is over */
 }
 
 static void look_at_held(struct schedule *s, struct work *w, uint64_t now_ms)

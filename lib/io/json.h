@@ -1,6 +1,8 @@
 /*
  * Does: writes JSON for the CLI: objects and arrays in order, strings made valid UTF-8.
  * Does not: read JSON.
+ * Owns: what was made, until json_free() or until it is put into another.
+ * Fails: never.
  * Calls: jansson, named in json.c only.
  */
 #pragma once
@@ -10,14 +12,15 @@
 
 #include "base/buf.h"
 
-struct json; /* an object or array; adding one to another gives it away */
-struct json *json_object(void);
-struct json *json_array(void);
-void json_text(struct json *object, const char *key, struct span value); /* key NULL: append to an array; the same below */
-void json_number(struct json *object, const char *key, int64_t value);
-void json_real(struct json *object, const char *key, double value);
-void json_flag(struct json *object, const char *key, bool value);
-void json_null(struct json *object, const char *key);
-void json_add(struct json *object, const char *key, struct json *child);
+struct json; /* an object or array; putting one into another gives it away */
+struct json *json_new_object(void);
+struct json *json_new_array(void);
+/* key NULL: append to an array; the same below. Bytes that are not UTF-8 become U+FFFD. */
+void json_put_text(struct json *to, const char *key, struct span value);
+void json_put_number(struct json *to, const char *key, int64_t value);
+void json_put_real(struct json *to, const char *key, double value);
+void json_put_flag(struct json *to, const char *key, bool value);
+void json_put_null(struct json *to, const char *key);
+void json_put(struct json *to, const char *key, struct json *child);
 void json_print(const struct json *value, struct buf *out); /* indented by two, ends with a newline */
-struct json *json_free(struct json *value); /* always NULL */
+struct json *json_free(struct json *value);                 /* always NULL */

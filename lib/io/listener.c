@@ -72,7 +72,7 @@ int listener_open(struct loop *l, const struct ip *ip, uint16_t port, void (*on_
 {
     struct ip local;
     uint16_t local_port = 0;
-    int fd = socket_listen(ip, port);
+    int fd = socket_listen(ip, port, true);
     if (fd < 0)
         return fd;
     struct listener *listener = NEW(struct listener);

@@ -36,7 +36,7 @@ static struct redis_connection *redis_least_busy(struct redis *r)
     struct redis_connection *best = NULL;
     for (unsigned i = 0; i < r->settings.connections; i++) {
         struct redis_connection *c = &r->connections[i];
-        if (connection_has_room(c) && (!best || c->count < best->count))
+        if (redis_connection_has_room(c) && (!best || c->count < best->count))
             best = c;
     }
     return best;
@@ -49,7 +49,7 @@ static void on_dispatch(struct tail *t)
         struct redis_connection *c = redis_least_busy(r);
         if (!c)
             break;
-        connection_take(c);
+        redis_connection_take(c);
     }
 }
 
@@ -136,7 +136,7 @@ static void on_tick(struct timer *t)
     struct redis *r = CONTAINER_OF(t, struct redis, tick);
     uint64_t now_ms = clock_ms();
     for (unsigned i = 0; i < r->settings.connections; i++)
-        connection_expire(&r->connections[i], now_ms);
+        redis_connection_expire(&r->connections[i], now_ms);
     redis_expire_waiting(r, now_ms);
     redis_tell_expired(r);
     if (!r->is_closed && redis_has_requests(r))
@@ -204,8 +204,8 @@ int redis_open(struct loop *l, const struct redis_settings *settings, struct red
     list_init(&r->expired);
     r->connections = mem_array(settings->connections, sizeof(*r->connections));
     for (unsigned i = 0; i < settings->connections; i++) {
-        connection_init(&r->connections[i], r);
-        connection_open(&r->connections[i]);
+        redis_connection_init(&r->connections[i], r);
+        redis_connection_open(&r->connections[i]);
     }
     *ret_redis = r;
     return 0;
@@ -244,7 +244,7 @@ struct redis *redis_close(struct redis *r)
     metric_add(METRIC_STORE_CONNECTIONS, -(int64_t) r->up);
     r->up = 0;
     for (unsigned i = 0; i < r->settings.connections; i++)
-        connection_end(&r->connections[i]);
+        redis_connection_end(&r->connections[i]);
     redis_expire_waiting(r, UINT64_MAX);
     redis_tell_expired(r);
     redis_connection_gone(r);

@@ -4,7 +4,7 @@
  * Owns: connections and queued bytes; a request belongs to its caller until its on_done.
  * Fails: REDIS_UNKNOWN: no reply, it may or may not have been executed. It is given only when the connection is proven dead
  *        (its successor has sent CLIENT KILL ID for it, or the server process is another one) or the request's own time is over.
- * Calls: hiredis' reader, named in redis.c only.
+ * Calls: hiredis' reader, named in redis_reply.c only.
  */
 #pragma once
 
@@ -31,15 +31,15 @@ struct redis;
 struct redis_request {
     struct buf bytes;     /* one or more whole commands, RESP encoded; kept, so that it can be submitted again */
     unsigned reply_count; /* how many commands that is */
-    uint64_t give_up_ms;  /* clock_ms() at which it becomes REDIS_UNKNOWN in any case */
+    uint64_t give_up_ms;  /* clock_ms() at which it becomes REDIS_UNKNOWN in any case, sent or not; 0: never */
     /* values: reply_count of them for REDIS_OK (error replies are values), valid during the call only. The request may be submitted again or freed here. */
     void (*on_done)(struct redis_request *r, enum redis_result result, const struct redis_value *values);
+    uint64_t sent_ms; /* clock_ms() when it was sent: what a reply confirms */
     /* private */
     struct list link;
     struct redis_connection *connection;
     struct redis_value *values;
     unsigned values_seen;
-    uint64_t sent_ms;
     uint64_t sent_us;
 };
 
@@ -58,7 +58,7 @@ struct redis_settings {
 };
 
 int redis_open(struct loop *l, const struct redis_settings *settings, struct redis **ret_redis); /* -EINVAL: address */
-/* Requests under way end as REDIS_UNKNOWN. Always NULL. */
+/* All requests end as REDIS_UNKNOWN, within the call; what is submitted again there is not taken. Always NULL. */
 struct redis *redis_close(struct redis *r);
 /* Queued if no connection has room; sent in order of submission, spread over connections. Gathered per round. */
 void redis_submit(struct redis *r, struct redis_request *request);

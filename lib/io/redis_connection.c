@@ -36,12 +36,12 @@ static void connection_send(struct redis_connection *c, struct redis_request *re
     buf_add_span(stream_output(c->stream), buf_span(&request->bytes));
 }
 
-bool connection_has_room(const struct redis_connection *c)
+bool redis_connection_has_room(const struct redis_connection *c)
 {
     return c->state == CONNECTION_UP && c->count < c->redis->settings.window && !stream_is_full(c->stream);
 }
 
-void connection_take(struct redis_connection *c)
+void redis_connection_take(struct redis_connection *c)
 {
     struct redis *r = c->redis;
     unsigned room = r->settings.window - c->count, n = 0;
@@ -73,7 +73,7 @@ static bool is_ours(const struct redis_connection *c, const struct redis_request
     return request == &c->own || request == &c->greeting || request->on_done == on_orphan_done;
 }
 
-void connection_expire(struct redis_connection *c, uint64_t now_ms)
+void redis_connection_expire(struct redis_connection *c, uint64_t now_ms)
 {
     struct list *expired = &c->redis->expired;
     LIST_EACH(&c->limbo, it, save) {
@@ -97,7 +97,7 @@ void connection_expire(struct redis_connection *c, uint64_t now_ms)
     }
     struct redis_request *head = LIST_FIRST(&c->under_way, struct redis_request, link);
     if (c->state == CONNECTION_UP && head && head->sent_ms + c->redis->settings.timeout_ms <= now_ms)
-        connection_give_up(c, "a reply was owed for too long");
+        redis_connection_give_up(c, "a reply was owed for too long");
 }
 
 static void connection_resolve_limbo(struct redis_connection *c)
@@ -139,7 +139,7 @@ static void on_greeted(struct redis_request *request, enum redis_result result,
     if (c->state != CONNECTION_GREET)
         return; /* the owner has closed it all */
     if (r != 0)
-        connection_give_up(c, "refused after its greeting");
+        redis_connection_give_up(c, "refused after its greeting");
     else
         connection_is_up(c);
 }
@@ -179,7 +179,7 @@ static void on_killed(struct redis_request *request, enum redis_result result,
     if (values[0].type == REDIS_INTEGER) /* how many were killed: the last life is gone either way */
         connection_limbo_is_over(c);
     else
-        connection_give_up(c, "CLIENT KILL was refused");
+        redis_connection_give_up(c, "CLIENT KILL was refused");
 }
 
 static int life_parse(struct life *ret_life, const struct redis_value *values)
@@ -209,7 +209,7 @@ static void on_hello(struct redis_request *request, enum redis_result result,
     if (result != REDIS_OK)
         return; /* on_closed sees to it */
     if (life_parse(&c->life, values) < 0) {
-        connection_give_up(c, "no answer to CLIENT ID and INFO server");
+        redis_connection_give_up(c, "no answer to CLIENT ID and INFO server");
         return;
     }
     if (!c->before.client_id || strcmp(c->before.run_id, c->life.run_id) != 0) {
@@ -275,10 +275,10 @@ static size_t on_data(void *owner, struct span in)
         in.len -= slice.len;
         while (c->state != CONNECTION_ENDING && (r = reply_reader_next(c->reader, &value)) > 0) {
             if (connection_reply(c, &value, now_us) < 0)
-                connection_give_up(c, "a reply that nobody asked for");
+                redis_connection_give_up(c, "a reply that nobody asked for");
         }
         if (r < 0)
-            connection_give_up(c, r == -EMSGSIZE ? "a reply of unreasonable size" : "a reply not understood");
+            redis_connection_give_up(c, r == -EMSGSIZE ? "a reply of unreasonable size" : "a reply not understood");
     }
     redis_stir(c->redis);
     return len;
@@ -292,7 +292,7 @@ static void on_drained(void *owner)
 
 /* ---- end and new beginning */
 
-void connection_give_up(struct redis_connection *c, const char *fault)
+void redis_connection_give_up(struct redis_connection *c, const char *fault)
 {
     if (c->state == CONNECTION_DOWN || c->state == CONNECTION_ENDING)
         return;
@@ -307,7 +307,7 @@ void connection_give_up(struct redis_connection *c, const char *fault)
 
 static void on_retry(struct timer *t)
 {
-    connection_open(CONTAINER_OF(t, struct redis_connection, retry));
+    redis_connection_open(CONTAINER_OF(t, struct redis_connection, retry));
 }
 
 static void connection_retry_later(struct redis_connection *c)
@@ -360,7 +360,7 @@ static void on_closed(void *owner, int reason)
 static const struct stream_events connection_events = {
     .on_connected = on_connected, .on_data = on_data, .on_drained = on_drained, .on_closed = on_closed};
 
-void connection_open(struct redis_connection *c)
+void redis_connection_open(struct redis_connection *c)
 {
     struct redis *r = c->redis;
     c->state = CONNECTION_OPENING;
@@ -373,14 +373,14 @@ void connection_open(struct redis_connection *c)
     stream_deadline(c->stream, r->settings.timeout_ms);
 }
 
-void connection_init(struct redis_connection *c, struct redis *r)
+void redis_connection_init(struct redis_connection *c, struct redis *r)
 {
     c->redis = r;
     list_init(&c->under_way);
     list_init(&c->limbo);
 }
 
-void connection_end(struct redis_connection *c)
+void redis_connection_end(struct redis_connection *c)
 {
     timer_stop(&c->retry);
     if (c->state != CONNECTION_DOWN) {

@@ -65,17 +65,17 @@ struct redis {
 };
 
 /* ---- redis_connection.c */
-void connection_init(struct redis_connection *c, struct redis *r);
-void connection_open(struct redis_connection *c);
-bool connection_has_room(const struct redis_connection *c);
+void redis_connection_init(struct redis_connection *c, struct redis *r);
+void redis_connection_open(struct redis_connection *c);
+bool redis_connection_has_room(const struct redis_connection *c);
 /* Sends requests from the head of the waiting list, as many as make a good write. */
-void connection_take(struct redis_connection *c);
+void redis_connection_take(struct redis_connection *c);
 /* Resets the connection; on_closed sees to the rest. fault: a literal. */
-void connection_give_up(struct redis_connection *c, const char *fault);
+void redis_connection_give_up(struct redis_connection *c, const char *fault);
 /* Moves requests whose time is over to the redis' expired list; placeholders await their replies. */
-void connection_expire(struct redis_connection *c, uint64_t now_ms);
+void redis_connection_expire(struct redis_connection *c, uint64_t now_ms);
 /* For the end: no more tries, and everything under way moves to the expired list. */
-void connection_end(struct redis_connection *c);
+void redis_connection_end(struct redis_connection *c);
 
 /* ---- redis.c */
 /* Takes the request out of its list and tells its owner. */

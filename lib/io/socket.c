@@ -101,14 +101,16 @@ int socket_connect_unix(const char *path)
     return fd;
 }
 
-int socket_listen(const struct ip *ip, uint16_t port)
+int socket_listen(const struct ip *ip, uint16_t port, bool is_shared)
 {
     struct sockaddr_storage address;
     socklen_t len = socket_address(&address, ip, port);
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    if (socket_set(fd, SOL_SOCKET, SO_REUSEADDR) < 0 || socket_set(fd, SOL_SOCKET, SO_REUSEPORT) < 0)
+    if (socket_set(fd, SOL_SOCKET, SO_REUSEADDR) < 0)
+        return socket_failed(fd);
+    if (is_shared && socket_set(fd, SOL_SOCKET, SO_REUSEPORT) < 0)
         return socket_failed(fd);
     if (!ip->is_v4 && socket_set(fd, IPPROTO_IPV6, IPV6_V6ONLY) < 0)
         return socket_failed(fd);

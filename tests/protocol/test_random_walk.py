@@ -25,7 +25,7 @@ def redis(server):
 # proves: A05 A06 A07 A09 A17
 @pytest.mark.parametrize("seed", seeds())
 def test_nothing_is_lost_doubled_or_left(redis, seed):
-    steps = int(os.environ.get("WALK_STEPS", "6000"))
+    steps = int(os.environ.get("WALK_STEPS", "4000"))
     print(f"walk: seed {seed}, {steps} steps")
     world = walk(redis, seed, steps)
     print(f"steps {world.steps}", *(f"{name}: {count}" for name, count in sorted(world.counts.items())), sep=", ")

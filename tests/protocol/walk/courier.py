@@ -44,7 +44,8 @@ class Courier(Node):
         if not self.is_dead:
             self.is_dead = True
             self.world.counts["courier crashed"] += 1
-            self.world.at(500, self.born)
+            if not self.told_dead:  # else the next one lives already
+                self.world.at(500, self.born)
 
     def new_token(self):
         return f"{self.incarnation}.{next(self.tokens)}"
@@ -76,10 +77,10 @@ class Courier(Node):
         return self.world.now - self.beat_sent < 3000 and not self.told_dead
 
     def compare(self):
-        """Every 30 s: a claim it does not know came late, if it repeated the request; otherwise something is broken."""
+        """Now and then: a claim it does not know came late, if it repeated the request; otherwise something is broken."""
         strange = set()
         while not self.told_dead:
-            yield Sleep(30000)
+            yield Sleep(10000)
             for tag, part in PARTS.items():
                 jobs = yield Send(reading("ZRANGEBYSCORE", part.claimed, self.incarnation, self.incarnation))
                 if jobs is UNKNOWN:
@@ -185,13 +186,15 @@ class Courier(Node):
         elif self.world.may_fail(0.02):
             yield from job.settle("hold", event="held")
         elif (yield from job.read_content()):
-            yield from self.deliver(job, random)
+            yield from self.deliver(job)
 
-    def deliver(self, job, random):
+    def deliver(self, job):
+        """One transaction after another, each settled; what is left of the job goes back, or ends it."""
+        random = self.world.random
         left, attempt, deferred = list(job.state["left"]), job.state["attempts"] + 1, []
         while left:
-            some, left = left[:random.choice([1, 2, 3])], []
-            left = job.state["left"][job.state["left"].index(some[-1]) + 1:]
+            count = random.choice([1, 2, 3])
+            some, left = left[:count], left[count:]
             yield Sleep(random.choice([1, 5, 30, 200, 2500]) if self.world.has_faults else 1)
             if self.world.may_fail(0.01):
                 self.crash()

@@ -1,7 +1,5 @@
 """Dispatchers: partition leases, the watch over beats, burying, reaping, due work."""
 
-import itertools
-
 from protocol import calls
 from protocol.calls import NODES
 
@@ -12,13 +10,13 @@ BURY_AFTER_MS = 4500
 
 
 class Dispatcher(Node):
-    def __init__(self, world, ledger, hints, tokens):
+    def __init__(self, world, ledger, name, hints, tokens):
         super().__init__()
         self.world = world
         self.ledger = ledger
         self.hints = hints
         self.tokens = tokens  # tag -> (highest token seen given out, to whom), of all dispatchers
-        self.name = str(next(_names))
+        self.name = name
         self.leases = {}  # tag -> token
         self.watch = {}  # incarnation -> (count, since when it has been seen unchanged)
         self.read_at = -10**9
@@ -32,7 +30,7 @@ class Dispatcher(Node):
             view = yield Send(reading("HGETALL", NODES, name="nodes"))
             if view is UNKNOWN or not view:
                 continue
-            view = dict(zip(view[::2], view[1::2])) if isinstance(view, list) else dict(view)
+            view = dict(view)
             last = view.pop("last")
             if self.world.now - self.read_at > 1000:
                 self.watch = {}
@@ -76,8 +74,7 @@ class Dispatcher(Node):
             self.history[part.tag] = "(" + entry
             if fields[1] == "in_doubt":
                 for at in range(2, len(fields), 4):
-                    self.ledger.reaped |= {fields[at + 1], fields[at + 3]}
-                    self.world.counts["reaped"] += 1
+                    self.ledger.reap(fields[at + 1], fields[at + 3])
 
     def has_lease(self, part):
         """Keeps the lease, or tries to get it."""
@@ -111,5 +108,3 @@ class Dispatcher(Node):
         if random.random() < 0.02:
             yield Send(call(part.give_up(self.name, self.leases.pop(part.tag))))
 
-
-_names = itertools.count(1)

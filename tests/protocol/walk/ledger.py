@@ -91,6 +91,12 @@ class Ledger:
         fate.copies.append(copy)
         return copy
 
+    def reap(self, job, token):
+        if token.split(".")[0] not in self.buried:
+            self.world.fail(f"reaped from the living: {job} {token}")
+        self.reaped |= {job, token}
+        self.world.counts["reaped"] += 1
+
     # ---- a settle was executed
 
     def refuse_settle(self, job, token, answer):

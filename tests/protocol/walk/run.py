@@ -26,8 +26,8 @@ def walk(redis, seed, steps, sources=None, roughness=None):
     for _ in range(COURIERS):
         new_courier()
     tokens = {}
-    for _ in range(DISPATCHERS):
-        Dispatcher(world, ledger, hints, tokens)
+    for i in range(DISPATCHERS):
+        Dispatcher(world, ledger, f"dispatcher {i}", hints, tokens)
     operator = Operator(world, ledger)
     Accidents(world, couriers)
 

@@ -65,7 +65,6 @@ static bool trouble_has(const char *words)
 
 /* ---- audit ---- */
 
-/* proves: A01 */
 static void a_durable_redis_makes_it_ready(void **state)
 {
     (void) state;
@@ -95,7 +94,7 @@ static void check_refusal(const char *breaking, const char *mending, const char 
     store = store_close(store);
 }
 
-/* proves: A01 */
+/* proves: A04 */
 static void each_setting_that_loses_mail_is_refused(void **state)
 {
     (void) state;
@@ -134,7 +133,6 @@ static void no_promise_takes_any_redis_but_a_replica(void **state)
     set("BARID_STORE_DURABILITY", NULL);
 }
 
-/* proves: A01 */
 static void a_setting_changed_at_run_time_is_noticed(void **state)
 {
     (void) state;
@@ -313,7 +311,6 @@ static void a_lasting_error_is_refused_at_once(void **state)
     assert_int_equal(one.result, STORE_OK);
 }
 
-/* proves: A07 */
 static void a_lost_reply_is_asked_for_again(void **state)
 {
     (void) state;
@@ -355,7 +352,6 @@ static void what_is_sent_once_is_not_repeated(void **state)
 
 /* ---- outages ---- */
 
-/* proves: A05 */
 static void calls_outlive_a_killed_redis(void **state)
 {
     (void) state;
@@ -432,7 +428,6 @@ static void fill_to(unsigned percent)
     tell(&server, "CONFIG SET maxmemory %llu", bytes * 100 / percent);
 }
 
-/* proves: A03 */
 static void the_watermark_has_two_sides(void **state)
 {
     (void) state;

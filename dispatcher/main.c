@@ -1,0 +1,357 @@
+/* barid-dispatcher: shards by destination domain. It allocates; it never touches mail. One reactor; scale by running more. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "cluster/daemon.h"
+#include "dispatcher/grant.h"
+#include "dispatcher/look.h"
+#include "dispatcher/ring.h"
+
+enum {
+    VIEW_EVERY_MS = 250,
+    TICK_MS = 25,
+    LEASES_EVERY_MS = 250,
+    TELL_EVERY_MS = 1000,
+    DRAIN_MS = 2000,
+    EXIT_USAGE = 2
+};
+
+static struct dispatcher {
+    struct loop *loop;
+    struct store *store;
+    struct node *node;
+    struct hub *hub;
+    struct limits *limits;
+    struct nodes nodes;
+    struct partitions partitions;
+    struct looks looks;
+    struct couriers couriers;
+    struct schedule schedule;
+    struct timer tick;
+    struct tail tail;
+    uint64_t leases_ms;     /* when leases are looked at next */
+    uint64_t tell_ms;       /* when something may be told next */
+    unsigned told_held;     /* partitions, as last told */
+    uint64_t refused_count; /* frames, since last told */
+    uint64_t drain_until_ms;
+    bool is_draining, is_leaving;
+} d;
+
+/* ---- grants at the end of the round ---- */
+
+static int send_frame(void *owner UNUSED, struct span to, struct span frame)
+{
+    return hub_send(d.hub, to, frame);
+}
+
+static void on_tail(struct tail *t UNUSED)
+{
+    uint64_t now = clock_ms();
+
+    if (d.is_draining)
+        return;
+    schedule_run(&d.schedule, now);
+    grants_flush(&d.schedule, now, send_frame, NULL);
+}
+
+static void wake(void)
+{
+    tail_add(d.loop, &d.tail, on_tail);
+}
+
+/* ---- what comes in ---- */
+
+static void on_frame(void *owner UNUSED, struct span from, struct span frame)
+{
+    if (ring_take_frame(&d.schedule, from, frame, clock_ms()) < 0) {
+        metric_add(METRIC_FRAMES_REFUSED_TOTAL, 1);
+        d.refused_count++;
+        return;
+    }
+    wake();
+}
+
+static void on_queue(void *owner UNUSED, unsigned partition, struct span queue)
+{
+    schedule_ring(&d.schedule, partition, queue, clock_ms());
+    wake();
+}
+
+static void on_partition(void *owner UNUSED, unsigned partition, bool is_held)
+{
+    if (is_held)
+        looks_begin(&d.looks, partition, clock_ms());
+}
+
+static void on_courier_gone(void *owner UNUSED, struct courier *gone)
+{
+    schedule_courier_gone(&d.schedule, gone, clock_ms());
+    wake();
+}
+
+/* ---- nodes ---- */
+
+static void on_node(void *owner UNUSED, const struct node_seen *seen, bool is_new)
+{
+    log_event(is_new ? LOG_NODE_JOINED : LOG_NODE_LEFT, FN("incarnation", seen->incarnation),
+              F("role", seen->role == ROLE_COUNT ? NULL : role_name(seen->role)));
+}
+
+static void on_bury(void *owner UNUSED, uint64_t incarnation, bool ok, bool is_dead)
+{
+    struct node_seen *seen = nodes_find(&d.nodes, incarnation);
+
+    if (seen)
+        seen->is_burying = false; /* alive, or unknown: the watch decides again */
+    if (!ok || !is_dead)
+        return;
+    metric_add(METRIC_BURIED_TOTAL, 1);
+    log_event(LOG_BURIED, FN("incarnation", incarnation), F("role", seen ? role_name(seen->role) : NULL));
+}
+
+static void bury_the_dead(const struct node_view *view, uint64_t now)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        const struct node_peer *peer = &view->peers[i];
+        const struct courier *courier = couriers_find(&d.couriers, peer->incarnation);
+        struct node_seen *seen = nodes_find(&d.nodes, peer->incarnation);
+        bool is_heard = courier && courier_is_heard(courier, now);
+        if (!seen || seen->is_burying || peer->incarnation == d.partitions.me ||
+            !nodes_is_dead(&d.nodes, peer->incarnation, is_heard, now))
+            continue;
+        seen->is_burying = true;
+        node_bury(d.store, peer->incarnation, peer->count, on_bury, NULL);
+    }
+}
+
+static void on_view(void *owner UNUSED, const struct node_view *view)
+{
+    if (!view) {
+        nodes_lose_sight(&d.nodes);
+        return;
+    }
+    uint64_t now = clock_ms();
+    size_t gone = nodes_see(&d.nodes, view, on_node, NULL);
+    couriers_view(&d.couriers, view, now, on_courier_gone, NULL);
+    looks_view(&d.looks, view, gone > 0);
+    if (d.is_leaving)
+        return;
+    bury_the_dead(view, now);
+    partitions_name(&d.partitions, &d.nodes, view, now);
+    wake();
+}
+
+static void on_joined(void *owner UNUSED, uint64_t incarnation)
+{
+    d.partitions.me = incarnation;
+    log_event(LOG_JOINED, FN("incarnation", incarnation));
+}
+
+static void on_dead(void *owner UNUSED)
+{
+    log_event(LOG_DECLARED_DEAD, FN("incarnation", d.partitions.me));
+    partitions_drop(&d.partitions);
+}
+
+static void on_stats(void *owner UNUSED, struct node_stats *s)
+{
+    s->is_draining = d.is_draining;
+    s->store_audit_ok = store_is_ready(d.store);
+    s->partitions = d.partitions.held;
+    s->queues_active = d.schedule.wanting;
+}
+
+/* ---- time ---- */
+
+static void tell(uint64_t now)
+{
+    if (now < d.tell_ms)
+        return;
+    d.tell_ms = now + TELL_EVERY_MS;
+    if (d.told_held != d.partitions.held)
+        log_event(LOG_PARTITIONS, FN("held", d.partitions.held));
+    d.told_held = d.partitions.held;
+    if (d.refused_count)
+        log_event(LOG_FRAME_REFUSED, FN("frames", d.refused_count));
+    d.refused_count = 0;
+}
+
+static void on_left(void *owner UNUSED)
+{
+    d.node = NULL;
+    timer_stop(&d.tick);
+    tail_remove(&d.tail);
+    d.hub = hub_close(d.hub);
+    schedule_done(&d.schedule);
+    couriers_done(&d.couriers);
+    looks_done(&d.looks);
+    nodes_done(&d.nodes);
+    d.store = store_close(d.store);
+    d.limits = limits_free(d.limits);
+    daemon_end();
+}
+
+static void on_tick(struct timer *t)
+{
+    uint64_t now = clock_ms();
+
+    timer_start(d.loop, t, TICK_MS, on_tick);
+    if (now >= d.leases_ms && !d.is_leaving) {
+        d.leases_ms = now + LEASES_EVERY_MS;
+        partitions_work(&d.partitions, now);
+    }
+    tell(now);
+    if (d.is_draining) {
+        if (!d.is_leaving && (partitions_drain(&d.partitions) || now >= d.drain_until_ms)) {
+            d.is_leaving = true;
+            node_leave(d.node, on_left, NULL);
+        }
+        return;
+    }
+    looks_work(&d.looks, now);
+    couriers_refresh(&d.couriers, now);
+    schedule_check(&d.schedule, now);
+    wake();
+}
+
+/* ---- life ---- */
+
+static void die(const char *what, const char *why)
+{
+    fprintf(stderr, "barid-dispatcher: %s: %s\n", what, why);
+    exit(EXIT_USAGE);
+}
+
+static void on_store(void *owner UNUSED)
+{
+}
+
+static void on_store_lost(void *owner UNUSED, const char *reason UNUSED)
+{
+    nodes_lose_sight(&d.nodes); /* after an outage nobody is dead before the watch has run again */
+}
+
+/* Where others find the bus: as told, else as bound; a wildcard is no address, the node's name is. */
+static char *advertised(const struct conf *conf, uint16_t port)
+{
+    const char *listen = conf->bus.listen, *colon = strrchr(listen, ':');
+    size_t len = colon ? (size_t) (colon - listen) : strlen(listen);
+    struct span host = {.at = listen, .len = len};
+
+    if (*conf->bus.advertise)
+        return mem_string(conf->bus.advertise);
+    if (!len || span_equal(host, SPAN("*")) || span_equal(host, SPAN("0.0.0.0")) ||
+        span_equal(host, SPAN("[::]")))
+        return mem_format("%s:%u", daemon_node_name(), port);
+    return mem_format("%.*s:%u", SPAN_ARG(host), port);
+}
+
+static void join_cluster(uint16_t port)
+{
+    AUTO_FREE char *bus = advertised(conf_get(), port);
+    AUTO_FREE char *name = mem_string(daemon_node_name());
+    AUTO_FREE char *version = mem_string(daemon_version());
+    AUTO_FREE char *http = mem_string(daemon_http_address());
+    const struct node_stats stats = {
+        .role = ROLE_DISPATCHER,
+        .name = name,
+        .version = version,
+        .http = http,
+        .bus = bus,
+        .started_ms = clock_wall_ms(),
+    };
+    const struct node_events events = {
+        .on_joined = on_joined,
+        .on_dead = on_dead,
+        .on_view = on_view,
+        .on_stats = on_stats,
+    };
+    d.node = node_open(d.store, &stats, VIEW_EVERY_MS, &events);
+}
+
+static void start(struct loop *loop)
+{
+    const struct store_events events = {.on_ready = on_store, .on_lost = on_store_lost};
+    AUTO_FREE char *error = NULL;
+    uint16_t port;
+
+    d.loop = loop;
+    if (limits_new(conf_get(), &d.limits, &error) < 0)
+        die("settings", error); /* they were checked before */
+    int r = hub_open(loop, conf_get()->bus.listen, on_frame, NULL, &d.hub, &port);
+    if (r < 0)
+        die("bus.listen", log_errno_text(-r));
+    if (store_open(loop, &events, &d.store, &error) < 0)
+        die("store", error);
+    d.partitions.store = d.store;
+    d.partitions.on_change = on_partition;
+    d.looks.partitions = &d.partitions;
+    d.looks.on_queue = on_queue;
+    schedule_init(&d.schedule, &d.partitions, &d.couriers);
+    d.schedule.limits = d.limits;
+    d.schedule.most = conf_get()->dispatcher.max_queues;
+    join_cluster(port);
+    timer_start(loop, &d.tick, TICK_MS, on_tick);
+}
+
+static int check(const struct conf *conf, char **ret_error)
+{
+    struct limits *limits;
+    int r = limits_new(conf, &limits, ret_error);
+
+    if (r < 0)
+        return r;
+    limits_free(limits);
+    return 0;
+}
+
+static void reload(void)
+{
+    struct limits *next;
+    AUTO_FREE char *error = NULL;
+
+    if (limits_new(conf_get(), &next, &error) < 0)
+        return; /* they were checked before */
+    limits_free(d.limits);
+    d.schedule.limits = d.limits = next;
+    d.schedule.most = conf_get()->dispatcher.max_queues;
+}
+
+/* No further grants; those in force end within 5 s, by then others have granted anew. */
+static void drain(void)
+{
+    d.is_draining = true;
+    d.drain_until_ms = clock_ms() + DRAIN_MS;
+    (void) partitions_drain(&d.partitions); /* the tick sees when it is done */
+    d.leases_ms = 0;
+}
+
+static bool is_ready(struct buf *why)
+{
+    if (!store_is_ready(d.store))
+        buf_add_text(why, store_trouble(d.store));
+    else if (!d.partitions.me)
+        buf_add_text(why, "the cluster is not joined yet");
+    else
+        return true;
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct daemon daemon = {
+        .program = "barid-dispatcher",
+        .start = start,
+        .reload = reload,
+        .drain = drain,
+        .is_ready = is_ready,
+        .check = check,
+    };
+    return daemon_main(&daemon, argc, argv);
+}

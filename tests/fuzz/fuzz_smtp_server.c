@@ -1,0 +1,197 @@
+/*
+ * Fuzzer of the SMTP server engine: any bytes, cut anywhere, any answers at any time, ticks and stops between. Input: pairs of a control
+ * byte and what it governs (see play()). Invariants are checked after every call, with must().
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "ingress/smtp_server.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { OUT_MAX = 4096, SMALL_RECIPIENTS = 12 };
+
+struct world {
+    struct smtp_server engine;
+    struct buf in, out;
+    uint64_t now_ms;
+    uint64_t content_bytes;  /* handed out in this transaction and not dropped */
+    size_t accepted;         /* recipients answered 250 in this transaction */
+    size_t lines_said;       /* replies heard */
+    bool was_started;        /* 354 was said in this transaction */
+    bool is_closed;
+};
+
+static const struct smtp_limits limits = {
+    .message_bytes = 3000,
+    .line_bytes = 1000,
+    .header = {.size_bytes = 500, .fields = 10, .hops = 3},
+    .recipients = SMALL_RECIPIENTS,
+    .transactions = 20,
+    .errors = 15,
+    .junk = 15,
+    .command_ms = 300,
+    .data_ms = 300,
+    .data_total_ms = 3000,
+};
+
+/* Replies: whole lines of printable ASCII, three digits first. Returns how many replies there are (last lines), and empties out. */
+static size_t hear(struct world *w)
+{
+    size_t replies = 0;
+    struct span rest = buf_span(&w->out);
+    must(rest.len < OUT_MAX);
+    while (rest.len > 0) {
+        const char *end = memchr(rest.at, '\n', rest.len);
+        must(end && end > rest.at + 4 && end[-1] == '\r');
+        size_t len = (size_t) (end - rest.at) + 1;
+        must(len <= 512);
+        for (size_t i = 0; i + 2 < len; i++)
+            must(rest.at[i] >= ' ' && rest.at[i] <= '~');
+        must(rest.at[0] >= '2' && rest.at[0] <= '5' && (rest.at[3] == ' ' || rest.at[3] == '-'));
+        replies += rest.at[3] == ' ';
+        rest = (struct span){.at = rest.at + len, .len = rest.len - len};
+    }
+    buf_clear(&w->out);
+    w->lines_said += replies;
+    return replies;
+}
+
+static void check(struct world *w)
+{
+    const struct smtp_server *e = &w->engine;
+    const struct smtp_transaction *t = e->transaction;
+    bool is_open = e->phase == SMTP_OPEN || e->phase == SMTP_CONTENT || e->ask == SMTP_ASK_SENDER;
+    must((t != NULL) == is_open);
+    if (!t) {
+        must(!e->content.at && e->address.whole.len == 0);
+        w->accepted = 0;
+        w->content_bytes = 0;
+        w->was_started = false;
+        return;
+    }
+    must(t->recipient_count <= w->accepted && t->recipient_count <= SMALL_RECIPIENTS);
+    must((t->content != NULL) == (e->phase == SMTP_CONTENT));
+    if (e->phase == SMTP_CONTENT) {
+        must(w->was_started && t->recipient_count > 0 && e->helo);
+        if (t->content->fault == SMTP_FAULT_NONE)
+            must(t->content->size_bytes == w->content_bytes + e->content.len && t->content->size_bytes <= limits.message_bytes);
+    }
+}
+
+static void answer_all(struct world *w, uint8_t choice)
+{
+    static const struct smtp_answer yes = {250, "2.0.0", "Ok \x01\xff\r\n", NULL}, other = {250, "2.1.5", "Ok", "other@x.example"},
+                                    later = {451, "4.3.0", "Later", NULL}, no = {550, "5.7.1", "No", NULL}, go = {354, "", "", NULL};
+    static const struct smtp_answer *const answers[] = {&yes, &yes, &yes, &other, &later, &no};
+    struct smtp_server *e = &w->engine;
+    for (int guard = 0; e->ask != SMTP_ASK_NONE && !w->is_closed; guard++) {
+        must(guard < 3);
+        const struct smtp_answer *a = answers[choice % ARRAY_LEN(answers)];
+        must(smtp_server_feed(e, SPAN("NOOP\r\n"), w->now_ms, &w->out) == 0);
+        must(smtp_server_deadline(e) == 0);
+        switch ((enum smtp_ask) e->ask) {
+        case SMTP_ASK_RECIPIENT:
+            must(e->address.whole.len > 0);
+            w->accepted += a->code == 250;
+            smtp_server_answer(e, a, w->now_ms, &w->out);
+            break;
+        case SMTP_ASK_BODY:
+            must(e->transaction->recipient_count > 0);
+            w->was_started = a->code == 250;
+            smtp_server_answer(e, a->code == 250 ? &go : a, w->now_ms, &w->out);
+            break;
+        case SMTP_ASK_CONTENT:
+            must(e->content.len > 0);
+            for (size_t i = 0; i < e->content.len; i++)
+                must(e->content.at[i] != '\0');
+            w->content_bytes += e->content.len;
+            smtp_server_go_on(e, w->now_ms, &w->out);
+            break;
+        case SMTP_ASK_DROP: smtp_server_go_on(e, w->now_ms, &w->out); break;
+        case SMTP_ASK_COMMIT: must(e->transaction->content->is_ended && e->transaction->content->size_bytes == w->content_bytes);
+        /* fall through */
+        case SMTP_ASK_SENDER: smtp_server_answer(e, a, w->now_ms, &w->out); break;
+        case SMTP_ASK_CLOSE: w->is_closed = true; break;
+        case SMTP_ASK_NONE: break;
+        }
+        check(w);
+    }
+}
+
+static void feed(struct world *w, uint8_t choice)
+{
+    while (w->in.len > 0 && !w->is_closed) {
+        char *exact = mem_copy(w->in.data, w->in.len);
+        bool is_command = w->engine.phase != SMTP_CONTENT && w->engine.skipped == 0;
+        size_t used = smtp_server_feed(&w->engine, (struct span){.at = exact, .len = w->in.len}, w->now_ms, &w->out);
+        bool has_asked = w->engine.ask != SMTP_ASK_NONE;
+        must(used <= w->in.len);
+        check(w);
+        answer_all(w, choice);
+        mem_free(exact);
+        buf_consume(&w->in, used);
+        size_t replies = hear(w);
+        /* One reply per command; the last may be followed by the session's end, which another protocol gets without a reply. */
+        if (is_command && used > 0 && w->engine.skipped == 0)
+            must(replies == 1 || w->is_closed);
+        must(replies <= 2);
+        if (used == 0 && !has_asked)
+            break;
+    }
+    must(w->is_closed || w->in.len < SMTP_LINE_MAX);
+}
+
+/* Control byte: low 3 bits answers; then a length of bytes to say, or with the high bits all set time or a stop. */
+static void play(struct world *w, const uint8_t *data, size_t size)
+{
+    size_t i = 0;
+    while (i < size && !w->is_closed) {
+        uint8_t control = data[i++];
+        size_t len = control >> 3;
+        if (len == 31) {
+            w->now_ms += (uint64_t) 40 * (control & 7);
+            smtp_server_tick(&w->engine, w->now_ms, &w->out);
+        } else if (len == 30 && (control & 7) == 7) {
+            smtp_server_stop(&w->engine, false, w->now_ms, &w->out);
+        } else {
+            len = len >= 25 ? (len - 24) * 64 : len;
+            len = len < size - i ? len : size - i;
+            buf_add(&w->in, data + i, len);
+            i += len;
+            feed(w, control & 7);
+        }
+        check(w);
+        answer_all(w, control & 7);
+        (void) hear(w);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct smtp_answer welcome = {220, "", "", NULL};
+    struct world w = {.now_ms = 1000};
+    smtp_server_init(&w.engine, "mx.relay.example", &limits);
+    if (size > 0 && (data[0] & 0xc0)) {
+        smtp_server_greet(&w.engine, &welcome, w.now_ms, &w.out);
+        must(hear(&w) == 1);
+    }
+    if (size > 0 && (data[0] & 0x80)) {
+        /* A fast way in: most inputs would not get past EHLO for long. */
+        buf_add_text(&w.in, "EHLO a\r\n");
+        feed(&w, 0);
+        if (data[0] & 0x40) {
+            buf_add_text(&w.in, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n");
+            feed(&w, 0);
+        }
+    }
+    check(&w);
+    if (size > 1)
+        play(&w, data + 1, size - 1);
+    smtp_server_done(&w.engine);
+    buf_done(&w.in);
+    buf_done(&w.out);
+    return 0;
+}
