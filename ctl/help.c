@@ -88,9 +88,7 @@ int verb_help(const struct arguments *a)
         print_verb(verb);
         return EXIT_OK;
     }
-    const char *near = verb_nearest(a->operands[0]);
-    return say_usage("there is no verb \"%s\"%s%s%s", a->operands[0], near ? "; did you mean \"" : "",
-                     near ? near : "", near ? "\"?" : "");
+    return verb_say_unknown(a->operands, a->operand_count);
 }
 
 int verb_version(const struct arguments *a)

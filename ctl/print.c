@@ -53,7 +53,7 @@ void table_init(struct table *t, const char *headings)
         t->columns += *p == '|';
     t->columns++;
     must(t->columns <= TABLE_COLUMNS_MAX);
-    while (rest.len > 0) {
+    for (size_t i = 0; i < t->columns; i++) {
         struct span heading = span_cut(&rest, '|');
         t->is_right[t->at] = heading.len > 0 && *heading.at == '>';
         if (t->is_right[t->at])

@@ -95,7 +95,7 @@ static size_t distance(const char *a, const char *b)
     return row[len];
 }
 
-const char *verb_nearest(const char *typed)
+static const char *verb_nearest(const char *typed)
 {
     const char *best = NULL;
     size_t best_distance = strlen(typed) / 2 + 1;
@@ -113,7 +113,7 @@ const char *verb_nearest(const char *typed)
 }
 
 /* "queue" alone: which verbs begin with that word; otherwise the nearest. */
-static int unknown_verb(const char *const *words, size_t count)
+int verb_say_unknown(const char *const *words, size_t count)
 {
     AUTO_BUF struct buf family = {.data = NULL};
     AUTO_FREE char *typed = count > 1 ? mem_format("%s %s", words[0], words[1]) : mem_string(words[0]);
@@ -217,7 +217,7 @@ int arguments_parse(struct arguments *a, int argc, char **argv)
     if (count > 0) {
         a->verb = verb_find(words, count, &name_words);
         if (!a->verb)
-            return unknown_verb(words, count);
+            return verb_say_unknown(words, count);
     }
     for (int i = 1; i < argc; i++) {
         bool is_option = !is_options_over && argv[i][0] == '-' && argv[i][1] != '\0';

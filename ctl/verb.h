@@ -56,8 +56,8 @@ struct arguments {
 int arguments_parse(struct arguments *a, int argc, char **argv);
 /* A verb by one or two words; *ret_words is how many of them name it. NULL: none. */
 const struct verb *verb_find(const char *const *words, size_t count, size_t *ret_words);
-/* The name nearest to what was typed, NULL when nothing is near. */
-const char *verb_nearest(const char *typed);
+/* Says that there is no such verb, and which there are instead; returns EXIT_BAD_USAGE. */
+int verb_say_unknown(const char *const *words, size_t count);
 
 bool argument_is_given(const struct arguments *a, const char *option);
 const char *argument_text(const struct arguments *a, const char *option,

@@ -14,7 +14,7 @@
 #include "ctl/verb.h"
 #include "io/stream.h"
 
-enum { IDLE_MS = 600000, SECOND_MS = 1000, SMTP_PORT = 25 };
+enum { IDLE_MS = 600000, SECOND_MS = 1000, PATIENCE_MS = 1000, SMTP_PORT = 25 };
 
 struct server {
     struct loop *loop;
@@ -24,7 +24,7 @@ struct server {
     uint64_t duplicates, without_id, target;
     const char *folder; /* NULL: nothing is kept */
     struct list connections;
-    struct timer second;
+    struct timer second, patience;
     uint64_t told, started_ms;
     bool must_end, is_ending;
     char *trouble; /* why it ended early; NULL */
@@ -165,16 +165,27 @@ static void on_fault(void *owner, int error)
 
 /* ---- its life */
 
+static void close_all(struct server *s)
+{
+    LIST_EACH(&s->connections, it, save) {
+        struct connection *c = LIST_ENTRY(it, struct connection, link);
+        stream_finish(c->stream);
+    }
+}
+
+static void on_patience_over(struct timer *t)
+{
+    close_all(CONTAINER_OF(t, struct server, patience));
+}
+
+/* No more connections; those there are may say goodbye. */
 static void end(struct server *s)
 {
     if (s->is_ending)
         return;
     s->is_ending = true;
     s->listener = listener_close(s->listener);
-    LIST_EACH(&s->connections, it, save) {
-        struct connection *c = LIST_ENTRY(it, struct connection, link);
-        stream_finish(c->stream);
-    }
+    timer_start(s->loop, &s->patience, PATIENCE_MS, on_patience_over);
     if (list_is_empty(&s->connections))
         loop_stop(s->loop);
 }
@@ -187,6 +198,7 @@ static void on_signal(void *context, int signal)
     if (s->is_ending)
         loop_stop(s->loop);
     end(s);
+    close_all(s);
 }
 
 static void on_second(struct timer *t)
@@ -272,6 +284,7 @@ static int run(struct server *s, const struct arguments *a)
     s->started_ms = clock_ms();
     loop_run(s->loop);
     timer_stop(&s->second);
+    timer_stop(&s->patience);
     print_summary(s);
     return s->trouble ? say_failed("%s", s->trouble) : EXIT_OK;
 }

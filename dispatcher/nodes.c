@@ -39,8 +39,7 @@ size_t nodes_see(struct nodes *n, const struct node_view *v, nodes_on_change *on
     for (size_t i = 0; i < v->count; i++) {
         const struct node_peer *peer = &v->peers[i];
         struct node_seen *seen = nodes_find(n, peer->incarnation);
-        bool is_new = !seen;
-        if (is_new) {
+        if (!seen) {
             seen = &n->seen[n->count++];
             *seen = (struct node_seen){.incarnation = peer->incarnation, .since_ms = v->read_ms};
         }
@@ -49,7 +48,10 @@ size_t nodes_see(struct nodes *n, const struct node_view *v, nodes_on_change *on
         seen->count = peer->count;
         seen->role = peer->stats.role;
         seen->is_here = true;
-        if (is_new && on_change)
+        if (seen->is_told || seen->role == ROLE_COUNT)
+            continue; /* before its first beat nobody knows what it is */
+        seen->is_told = true;
+        if (on_change)
             on_change(context, seen, true);
     }
     return drop_gone(n, on_change, context);

@@ -29,6 +29,7 @@ struct node_seen {
     enum role role;
     bool is_burying;
     bool is_here; /* in the view just read */
+    bool is_told; /* its role is known */
 };
 
 struct nodes {
@@ -37,7 +38,7 @@ struct nodes {
     uint64_t read_ms; /* reply of the last read; 0: none, or the watch starts again */
 };
 
-/* on_change: is_new true for a node that was not there before, false for one that is gone; may be NULL. Returns how many are gone. */
+/* on_change: is_new true for a node whose role was not known before, false for one that is gone; may be NULL. Returns how many are gone. */
 typedef void nodes_on_change(void *context, const struct node_seen *seen, bool is_new);
 size_t nodes_see(struct nodes *n, const struct node_view *v, nodes_on_change *on_change, void *context);
 /* A read failed or was not confirmed. */

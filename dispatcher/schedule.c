@@ -86,10 +86,10 @@ void work_set_holder(struct schedule *s, struct work *w, struct courier *holder)
 {
     if (w->holder == holder)
         return;
-    s->granted = s->granted + (holder != NULL) - (w->holder != NULL);
+    s->granted -= w->granted_ms != 0;
+    w->granted_ms = 0;
     w->holder = holder;
     w->is_returning = false;
-    w->granted_ms = 0;
     list_remove(&w->out);
 }
 
@@ -137,6 +137,7 @@ bool work_grant(struct schedule *s, struct work *w, uint64_t now_ms)
     if (!partition_is_usable(work_partition(s, w), now_ms) || !courier_is_heard(w->holder, now_ms))
         return false;
     w->is_rung = false;
+    s->granted += w->granted_ms == 0;
     w->granted_ms = now_ms;
     if (!list_is_linked(&w->out))
         list_append(&w->holder->outgoing, &w->out);

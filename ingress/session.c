@@ -14,7 +14,7 @@
 #include "ingress/client.h"
 #include "ingress/submit.h"
 
-enum { SESSION_MAGIC = 0x5e5510, SESSION_ID_MAX = 40 };
+enum { SESSION_MAGIC = 0x5e5510, SESSION_ID_MAX = 36 };
 
 struct session {
     unsigned magic;
@@ -28,19 +28,18 @@ struct session {
     struct submission *submission;
     struct smtp_server engine;
     struct ip client;
-    uint64_t number;
     uint64_t errors_told;
     uint64_t deadline_ms; /* as told to the stream */
-    uint64_t opened_ms;
+    char id[SESSION_ID_MAX];
 };
 
 /* ---- the log */
 
 /* Unique in the life of this process; the line names the node. */
-static void session_id(const struct session *s, char ret_text[static SESSION_ID_MAX])
+static void set_id(struct session *s)
 {
-    (void) snprintf(ret_text, SESSION_ID_MAX, "%llx-%x-%llx", (unsigned long long) s->opened_ms, s->reactor->index,
-                    (unsigned long long) s->number); /* it fits */
+    (void) snprintf(s->id, sizeof s->id, "%llx-%x-%llx", (unsigned long long) clock_wall_ms(), s->reactor->index,
+                    (unsigned long long) ++s->reactor->session_number); /* it fits */
 }
 
 /* Commands whose arguments are addresses are told whole, of others the verb only: it could be a password typed at the wrong prompt. */
@@ -55,16 +54,14 @@ static struct span tellable(struct span command)
 /* One line for each command refused: what was said to it, and the command unless it was content. */
 static void tell_refusal(struct session *s, struct span command, struct span reply)
 {
-    char id[SESSION_ID_MAX];
     AUTO_BUF struct buf ip = {0};
     metric_add(METRIC_COMMANDS_REFUSED_TOTAL, (int64_t) (s->engine.errors - s->errors_told));
     s->errors_told = s->engine.errors;
     if (!log_is_on(LOG_REFUSED))
         return;
-    session_id(s, id);
     ip_format(&s->client, &ip);
     struct span said = tellable(command);
-    log_event(LOG_REFUSED, F("session", id), FS("client", buf_span(&ip)), F("helo", s->engine.helo),
+    log_event(LOG_REFUSED, F("session", s->id), FS("client", buf_span(&ip)), F("helo", s->engine.helo),
               FS("command", said), FS("reply", span_cut(&reply, '\r')));
 }
 
@@ -145,10 +142,8 @@ static void serve_body(struct session *s)
 {
     static const struct submission_events events = {.on_room = on_room, .on_answer = on_answer};
     static const struct smtp_answer go = {354, "", "", NULL};
-    char id[SESSION_ID_MAX];
-    session_id(s, id);
     const struct submission_client client = {
-        .ip = s->client, .helo = s->engine.helo, .is_esmtp = s->engine.is_esmtp, .session = id};
+        .ip = s->client, .helo = s->engine.helo, .is_esmtp = s->engine.is_esmtp, .session = s->id};
     must(!s->submission);
     s->submission = submission_new(s->reactor, s->engine.transaction, &client, &events, s);
     s->has_separator = false;
@@ -297,12 +292,9 @@ static void on_closed(void *owner, int reason)
     struct reactor *r = s->reactor;
     must(s->magic == SESSION_MAGIC);
     s->submission = submission_leave(s->submission);
-    if (log_is_on(LOG_DISCONNECTED)) {
-        char id[SESSION_ID_MAX];
-        session_id(s, id);
-        log_event(LOG_DISCONNECTED, F("session", id), F("how", end_word(s, reason)), F("helo", s->engine.helo),
+    if (log_is_on(LOG_DISCONNECTED))
+        log_event(LOG_DISCONNECTED, F("session", s->id), F("how", end_word(s, reason)), F("helo", s->engine.helo),
                   FN("accepted", s->engine.accepted), FN("errors", s->engine.errors));
-    }
     client_leave(&s->client);
     metric_add(METRIC_SESSIONS, -1);
     list_remove(&s->link);
@@ -338,14 +330,12 @@ static void session_greet(struct session *s, bool is_within_limits, bool has_spo
 
 static void tell_connected(const struct session *s, bool is_within_limits)
 {
-    char id[SESSION_ID_MAX];
     AUTO_BUF struct buf ip = {0};
     enum log_event event = is_within_limits ? LOG_CONNECTED : LOG_SESSION_LIMIT;
     if (!log_is_on(event) || (!is_within_limits && !client_may_tell(s->reactor ? loop_now_ms(s->reactor->loop) : 0)))
         return;
-    session_id(s, id);
     ip_format(&s->client, &ip);
-    log_event(event, F("session", id), FS("client", buf_span(&ip)), FN("sessions", metric_get(METRIC_SESSIONS)));
+    log_event(event, F("session", s->id), FS("client", buf_span(&ip)), FN("sessions", metric_get(METRIC_SESSIONS)));
 }
 
 void session_open(struct reactor *r, int fd)
@@ -357,8 +347,7 @@ void session_open(struct reactor *r, int fd)
     bool has_spoken_early = has_spoken(fd);
     s->magic = SESSION_MAGIC;
     s->reactor = r;
-    s->number = ++r->session_number;
-    s->opened_ms = clock_wall_ms();
+    set_id(s);
     s->stream = stream_adopt(r->loop, fd, &events, s);
     if (stream_peer(s->stream, &s->client, &port) < 0)
         s->client = (struct ip){.is_v4 = false}; /* it has gone already; :: is trusted by nobody */

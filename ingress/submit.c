@@ -24,7 +24,8 @@ enum {
     CLOCK_JUMP_MS = 5000,
     CLASHES_MAX = 3,
     COPY_BYTES = 262144, /* children x size above this: they read the parent's content */
-    DETAIL_BYTES = 300,
+    DETAIL_BYTES = 512,
+    DETAIL_WORD_BYTES = 100,
 };
 
 /* ---- its life */
@@ -245,15 +246,29 @@ static void on_committed(void *context, enum commit_answer committed)
     submission_unref(s);
 }
 
+static void add_cut(struct buf *out, const char *key, const char *text)
+{
+    buf_add_text(out, key);
+    buf_add(out, text, strnlen(text, DETAIL_WORD_BYTES));
+}
+
+/* What the accepted event tells; NUL-terminated. */
 static void add_detail(const struct submission *s, struct buf *out)
 {
     const struct envelope *e = &s->envelope;
-    buf_printf(out, "from=<%.100s> to=<%.100s>", e->sender, e->recipients[0].addr);
-    if (e->recipient_count > 1)
-        buf_printf(out, " and %zu more", e->recipient_count - 1);
-    buf_printf(out, " size=%llu client=%.100s by=%.60s", (unsigned long long) e->size_bytes, e->client, reactor_shared.name);
-    if (out->len > DETAIL_BYTES)
-        out->len = DETAIL_BYTES;
+    (void) buf_reserve(out, DETAIL_BYTES);
+    add_cut(out, "from=<", e->sender);
+    add_cut(out, "> to=<", e->recipients[0].addr);
+    if (e->recipient_count > 1) {
+        buf_add_text(out, "> and ");
+        buf_add_number(out, e->recipient_count - 1);
+        buf_add_text(out, " more size=");
+    } else {
+        buf_add_text(out, "> size=");
+    }
+    buf_add_number(out, e->size_bytes);
+    add_cut(out, " client=", e->client);
+    add_cut(out, " by=", reactor_shared.name);
     buf_add_char(out, '\0');
 }
 

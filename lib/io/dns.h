@@ -3,7 +3,7 @@
  * Does not: choose hosts (courier/route.c).
  * Owns: cache and channel; an answer is borrowed for the callback.
  * Fails: DNS_AWAY: no usable answer (time-out, SERVFAIL, refused, garbage): nothing is known. Never confused with DNS_NO_NAME or DNS_NO_DATA.
- * Calls: c-ares, named in dns.c only (the parser, dns_answer.c, is pure).
+ * Calls: c-ares, named in dns_channel.c only (the parser, dns_answer.c, is pure).
  */
 #pragma once
 

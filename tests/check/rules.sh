@@ -26,8 +26,8 @@ BEGIN {
     # Third-party headers, and the one place that may name them.
     owner["uv.h"] = "^lib/io/loop\\.c$"
     owner["openssl/"] = "^lib/io/(tls|crypto)\\.c$"
-    owner["ares"] = "^lib/io/dns\\.c$"
-    owner["hiredis/"] = "^lib/io/redis(_reply)?\\.c$"
+    owner["ares"] = "^lib/io/dns(_[a-z]+)?\\.c$"
+    owner["hiredis/"] = "^lib/io/redis(_[a-z]+)?\\.c$"
     owner["zmq"] = "^lib/io/bus\\.c$"
     owner["microhttpd.h"] = "^lib/io/http_server\\.c$"
     owner["curl/"] = "^lib/io/http_client\\.c$"
@@ -66,6 +66,8 @@ function check_library(name, prefix) {
     for (prefix in owner)
         if (index(name, prefix) == 1) {
             if (FILENAME !~ owner[prefix]) wrong("<" name "> is named elsewhere only: " owner[prefix])
+            else if (prefix != "protobuf-c/" && prefix in named && named[prefix] != FILENAME) wrong("<" name "> is named in " named[prefix] " already")
+            named[prefix] = FILENAME
             return
         }
     wrong("<" name "> is no header of libc, and no file is named its owner in tests/check/rules.sh")

@@ -70,6 +70,9 @@ must_find lib/io/other.c '#include <uv.h>' 'named elsewhere'
 must_pass lib/io/loop.c '#include <uv.h>'
 must_find lib/io/loop.h '#include <uv.h>' 'named elsewhere'
 must_find courier/job.c '#include <openssl/ssl.h>' 'named elsewhere'
+fresh
+for name in dns dns_channel; do printf '/* A file. */\n#include <ares.h>\n' >"$tree/lib/io/$name.c"; done
+if sh "$here/rules.sh" "$tree" | grep -q 'dns_channel.c:2: .*named in lib/io/dns.c already'; then ok=$((ok + 1)); else failed=$((failed + 1)) && echo 'not found: a library named twice'; fi
 must_find lib/io/other.c '#include <leveldb/c.h>' 'no header of libc'
 must_find courier/job.c '#include "proto/mail.pb-c.h"' 'generated protobuf'
 must_pass lib/cluster/wire.c '#include "proto/mail.pb-c.h"'

@@ -1,4 +1,4 @@
-"""Calls of the scripts: keys and arguments in the order of the comments on top of lib/cluster/lua/*.lua. Sends nothing."""
+"""Calls of the scripts: keys and arguments as the comments on top of each of lib/cluster/lua say."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ class Call:
     script: str
     keys: list
     args: list
-    chunks: dict = field(default_factory=dict)  # key -> bytes: SET with NX and a TTL in the same pipeline, before it
+    chunks: dict = field(default_factory=dict)  # key -> bytes: SET with NX and a TTL, in its pipeline before it
 
 
 @dataclass
@@ -87,21 +87,22 @@ class Partition:
     def chunk_key(self, job, index):
         return f"b:{{{self.tag}}}:{job}:{index}"
 
-    def commit(self, job, queue, pieces=("content",), digest="digest", envelope="envelope", state="state", size=None,
-               mark_ms=60000, w=0, detail="", script="commit"):
+    def commit(self, job, queue, pieces=("content",), digest="digest", envelope="envelope", state="state",
+               size=None, mark_ms=60000, w=0, detail="", script="commit"):
         """`pieces` are the chunks of the content."""
         chunks = {self.chunk_key(job, i): piece for i, piece in enumerate(pieces)}
         size = sum(len(piece) for piece in pieces) if size is None else size
         return Call(
             script,
-            [self.record(job), self.seen(job), self.queue(queue), self.due_index, self.events, self.never, *chunks],
+            [self.record(job), self.seen(job), self.queue(queue), self.due_index, self.events, self.never,
+             *chunks],
             [job, queue, digest, envelope, state, len(chunks), size, mark_ms, int(w), detail], chunks)
 
     def delete(self, job, queue, revoke=False):
         return Call(
             "delete",
-            [self.record(job), self.seen(job), self.queue(queue), self.claimed, self.held, self.due_index, self.events,
-             self.never],
+            [self.record(job), self.seen(job), self.queue(queue), self.claimed, self.held, self.due_index,
+             self.events, self.never],
             [job, int(revoke), self.tag])
 
     def claim(self, queue, n, incarnation, seq, repeated=False, suspects=1, most_bytes=1000000):
@@ -117,8 +118,9 @@ class Partition:
         for end in ends:
             keys += [self.record(end.job), self.queue(end.queue), self.seen(end.job)]
             keys += [self.chunk_key(end.job, i) for i in range(end.chunks)]
-            args += [end.job, end.queue, end.token, end.outcome, end.delay, end.next, int(end.state is not None),
-                     end.state or "", int(end.exact), end.event, end.detail, end.chunks, int(end.report is not None)]
+            args += [end.job, end.queue, end.token, end.outcome, end.delay, end.next]
+            args += [int(end.state is not None), end.state or "", int(end.exact), end.event, end.detail]
+            args += [end.chunks, int(end.report is not None)]
             if end.report:
                 report = end.report
                 content = self.chunk_key(report.job, 0)
@@ -136,7 +138,8 @@ class Partition:
         """hold, unhold, retry or bounce."""
         return Call(
             script,
-            [self.record(job), self.queue(queue), self.claimed, self.held, self.due_index, self.events, self.never],
+            [self.record(job), self.queue(queue), self.claimed, self.held, self.due_index, self.events,
+             self.never],
             [job])
 
     def acquire(self, me, floor=0):

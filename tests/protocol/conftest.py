@@ -14,8 +14,8 @@ from protocol.store import Store  # noqa: E402
 
 @pytest.fixture(scope="session")
 def server():
-    with RedisServer(appendfsync="no", witness=False, options={"appendonly": "no"}, name="protocol") as running:
-        yield running
+    with RedisServer(appendfsync="no", witness=False, options={"appendonly": "no"}, name="protocol") as redis:
+        yield redis
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Bugs to plant in the scripts, each of which a random walk must find: (name, script, text, what it reads instead)."""
+"""Bugs to plant, each of which a random walk must find: (name, script, its text, what it reads instead)."""
 
 PLANTS = [
     ("settle without the token check", "settle",

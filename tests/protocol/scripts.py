@@ -17,7 +17,7 @@ def sources(folder=FOLDER):
 
 
 def assemble(texts, before=""):
-    """Name -> what Redis loads: first line, `before` (a test's own text), prelude, rest. `carry` comes from commit."""
+    """Name -> what Redis loads: first line, `before` (a test's own), prelude, rest; `carry` from commit."""
     scripts = {}
     for name, text in texts.items():
         if name == "prelude":

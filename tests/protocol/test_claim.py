@@ -214,7 +214,7 @@ def test_a_job_without_record_is_held_and_the_others_go_on(store, part, fill):
 
 
 def test_a_late_repeat_of_a_settled_claim_claims_anew(store, part, fill):
-    """A request that comes when all of it is settled may take what waits now: compare finds it (the walk does)."""
+    """A request that comes when all is settled may take what waits now: its courier's comparison finds it."""
     fill("A.0", "B.0")
     courier = Courier(store, 1)
     courier.claim(QUEUE, 1)

@@ -12,7 +12,7 @@ QUEUE = "example.com"
 
 @pytest.fixture
 def full(store, part):
-    """Jobs A to F wait; then memory is at its limit. Redis is asked directly: whatever writes is refused now."""
+    """Jobs A to F wait, and memory is at its limit: whatever needs more is refused now."""
     for name in "ABCDEF":
         store.run(part.commit(f"{name}.0", QUEUE, ("content",)))
     store.run(part.commit("P.0", "#fanout", ("content",), w=1))
@@ -41,7 +41,8 @@ def test_plain_content_is_refused(full, part):
 
 def test_content_of_couriers_passes_as_chunk(full, part):
     assert full.run(part.chunk("P.1", 0, "copy")) == "ok"
-    assert full.redis.get(part.chunk_key("P.1", 0)) == "copy" and 0 < full.redis.ttl(part.chunk_key("P.1", 0)) <= CHUNK_TTL_S
+    key = part.chunk_key("P.1", 0)
+    assert full.redis.get(key) == "copy" and 0 < full.redis.ttl(key) <= CHUNK_TTL_S
 
 
 def test_a_child_can_be_carried(full, part):

@@ -126,7 +126,8 @@ def test_bounce_of_a_waiting_job_makes_it_due(store, part, order, waiting):
 
 def test_bounce_of_a_held_job_makes_it_due(store, part, order, held):
     assert order("bounce") == "ok"
-    assert is_due(store, part) and store.record(part, JOB)["f"] == "bounce" and "x" not in store.record(part, JOB)
+    record = store.record(part, JOB)
+    assert is_due(store, part) and record["f"] == "bounce" and "x" not in record
 
 
 def test_bounce_repeated_changes_no_state(store, part, order, waiting):

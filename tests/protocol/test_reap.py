@@ -80,7 +80,8 @@ def crash(store, part, times):
         assert store.run(part.reap(incarnation)) == 1
 
 
-@pytest.mark.parametrize("crashes, shortest, longest", [(2, 7500, 12500), (3, 30000, 50000), (4, 120000, 200000)])
+@pytest.mark.parametrize(
+    "crashes, shortest, longest", [(2, 7500, 12500), (3, 30000, 50000), (4, 120000, 200000)])
 def test_a_job_that_crashed_couriers_waits_longer_each_time(store, part, crashes, shortest, longest):
     crash(store, part, crashes)
     assert store.place(part, "A.0", QUEUE) == "q"

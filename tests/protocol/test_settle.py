@@ -19,8 +19,8 @@ def courier(store, part):
 
 
 def end(courier, outcome="end", **more):
-    more.setdefault("chunks", 2)
-    return End(more.pop("job", JOB), more.pop("queue", QUEUE), more.pop("token", courier.token), outcome, **more)
+    more = {"token": courier.token, "chunks": 2, **more}
+    return End(JOB, QUEUE, outcome=outcome, **more)
 
 
 def report(**more):
@@ -177,7 +177,8 @@ def test_verdict_and_report_are_one_write(store, part, courier, outcome):
     record = store.record(part, DSN)
     assert {name: record[name] for name in "queusn"} == {
         "q": "#fanout", "u": "dsn digest", "e": "dsn envelope", "s": "dsn state", "n": "1"}
-    assert store.place(part, DSN, "#fanout") == "q" and store.redis.zscore(part.due_index, "#fanout") is not None
+    assert store.place(part, DSN, "#fanout") == "q"
+    assert store.redis.zscore(part.due_index, "#fanout") is not None
     assert store.redis.ttl(part.chunk_key(DSN, 0)) == -1
     assert ("accepted", DSN, "dsn of " + JOB) in store.history(part)
 
@@ -236,7 +237,7 @@ ORDERS = [
 
 
 @pytest.mark.parametrize("order, outcome, event, place, told", ORDERS)
-def test_order_while_claimed_goes_before_the_couriers_wish(store, part, courier, order, outcome, event, place, told):
+def test_order_while_claimed_goes_first(store, part, courier, order, outcome, event, place, told):
     call = part.delete(JOB, QUEUE) if order == "delete" else part.order(order, JOB, QUEUE)
     assert store.run(call) == "later"
     done = end(courier, outcome, delay=60000, state="s2", event=event, detail="why")
@@ -345,8 +346,8 @@ def test_a_batch_over_several_queues_puts_each_job_into_its_own(store, part):
     store.redis.delete(part.due_index)
     assert courier.settle(*ends) == ["ok"] * 3
     assert store.place(part, "A.0", "a.example") == store.place(part, "B.0", "b.example") == "q"
-    assert store.redis.zscore(part.due_index, "b.example") == store.redis.zscore(part.queue("b.example"), "C.0")
-    assert store.redis.zscore(part.due_index, "a.example") == store.redis.zscore(part.queue("a.example"), "A.0")
+    for queue, first in (("a.example", "A.0"), ("b.example", "C.0")):
+        assert store.redis.zscore(part.due_index, queue) == store.redis.zscore(part.queue(queue), first)
 
 
 def test_a_job_named_twice_in_one_call_is_settled_once(store, part, courier):

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Prints what the scripts cost Redis, in microseconds: the median, over many calls, of what Redis itself counted.
+"""Prints what the scripts cost Redis: the median, over many calls, of the microseconds that Redis counted.
 
 Figures, not assertions: run it before and after a change.
 
@@ -36,7 +36,7 @@ class Timer:
         self.figures = {}
 
     def send(self, some, what=None, per_call=1, keep=("evalsha",)):
-        """Runs the calls in one pipeline; as `what`, notes the microseconds that one of them took on average."""
+        """Runs the calls in one pipeline; under `what` notes the microseconds that one of them took."""
         if what:
             self.redis.config_resetstat()
         pipe = self.redis.pipeline(transaction=False)
@@ -55,12 +55,12 @@ class Timer:
         for turn in range(self.rounds):
             jobs = [f"01JD{self.jobs + i:022d}.0" for i in range(BATCH)]
             self.jobs += BATCH
-            commits = [self.part.commit(job, QUEUE, (CONTENT,), "d" * 32, ENVELOPE, STATE, detail="from 192.0.2.1")
-                       for job in jobs]
+            commits = [
+                self.part.commit(job, QUEUE, (CONTENT,), "d" * 32, ENVELOPE, STATE, detail="from 192.0.2.1")
+                for job in jobs]
             if turn % 2:
                 self.send(commits, "commit")
             else:
-                # SET passes through the statistics of the scripts too: only the one that the client sent is added.
                 for commit in commits:
                     for key, piece in commit.chunks.items():
                         self.redis.set(key, piece, ex=CHUNK_TTL_S, nx=True)
@@ -107,7 +107,8 @@ class Timer:
     def show(self):
         for (what, per_call), figures in self.figures.items():
             each = statistics.median(figures)
-            print(f"{what:34} {each:8.1f} a call" + (f" {each / per_call:8.1f} a job" if per_call > 1 else ""))
+            a_job = f" {each / per_call:8.1f} a job" if per_call > 1 else ""
+            print(f"{what:34} {each:8.1f} a call{a_job}")
 
 
 def main():

@@ -1,10 +1,10 @@
-"""A random walk over the queue's protocol: many actors, one Redis on a virtual clock, a network that loses and delays.
+"""A random walk over the queue's protocol: many actors, Redis on a virtual clock, a network that loses.
 
-world.py     time, Redis, the network, crashes and pauses
-ledger.py    what was promised, sent and recorded; what must never happen
-ingress.py   accepts messages, takes back what is in doubt
-courier.py   joins, beats, claims, delivers, settles, expands; its own comparison of claims
+world.py       time, Redis, the network, crashes and pauses
+ledger.py      what was promised, sent and recorded; what must never happen
+ingress.py     accepts messages, takes back what is in doubt
+courier.py     joins, beats, claims, delivers, settles, expands; its own comparison of claims
 dispatcher.py  leases, watches, buries, reaps, looks for due work
-operator.py  orders at random, and the accidents
-run.py       one walk, from its seed
+operator.py    orders at random, and the accidents
+run.py         one walk, from its seed
 """

@@ -26,6 +26,7 @@ class Courier(Node):
         self.tokens = itertools.count(1)
         self.suspects = 0
         self.table = set()  # (tag, job) it knows to be its own
+        self.asking = set()  # tokens of claims not yet answered: nobody may call their jobs unknown
         self.repeated = set()  # tokens of claims that it sent more than once
         self.outbox = {tag: [] for tag in PARTS}  # verdicts to settle
         self.bell = {tag: Promise() for tag in PARTS}
@@ -77,7 +78,7 @@ class Courier(Node):
         return self.world.now - self.beat_sent < 3000 and not self.told_dead
 
     def compare(self):
-        """Now and then: a claim it does not know came late, if it repeated the request; otherwise something is broken."""
+        """A claim it does not know came late, if it repeated the request; otherwise something is broken."""
         strange = set()
         while not self.told_dead:
             yield Sleep(10000)
@@ -90,9 +91,12 @@ class Courier(Node):
                     if fields is UNKNOWN or not fields[0] or (tag, job) in self.table:
                         continue
                     token, queue, chunks = fields[0], fields[1], int(fields[2])
+                    if token in self.asking:
+                        continue
                     if token in self.repeated:
                         self.world.counts["late claim released"] += 1
-                        yield from self.settle(tag, End(job, queue, token, "back", event="released", chunks=chunks))
+                        late = End(job, queue, token, "back", event="released", chunks=chunks)
+                        yield from self.settle(tag, late)
                     elif (tag, job, token) in strange:
                         self.world.fail(f"{self.incarnation} does not know its claim {token} on {job}")
                     elif token.startswith(self.incarnation + "."):
@@ -145,6 +149,7 @@ class Courier(Node):
             self.suspects += suspects  # reserved while the claim is under way
             jobs = yield from self.claim(PARTS[tag], queue, token, suspects)
             self.table |= {(tag, job) for job, _ in jobs}
+            self.asking.discard(token)
             is_suspect = any(int(fields[4] or 0) >= 2 for _, fields in jobs)
             if suspects and not is_suspect:
                 self.suspects -= 1
@@ -161,6 +166,7 @@ class Courier(Node):
 
         def request(repeated):
             return call(part.claim(queue, count, self.incarnation, seq, repeated, suspects, 10000))
+        self.asking.add(token)
         answer = yield Send(request(False))
         if answer is UNKNOWN:
             self.repeated.add(token)
@@ -168,8 +174,7 @@ class Courier(Node):
         return answer[2] if answer[0] == "jobs" else []
 
     def work_on(self, job):
-        random = self.world.random
-        if self.world.may_fail(0.02) or job.message.poison and self.world.has_faults and random.random() < 0.9:
+        if self.world.may_fail(0.9 if job.message.poison else 0.02):
             self.crash()
             return
         self.may_stop(0.02)
@@ -229,13 +234,14 @@ class Courier(Node):
                 return
 
     def remote(self, job, recipients):
-        """The dot, and what the remote makes of it: (copies recorded with the verdict, delivered, failed, deferred)."""
+        """The dot, and the remote's answer: (copies its verdict records, delivered, failed, deferred)."""
         chance = self.world.random.random() if self.world.has_faults else 0
         if 0.75 <= chance < 0.85:
             return [], [], [], recipients
         if 0.85 <= chance < 0.93:
             return [], [], recipients, []
-        copies = [self.ledger.send(job.message_name, who, job.name, job.token, self.incarnation) for who in recipients]
+        copies = [self.ledger.send(job.message_name, who, job.name, job.token, self.incarnation)
+                  for who in recipients]
         if chance >= 0.97:
             for copy in copies:
                 copy.reply_lost = True
@@ -256,8 +262,8 @@ class Job:
         self.message = self.ledger.messages[self.message_name]
 
     def settle(self, outcome, event, state=None, delay=0, delivered=(), failed=(), copies=()):
-        end = End(self.name, self.queue, self.token, outcome, delay, state=None if state is None else json.dumps(state),
-                  event=event, chunks=self.chunks)
+        end = End(self.name, self.queue, self.token, outcome, delay, event=event, chunks=self.chunks,
+                  state=None if state is None else json.dumps(state))
         report = None
         if failed and self.message.sender is not None:
             report, end.report = self.report()
@@ -270,13 +276,14 @@ class Job:
         return answer
 
     def report(self):
-        """A DSN, a message of its own in #fanout of this job's partition: its name, and what settle writes."""
+        """A DSN is a message of its own, in #fanout of this partition: its name, and what settle writes."""
         sender = self.message.sender
         who = "sender@" + sender
         name = self.ledger.new_message(None, {who: {".0", ".1"}}, report_of=self.message_name)
         envelope = {"message": name, "sender": None, "chunks": 1, "tag": self.tag, "content": name + ".0"}
         state = {"children": [[sender, [who]]], "cursor": 0, "rounds": 0}
-        return name, Report(name + ".0", "digest" + name, "report" + name, json.dumps(envelope), json.dumps(state))
+        content = "report" + name
+        return name, Report(name + ".0", "digest" + name, content, json.dumps(envelope), json.dumps(state))
 
     def read_content(self):
         """Whether it is all there. What is missing while the claim still holds is lost content."""
@@ -352,7 +359,8 @@ class Expansion:
                 json.dumps(state), mark_ms=86400000, script="carry")))
             self.world.counts["child " + answer] += 1
             # "revoked": deleted with its parent by an order, which an unhold has taken back since.
-            if answer not in ("new", "again") and not (answer == "revoked" and job.name in self.ledger.ordered_away):
+            is_deleted = answer == "revoked" and job.name in self.ledger.ordered_away
+            if answer not in ("new", "again") and not is_deleted:
                 self.world.fail(f"carry of {name} answered {answer}")
         return True
 

@@ -70,7 +70,8 @@ class Dispatcher(Node):
 
     def note_reaped(self, part):
         """History says which jobs are in doubt, and under which token."""
-        for entry, fields in self.world.redis.execute_command("XRANGE", part.events, self.history[part.tag], "+"):
+        redis = self.world.redis
+        for entry, fields in redis.execute_command("XRANGE", part.events, self.history[part.tag], "+"):
             self.history[part.tag] = "(" + entry
             if fields[1] == "in_doubt":
                 for at in range(2, len(fields), 4):

@@ -61,7 +61,8 @@ class Ingress:
         random = self.world.random
         groups = [[domain, [who for who in recipients if who.endswith("@" + domain)]] for domain in domains]
         is_fanout = len(groups) > 1
-        jobs = {who: {".0", f".{i}"} if is_fanout else {".0"} for i, (_, some) in enumerate(groups, 1) for who in some}
+        jobs = {who: {".0", f".{i}"} if is_fanout else {".0"}
+                for i, (_, some) in enumerate(groups, 1) for who in some}
         name = self.ledger.new_message(sender, jobs, poison=poison)
         content = "x" * random.choice([5, 15, 30]) + name
         pieces = [content[:20], content[20:]] if len(content) > 20 else [content]

@@ -53,8 +53,8 @@ class Ledger:
 
     def new_message(self, sender, jobs, report_of=None, poison=False):
         name = f"M{len(self.messages) + 1}"
-        self.messages[name] = Message(sender, {who: {name + job for job in some} for who, some in jobs.items()},
-                                      report_of, poison=poison)
+        jobs = {who: {name + job for job in some} for who, some in jobs.items()}
+        self.messages[name] = Message(sender, jobs, report_of, poison=poison)
         return name
 
     def fate(self, message, recipient):

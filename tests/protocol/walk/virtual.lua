@@ -1,5 +1,5 @@
--- Put before the prelude of every script: Redis with the clock of the walk. TIME and time limits follow the key
--- `clock` (ms); what has a limit stands in the zset `ttl`.
+-- Put before the prelude of every script: Redis with the clock of the walk. TIME and time limits follow the
+-- key `clock` (ms); what has a limit stands in the zset `ttl`.
 local real = redis
 local clock = tonumber(real.call("GET", "clock"))
 local function forget_limits(...)

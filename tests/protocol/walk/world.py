@@ -15,7 +15,7 @@ from protocol.calls import CHUNK_TTL_S, Call
 HERE = os.path.dirname(os.path.abspath(__file__))
 START_MS = 1_800_000_000_000
 UNKNOWN = types.SimpleNamespace(name="unknown")  # no answer came: it may have been done, now or later
-QUIET = {"beat", "nodes", "read", "bury", "join", "due", "acquire", "keep"}  # touch no job: checked now and then
+QUIET = {"beat", "nodes", "read", "bury", "join", "due", "acquire", "keep"}  # touch no job: seldom checked
 
 
 class Violation(Exception):
@@ -28,7 +28,7 @@ Wait = collections.namedtuple("Wait", "promise")
 
 
 class Request:
-    """What one round trip carries: calls of scripts, or one reading command. done(answer): told when Redis has run it."""
+    """One round trip: calls of scripts, or one reading command. done(answer): told when Redis has run it."""
 
     def __init__(self, name, *commands, done=None):
         self.name = name
@@ -109,8 +109,8 @@ class World:
     # ---- what must never happen
 
     def fail(self, what):
-        story = "\n".join(self.recent)
-        raise Violation(f"seed {self.seed}, step {self.steps}, at {self.now - START_MS:.0f} ms: {what}\n{story}")
+        when = f"seed {self.seed}, step {self.steps}, at {self.now - START_MS:.0f} ms"
+        raise Violation("\n".join([f"{when}: {what}", *self.recent]))
 
     # ---- Redis
 
@@ -138,7 +138,8 @@ class World:
         answer = answers[place]
         self.counts["request " + request.name] += 1
         if request.name not in QUIET and answer:
-            self.recent.append(f"  {self.now - START_MS:10.0f} {request.name} {self._short(request)} -> {answer}"[:240])
+            line = f"  {self.now - START_MS:10.0f} {request.name} {self._short(request)} -> {answer}"
+            self.recent.append(line[:240])
         if request.done:
             request.done(answer)
         for sentences in answers[place + 1:]:
@@ -166,7 +167,8 @@ class World:
         if node.is_dead:
             return
         if node.paused_until > self.now:
-            self.at(node.paused_until - self.now + self.random.random() * 5, lambda: self._resume(node, actor, value))
+            wake = node.paused_until - self.now + self.random.random() * 5
+            self.at(wake, lambda: self._resume(node, actor, value))
             return
         try:
             wish = actor.send(value)
@@ -215,7 +217,7 @@ class World:
 
 
 def ask(request, repeat=None, tries=None):
-    """Sends until there is an answer (or `tries` times: UNKNOWN then); from the second time on `repeat`, if given."""
+    """Sends until there is an answer, or `tries` times: UNKNOWN then. A repeat may differ (`repeat`)."""
     for turn in itertools.count(1):
         answer = yield Send(request)
         if answer is not UNKNOWN or turn == tries:

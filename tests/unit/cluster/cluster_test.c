@@ -1,6 +1,8 @@
 /* What the tests of cluster/ share. */
 #include "cluster_test.h"
 
+#include "base/log.h"
+
 enum { GUARD_MS = 20000, PASS_MS = 2 };
 
 struct loop *loop;
@@ -102,7 +104,7 @@ int loop_setup(void **state)
     (void) snprintf(address, sizeof address, "unix:%s/proxy.sock", server.dir);
     set("BARID_STORE_ADDRESS", address);
     set("BARID_STORE_CONNECTIONS", "2");
-    set("BARID_LOG_LEVEL", "error");
+    log_setup("test", LOG_ERROR, false);
     return 0;
 }
 

@@ -37,7 +37,7 @@ static void run(const struct redis_server *s, int log)
 /* Reads what it prints until the words that say it is up. */
 static void wait_until_up(struct redis_server *s)
 {
-    static const char up[] = "Ready to accept connections";
+    static const char up[] = "eady to accept connections";
     char text[16384];
     size_t len = 0;
 

@@ -166,6 +166,7 @@ static void another_clusters_redis_is_refused(void **state)
     check_refusal("HSET barid:{c}:meta schema 2 partitions 256 hash xxh3-64", "DEL barid:{c}:meta",
                   "holds a queue of schema 2");
     check_refusal("HSET barid:{c}:meta schema 1 partitions 256 hash fnv", "DEL barid:{c}:meta", "hash fnv");
+    tell(&server, "DEL barid:{c}:meta");
     check_refusal("HSET barid:{c}:meta colour blue", "DEL barid:{c}:meta", "give barid a Redis of its own");
     tell(&server, "DEL barid:{c}:meta");
     check_refusal("SET barid:{c}:meta text", "DEL barid:{c}:meta", "cannot be used");

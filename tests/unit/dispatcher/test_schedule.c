@@ -456,7 +456,32 @@ static void work_found_before_the_holder_is_known_is_not_lost(void **state)
     assert_int_equal(w.sent[0].to, X);
 }
 
+static void work_found_while_the_lease_was_in_doubt_is_not_lost(void **state)
+{
+    (void) state;
+    w.now += 2000;
+    ring(Q);
+    assert_int_equal(run(), 0);
+    keep_partitions();
+    report(X, (struct report){.is_empty = true}); /* it has a grant that we forgot */
+    assert_int_equal(run(), 1);
+}
+
 /* ---- rates and bounds ---- */
+
+static void a_new_owner_starts_with_empty_buckets(void **state)
+{
+    (void) state;
+    set_limits(1);
+    hold_partitions(w.now);
+    ring(Q);
+    for (unsigned i = 0; i < 60; i++) {
+        assert_int_equal(run(), 0);
+        pass(1000, true, false);
+    }
+    pass(1000, true, false);
+    assert_int_equal(run(), 1);
+}
 
 static void a_rate_of_one_a_minute_holds_over_grants(void **state)
 {
@@ -580,6 +605,8 @@ int main(void)
         TEST(a_new_owner_waits_4_s_for_a_courier_it_does_not_hear),
         TEST(a_new_owner_leaves_a_queue_where_it_is),
         TEST(work_found_before_the_holder_is_known_is_not_lost),
+        TEST(work_found_while_the_lease_was_in_doubt_is_not_lost),
+        TEST(a_new_owner_starts_with_empty_buckets),
         TEST(a_rate_of_one_a_minute_holds_over_grants),
         TEST(the_table_is_bounded),
         TEST(a_queue_moves_to_a_better_placed_courier),
