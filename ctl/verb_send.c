@@ -36,7 +36,7 @@ static void add_content(void *owner, uint64_t number, struct buf *out)
         buf_add_span(out, buf_span(&s->file));
         return;
     }
-    buf_printf(out, "From: <%s>\r\nTo: ", *s->sender.from ? s->sender.from : "baridctl@localhost");
+    buf_printf(out, "From: <%s>\r\nTo: ", *s->sender.from ? s->sender.from : "baridctl@sink.test");
     for (size_t i = 0; i < s->sender.to_count && i < TO_SHOWN; i++)
         buf_printf(out, "%s<%s>", i ? ",\r\n " : "", s->to[i]);
     buf_add_text(out, "\r\nDate: ");
@@ -128,7 +128,7 @@ static int read_addresses(struct sending *s)
         ip_parse(span_of(host), &sender->ip) < 0)
         return say_usage("--server %s: expected a numeric address and a port, such as 127.0.0.1:2525",
                          server);
-    sender->from = argument_text(a, "from", "baridctl@localhost");
+    sender->from = argument_text(a, "from", "baridctl@sink.test");
     if (*sender->from && addr_parse(span_of(sender->from), &addr) < 0)
         return say_usage("--from %s: not an address", sender->from);
     for (size_t cursor = 0; (to = argument_next(a, "to", &cursor));) {

@@ -177,6 +177,9 @@ static void tell(uint64_t now)
     if (d.told_held != d.partitions.held)
         log_event(LOG_PARTITIONS, FN("held", d.partitions.held));
     d.told_held = d.partitions.held;
+    if (d.partitions.lost)
+        log_event(LOG_PARTITION_LOST, FN("partitions", d.partitions.lost));
+    d.partitions.lost = 0;
     if (d.refused_count)
         log_event(LOG_FRAME_REFUSED, FN("frames", d.refused_count));
     d.refused_count = 0;

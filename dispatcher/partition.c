@@ -161,7 +161,7 @@ static void on_kept(void *context, unsigned i, enum lease_answer answer, uint64_
     if (answer != LEASE_LOST)
         return;
     metric_add(METRIC_PARTITIONS_LOST_TOTAL, 1);
-    log_event(LOG_PARTITION_LOST, FN("partition", i), FN("token", p->token));
+    all->lost++;
     let_go(all, i);
 }
 

@@ -42,6 +42,7 @@ struct partitions {
     struct store *store;
     uint64_t me; /* incarnation; 0: not joined */
     unsigned held;
+    unsigned lost; /* held, then somebody else's; not yet told */
     bool is_draining;
     void (*on_change)(void *owner, unsigned partition, bool is_held);
     void *owner;

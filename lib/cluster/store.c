@@ -15,8 +15,8 @@
 
 enum { PROBE_EVERY_MS = 1000, PROBE_TIME_MS = 3000, LOAD_TIME_MS = 3000, ROOM_PERCENT = 2 };
 
-/* Replies of a greeting, in order; then those of SCRIPT LOAD, if the scripts went with it. */
-enum greeting { GREETING_NAME, GREETING_TIME, GREETING_CONFIG, GREETING_INFO, GREETING_META, GREETING_COUNT };
+/* Replies of a greeting, in order; then those of SCRIPT LOAD, if the scripts went with it; TIME comes last, as near as can be to its reading. */
+enum greeting { GREETING_NAME, GREETING_CONFIG, GREETING_INFO, GREETING_META, GREETING_LOADS };
 /* Replies of a probe. */
 enum probe { PROBE_TIME, PROBE_CONFIG, PROBE_INFO, PROBE_COUNT };
 
@@ -147,8 +147,6 @@ static void greet(void *owner, struct redis_request *greeting)
     resp_arg(b, SPAN("CLIENT"));
     resp_arg(b, SPAN("SETNAME"));
     resp_arg_text(b, program_invocation_short_name);
-    resp_command(b, 1);
-    resp_arg(b, SPAN("TIME"));
     audit_ask(b);
     /* As text: so that it needs no script loaded before. */
     resp_command(b, 7);
@@ -159,27 +157,29 @@ static void greet(void *owner, struct redis_request *greeting)
     resp_arg_number(b, SCHEMA_VERSION);
     resp_arg_number(b, PARTITION_COUNT);
     resp_arg_text(b, HASH_NAME);
-    greeting->reply_count = GREETING_COUNT;
+    greeting->reply_count = GREETING_LOADS + 1;
     if (!s->is_loaded) {
         script_load_all(b);
         greeting->reply_count += SCRIPT_COUNT;
     }
+    resp_command(b, 1);
+    resp_arg(b, SPAN("TIME"));
 }
 
 static int on_greeted(void *owner, const struct redis_value *values, unsigned count)
 {
     struct store *s = owner;
 
-    must(count >= GREETING_COUNT);
+    must(count > GREETING_LOADS);
     int r = judge(s, &values[GREETING_CONFIG], &values[GREETING_INFO]);
     if (r < 0)
         return r;
     r = judge_meta(s, &values[GREETING_META]);
     if (r < 0)
         return r;
-    see_time(s, &values[GREETING_TIME], clock_wall_ms());
+    see_time(s, &values[count - 1], clock_wall_ms());
     see_memory(s, &values[GREETING_INFO]);
-    s->is_loaded |= are_loaded(values + GREETING_COUNT, count - GREETING_COUNT);
+    s->is_loaded |= are_loaded(values + GREETING_LOADS, count - GREETING_LOADS - 1);
     return 0;
 }
 

@@ -193,7 +193,7 @@ class Generator:
 
     async def _work(self, connection, item):
         """Sends the item, and further ones while the connection holds."""
-        for _ in range(self.per_connection):
+        for left in reversed(range(self.per_connection)):
             self.open_now += 1
             try:
                 await self._attempt(connection, item)
@@ -202,7 +202,7 @@ class Generator:
                     item.may_retry_at = time.monotonic() + self.retry_after * self.random.uniform(0.5, 1.5)
                     self._retry.append(item)
                 self.open_now -= 1
-            if connection.failed:
+            if connection.failed or left == 0:
                 return
             try:
                 item = self._next_item()

@@ -110,7 +110,7 @@ static void due_queues_come_with_counts_and_are_parked(void **state)
     assert_int_equal(due.waiting, 2);
     assert_int_equal(due.ready, 1);
     assert_false(due.is_empty);
-    assert_in_range(due.in_ms, 29000, 30000);
+    assert_in_range(due.in_ms, 29000, 30100);
     look(10);
     assert_int_equal(due.count, 0);
 }
