@@ -153,6 +153,8 @@ format: $(test_stamp)
 docs: all
 	$(Q)$(OUT)/bin/baridctl config docs >docs/configuration.md
 	$(Q)$(OUT)/bin/baridctl config default >deploy/barid.yaml
+	$(Q)$(OUT)/bin/baridctl help --markdown >docs/baridctl.md
+	$(Q)tests/check/behaviours >docs/behaviours.md
 
 clean:
 	rm -rf '$(BUILD)'

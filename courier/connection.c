@@ -298,7 +298,7 @@ static void on_closed(void *owner, int reason)
     if (k->read)
         k->read->connection = NULL;
     if (smtp_client_ask(k->client) != ASK_CLOSE)
-        smtp_client_end(k->client, reason == -ETIMEDOUT ? FAULT_TIMEOUT : FAULT_LOST, reason_text(k, reason));
+        smtp_client_end(k->client, !k->is_connected ? FAULT_REFUSED : reason == -ETIMEDOUT ? FAULT_TIMEOUT : FAULT_LOST, reason_text(k, reason));
     take_results(k);
     if (!k->was_ready) {
         w->connecting--;

@@ -21,11 +21,11 @@ static struct courier courier;
 
 /* ---- names ---- */
 
-/* The names that mean this cluster, for loop detection; borrowed from the settings in force until the next reload. */
-static void take_names(void)
+/* The names that mean this cluster, for loop detection (BEHAVIOURS I08, H22): our own, those of the settings, those of the nodes seen last. */
+static void take_names(const struct node_view *view)
 {
     const struct conf *conf = conf_get();
-    const char **names = mem_array(conf->courier.own_names.count + 2, sizeof(*names));
+    const char **names = mem_array(conf->courier.own_names.count + view->count + 2, sizeof(*names));
     size_t count = 0;
 
     for (size_t i = 0; i < courier.client.own_name_count; i++)
@@ -37,6 +37,10 @@ static void take_names(void)
     names[count++] = mem_string(daemon_node_name());
     for (size_t i = 0; i < conf->courier.own_names.count; i++)
         names[count++] = mem_string(conf->courier.own_names.items[i]);
+    for (size_t i = 0; i < view->count; i++) {
+        if (view->peers[i].stats.name && *view->peers[i].stats.name)
+            names[count++] = mem_string(view->peers[i].stats.name);
+    }
     courier.client.own_names = names;
     courier.client.own_name_count = count;
 }
@@ -91,8 +95,10 @@ static void on_dead(void *owner UNUSED)
 
 static void on_view(void *owner UNUSED, const struct node_view *view)
 {
-    if (view)
-        grant_on_view(&courier, view);
+    if (!view)
+        return;
+    take_names(view);
+    grant_on_view(&courier, view);
 }
 
 static void on_stats(void *owner UNUSED, struct node_stats *s)
@@ -162,7 +168,7 @@ static void start(struct loop *loop)
     courier.loop = loop;
     list_init(&courier.idle);
     courier.settler = settler_new(&courier);
-    take_names();
+    take_names(&(struct node_view){0});
     open_dns();
     if (store_open(loop, &store_events, &courier.store, &error) < 0)
         die("store.address", error);
@@ -175,8 +181,10 @@ static void start(struct loop *loop)
 
 static void reload(void)
 {
-    take_names();
-    each_work(work_wake);
+    if (!courier.node)
+        return; /* it has left */
+    take_names(node_view(courier.node));
+    each_work(work_forget_route);
 }
 
 static void on_left(void *owner UNUSED)

@@ -16,7 +16,7 @@
 /* What ended a connection before a message had its verdict. */
 enum client_fault {
     FAULT_NONE,
-    FAULT_REFUSED,   /* greeting, EHLO or HELO was not 2xx: the next host may do */
+    FAULT_REFUSED,   /* no connection, or greeting, EHLO or HELO was not 2xx: the next host may do */
     FAULT_CLOSING,   /* 421 (BEHAVIOURS H09) */
     FAULT_LOST,      /* connection lost */
     FAULT_TIMEOUT,

@@ -397,7 +397,14 @@ void work_target_failed(struct work *w, size_t target, const struct verdict *why
     }
     for (size_t i = 0; i < w->route->count; i++)
         w->route->targets[i].bad_until_ms = 0;
+    w->route_until_ms = 0; /* the next attempt asks anew: the domain may have moved */
     decide_ready(w, why);
+    work_wake(w);
+}
+
+void work_forget_route(struct work *w)
+{
+    w->route_until_ms = 0;
     work_wake(w);
 }
 

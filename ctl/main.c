@@ -22,7 +22,7 @@ int main(int argc, char **argv)
     else
         status = arguments.verb->run(&arguments);
     if (!arguments.verb && !arguments.wants_help)
-        status = EXIT_BAD_USAGE; /* nothing was asked */
+        status = EXIT_BAD_USAGE;               /* nothing was asked */
     if (fflush(stdout) != 0 && errno != EPIPE) /* a reader that has seen enough is no failure */
         return say_failed("standard output could not be written");
     return status;

@@ -151,7 +151,7 @@ static size_t first_words(int argc, char **argv, const char *ret_words[static 2]
             i++;
         else if (argv[i][0] != '-')
             ret_words[count++] = argv[i];
-        else if (count > 0)
+        else if (count > 0 && strcmp(argv[i], "--json") != 0)
             break; /* the verb's own options, maybe with values */
     }
     return count;

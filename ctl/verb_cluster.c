@@ -211,7 +211,7 @@ static void print_nodes(const struct status *s)
         const struct node_stats *stats = &p->stats;
         bool has_beaten = stats->role != ROLE_COUNT;
         AUTO_BUF struct buf up = {.data = NULL}, beat = {.data = NULL}, work = {.data = NULL};
-        if (has_beaten && stats->started_ms < s->survey.now_ms)
+        if (stats->started_ms > 0 && stats->started_ms < s->survey.now_ms)
             add_duration(&up, s->survey.now_ms - stats->started_ms);
         if (has_beaten)
             add_duration(&beat, beat_age_ms(s, p));

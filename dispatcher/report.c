@@ -62,7 +62,7 @@ static void answer(struct schedule *s, struct work *w, const struct report *r, u
         if (age_ms < WORK_RENEW_MS)
             return;
         w->is_returning = has_to_move(s, w, now_ms);
-        (void) work_grant(s, w, now_ms);
+        (void) work_grant(s, w, now_ms); /* when it cannot be: the next report comes in a second */
         return;
     }
     if (w->is_rung) {

@@ -20,7 +20,8 @@ static _Atomic uint64_t told_ms;
 /* A host has a whole /64 of IPv6 to itself. */
 static struct span key_of(const struct ip *ip)
 {
-    return (struct span){.at = (const char *) ip->bytes, .len = ip->is_v4 ? sizeof ip->bytes : V6_PREFIX_BYTES};
+    return (struct span){.at = (const char *) ip->bytes,
+                         .len = ip->is_v4 ? sizeof ip->bytes : V6_PREFIX_BYTES};
 }
 
 bool client_enter(const struct ip *ip, uint64_t max_sessions, uint64_t max_per_client)
@@ -42,12 +43,13 @@ void client_leave(const struct ip *ip)
     if (count > 1)
         (void) map_set(&clients.counts, key_of(ip), (void *) (count - 1)); /* the count before */
     else
-        (void) map_remove(&clients.counts, key_of(ip));
+        (void) map_remove(&clients.counts, key_of(ip)); /* that is 1 */
     must(pthread_mutex_unlock(&clients.lock) == 0);
 }
 
 bool client_may_tell(uint64_t now_ms)
 {
     uint64_t before = atomic_load(&told_ms);
-    return (before == 0 || now_ms - before >= TELL_EVERY_MS) && atomic_compare_exchange_strong(&told_ms, &before, now_ms);
+    return (before == 0 || now_ms - before >= TELL_EVERY_MS) &&
+           atomic_compare_exchange_strong(&told_ms, &before, now_ms);
 }

@@ -27,7 +27,8 @@ static void on_fault(void *owner, int error)
     if (r->fault.place)
         return;
     timer_start(r->loop, &r->fault, TELL_FAULT_MS, on_fault_over);
-    log_event(LOG_FD_EXHAUSTED, FN("reactor", r->index), FE("error", error), FN("sessions", r->session_count));
+    log_event(LOG_FD_EXHAUSTED, FN("reactor", r->index), FE("error", error),
+              FN("sessions", r->session_count));
 }
 
 /* "host:port" with a numeric host; port 0 (tests) is not what hostport_parse() takes. */
@@ -36,7 +37,9 @@ static int parse_listen(struct span text, struct ip *ret_ip, uint16_t *ret_port)
     char host[DOMAIN_MAX + 1];
     struct span name = text;
     const char *colon = memrchr(text.at, ':', text.len);
-    bool is_any_port = colon && span_equal((struct span){.at = colon, .len = text.len - (size_t) (colon - text.at)}, SPAN(":0"));
+    bool is_any_port = colon &&
+                       span_equal((struct span){.at = colon, .len = text.len - (size_t) (colon - text.at)},
+                                  SPAN(":0"));
     if (is_any_port)
         name.len = (size_t) (colon - text.at);
     int r = hostport_parse(name, DEFAULT_PORT, host, ret_port);
@@ -56,15 +59,17 @@ int listeners_open(struct reactor *r, const struct reactor *first, char **ret_er
         uint16_t port;
         int error = list->items[i][0] == '\0' ? -EINVAL : parse_listen(span_of(list->items[i]), &ip, &port);
         if (error < 0) {
-            *ret_error = mem_format("ingress.listen: \"%s\" is not an address; expected 192.0.2.1:25 or [2001:db8::1]:25",
-                                    list->items[i]);
+            *ret_error = mem_format(
+                "ingress.listen: \"%s\" is not an address; expected 192.0.2.1:25 or [2001:db8::1]:25",
+                list->items[i]);
             return error;
         }
         if (port == 0 && first)
             port = listener_port(first->listeners[i]);
         error = listener_open(r->loop, &ip, port, on_accept, on_fault, r, &r->listeners[i]);
         if (error < 0) {
-            *ret_error = mem_format("ingress.listen: cannot listen on %s: %s", list->items[i], strerror(-error));
+            *ret_error = mem_format("ingress.listen: cannot listen on %s: %s", list->items[i],
+                                    strerror(-error));
             return error;
         }
         r->listener_count++;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/conf.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -82,6 +83,7 @@ static void open_node(void)
         .version = mem_string(daemon_version()),
         .http = mem_string(daemon_http_address()),
         .bus = mem_string(""),
+        .started_ms = clock_wall_ms(),
     };
     ingress.node = node_open(ingress.reactors[0]->store, &stats, VIEW_EVERY_MS, &events);
     mem_free(stats.name);
@@ -102,7 +104,8 @@ static void on_left(void *owner UNUSED)
 {
     ingress.node = NULL;
     timer_stop(&ingress.polite);
-    timer_start(ingress.loop, &ingress.end, 0, on_end); /* not inside a callback of the store that is closed there */
+    timer_start(ingress.loop, &ingress.end, 0,
+                on_end); /* not inside a callback of the store that is closed there */
 }
 
 static void on_drained(struct reactor *r)
@@ -146,8 +149,8 @@ static void drain(void)
 static void tell_listeners(const struct reactor *r)
 {
     for (size_t i = 0; i < r->listener_count; i++)
-        log_event(LOG_LISTENING, F("address", conf_get()->ingress.listen.items[i]), FN("port", listener_port(r->listeners[i])),
-                  FN("reactors", ingress.count));
+        log_event(LOG_LISTENING, F("address", conf_get()->ingress.listen.items[i]),
+                  FN("port", listener_port(r->listeners[i])), FN("reactors", ingress.count));
 }
 
 static void start(struct loop *main_loop)
@@ -187,7 +190,8 @@ static bool is_ready(struct buf *why)
     for (unsigned i = 0; i < ingress.count; i++) {
         if (atomic_load(&ingress.reactors[i]->is_ready))
             continue;
-        buf_add_text(why, i == 0 ? store_trouble(ingress.reactors[0]->store) : "a reactor has no connection to Redis");
+        buf_add_text(why, i == 0 ? store_trouble(ingress.reactors[0]->store)
+                                 : "a reactor has no connection to Redis");
         buf_add_char(why, '\n');
     }
     return why->len == 0;

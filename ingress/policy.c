@@ -14,8 +14,8 @@
 struct policy {
     struct network *trusted;
     size_t trusted_count;
-    struct map domains;  /* relay domains, normalised; those with a leading dot stand for what is below them */
-    char *postmaster;    /* where <postmaster> goes; NULL: nowhere */
+    struct map domains; /* relay domains, normalised; those with a leading dot stand for what is below them */
+    char *postmaster;   /* where <postmaster> goes; NULL: nowhere */
 };
 
 static int add_networks(struct policy *p, const struct conf_list *list, char **ret_error)
@@ -23,8 +23,9 @@ static int add_networks(struct policy *p, const struct conf_list *list, char **r
     p->trusted = mem_array(list->count + 1, sizeof p->trusted[0]);
     for (size_t i = 0; i < list->count; i++) {
         if (network_parse(span_of(list->items[i]), &p->trusted[i]) < 0) {
-            *ret_error = mem_format("ingress.trusted_networks: \"%s\" is not a network; expected 192.0.2.0/24 or 2001:db8::/32",
-                                    list->items[i]);
+            *ret_error = mem_format(
+                "ingress.trusted_networks: \"%s\" is not a network; expected 192.0.2.0/24 or 2001:db8::/32",
+                list->items[i]);
             return -EINVAL;
         }
         p->trusted_count++;
@@ -43,8 +44,9 @@ static int add_domains(struct policy *p, const struct conf_list *list, char **re
         if (is_parent)
             name = (struct span){.at = name.at + 1, .len = name.len - 1};
         if (idn_domain(name, room) < 0) {
-            *ret_error = mem_format("ingress.relay_domains: \"%s\" is not a domain; expected example.com or .example.com",
-                                    list->items[i]);
+            *ret_error = mem_format(
+                "ingress.relay_domains: \"%s\" is not a domain; expected example.com or .example.com",
+                list->items[i]);
             return -EINVAL;
         }
         memcpy(domain, room, strlen(room) + 1);
@@ -101,7 +103,8 @@ static bool is_relay_domain(const struct policy *p, const char *domain)
     return false;
 }
 
-void policy_sender(const struct policy *p UNUSED, const struct addr *sender UNUSED, struct smtp_answer *ret_answer)
+void policy_sender(const struct policy *p UNUSED, const struct addr *sender UNUSED,
+                   struct smtp_answer *ret_answer)
 {
     *ret_answer = (struct smtp_answer){250, "2.1.0", "Ok", NULL};
 }
@@ -111,7 +114,8 @@ static void answer_postmaster(const struct policy *p, struct smtp_answer *ret_an
     if (p->postmaster)
         *ret_answer = (struct smtp_answer){250, "2.1.5", "Ok", p->postmaster};
     else
-        *ret_answer = (struct smtp_answer){550, "5.1.1", "There is no postmaster without a domain here", NULL};
+        *ret_answer = (struct smtp_answer){550, "5.1.1", "There is no postmaster without a domain here",
+                                           NULL};
 }
 
 void policy_recipient(const struct policy *p, bool is_trusted, const struct addr *recipient,

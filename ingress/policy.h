@@ -19,4 +19,5 @@ bool policy_is_trusted(const struct policy *p, const struct ip *client);
 /* May a transaction begin with this sender? Answer: 250, or 5xx. */
 void policy_sender(const struct policy *p, const struct addr *sender, struct smtp_answer *ret_answer);
 /* Is mail for this recipient taken? Answer: 250, maybe with the address to use instead, or 5xx. */
-void policy_recipient(const struct policy *p, bool is_trusted, const struct addr *recipient, struct smtp_answer *ret_answer);
+void policy_recipient(const struct policy *p, bool is_trusted, const struct addr *recipient,
+                      struct smtp_answer *ret_answer);

@@ -22,7 +22,8 @@ static void set_limits(struct reactor *r, const struct conf *conf)
 {
     uint64_t storable = (uint64_t) WHOLE_CHUNKS_MAX * SPOOL_CHUNK;
     r->limits = (struct smtp_limits){
-        .message_bytes = conf->ingress.max_message_bytes < storable ? conf->ingress.max_message_bytes : storable,
+        .message_bytes = conf->ingress.max_message_bytes < storable ? conf->ingress.max_message_bytes
+                                                                    : storable,
         .line_bytes = conf->ingress.max_line_bytes,
         .header = {.size_bytes = conf->ingress.max_header_bytes,
                    .fields = conf->ingress.max_header_fields,

@@ -22,10 +22,11 @@
 struct reactor;
 /* What all reactors see; set up before they run. */
 struct reactor_shared {
-    const char *name;             /* ours, in greeting and Received */
-    _Atomic unsigned settings;    /* grows with each reload */
-    _Atomic unsigned drain;       /* enum drain */
-    void (*on_drained)(struct reactor *r); /* in the reactor's thread, at each wake-up once it has nothing left */
+    const char *name;          /* ours, in greeting and Received */
+    _Atomic unsigned settings; /* grows with each reload */
+    _Atomic unsigned drain;    /* enum drain */
+    void (*on_drained)(
+        struct reactor *r); /* in the reactor's thread, at each wake-up once it has nothing left */
 };
 enum drain { DRAIN_NO, DRAIN_POLITELY, DRAIN_AT_ONCE };
 extern struct reactor_shared reactor_shared;
@@ -42,18 +43,18 @@ struct reactor {
     size_t listener_count;
     struct list sessions, submissions;
     uint64_t session_count, submission_count;
-    uint64_t session_number; /* of the last one */
+    uint64_t session_number;                        /* of the last one */
     uint64_t max_sessions, max_sessions_per_client; /* as limits */
-    struct timer room; /* submissions wait for memory */
-    struct timer fault; /* tells of exhausted descriptors once a second */
-    _Atomic bool is_ready; /* the store takes mail */
+    struct timer room;                              /* submissions wait for memory */
+    struct timer fault;                             /* tells of exhausted descriptors once a second */
+    _Atomic bool is_ready;                          /* the store takes mail */
     bool is_drained;
     pthread_t thread;
 };
 
 /* l: to run on; NULL: one of its own. */
 int reactor_new(unsigned index, struct loop *l, struct reactor **ret_reactor, char **ret_error);
-void reactor_end(struct reactor *r); /* closes its store and links, in its thread */
+void reactor_end(struct reactor *r);             /* closes its store and links, in its thread */
 struct reactor *reactor_free(struct reactor *r); /* not while it runs; its loop stays; always NULL */
 /* After reactor_shared was changed, or rings were published; from any thread. */
 void reactor_wake(struct reactor *r);

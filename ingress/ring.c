@@ -90,7 +90,8 @@ bool ring_publish(const struct node_view *view, uint64_t incarnation)
     uint16_t owners[PARTITION_COUNT];
     for (size_t i = 0; i < view->count && count < NO_LINE; i++)
         if (is_usable(&view->peers[i]))
-            places[count++] = (struct place){view->peers[i].incarnation, mem_string(view->peers[i].stats.bus)};
+            places[count++] = (struct place){view->peers[i].incarnation,
+                                             mem_string(view->peers[i].stats.bus)};
     for (unsigned p = 0; p < PARTITION_COUNT; p++)
         owners[p] = place_of(places, count, node_for_partition(view, p));
     must(pthread_mutex_lock(&published.lock) == 0);
@@ -177,12 +178,14 @@ static void line_add(struct line *l, unsigned partition, struct span queue)
 {
     for (size_t i = 0; i < l->waiting_count; i++) {
         struct waiting *w = &l->waiting[i];
-        if (w->partition == partition && span_equal((struct span){.at = l->names.data + w->at, .len = w->len}, queue)) {
+        if (w->partition == partition &&
+            span_equal((struct span){.at = l->names.data + w->at, .len = w->len}, queue)) {
             w->count++;
             return;
         }
     }
-    l->waiting[l->waiting_count++] = (struct waiting){partition, 1, (uint32_t) l->names.len, (uint32_t) queue.len};
+    l->waiting[l->waiting_count++] = (struct waiting){partition, 1, (uint32_t) l->names.len,
+                                                      (uint32_t) queue.len};
     buf_add_span(&l->names, queue);
 }
 

@@ -38,8 +38,8 @@ struct session {
 /* Unique in the life of this process; the line names the node. */
 static void set_id(struct session *s)
 {
-    (void) snprintf(s->id, sizeof s->id, "%llx-%x-%llx", (unsigned long long) clock_wall_ms(), s->reactor->index,
-                    (unsigned long long) ++s->reactor->session_number); /* it fits */
+    (void) snprintf(s->id, sizeof s->id, "%llx-%x-%llx", (unsigned long long) clock_wall_ms(),
+                    s->reactor->index, (unsigned long long) ++s->reactor->session_number); /* it fits */
 }
 
 /* Commands whose arguments are addresses are told whole, of others the verb only: it could be a password typed at the wrong prompt. */
@@ -293,8 +293,9 @@ static void on_closed(void *owner, int reason)
     must(s->magic == SESSION_MAGIC);
     s->submission = submission_leave(s->submission);
     if (log_is_on(LOG_DISCONNECTED))
-        log_event(LOG_DISCONNECTED, F("session", s->id), F("how", end_word(s, reason)), F("helo", s->engine.helo),
-                  FN("accepted", s->engine.accepted), FN("errors", s->engine.errors));
+        log_event(LOG_DISCONNECTED, F("session", s->id), F("how", end_word(s, reason)),
+                  F("helo", s->engine.helo), FN("accepted", s->engine.accepted),
+                  FN("errors", s->engine.errors));
     client_leave(&s->client);
     metric_add(METRIC_SESSIONS, -1);
     list_remove(&s->link);
@@ -332,10 +333,12 @@ static void tell_connected(const struct session *s, bool is_within_limits)
 {
     AUTO_BUF struct buf ip = {0};
     enum log_event event = is_within_limits ? LOG_CONNECTED : LOG_SESSION_LIMIT;
-    if (!log_is_on(event) || (!is_within_limits && !client_may_tell(s->reactor ? loop_now_ms(s->reactor->loop) : 0)))
+    if (!log_is_on(event) ||
+        (!is_within_limits && !client_may_tell(s->reactor ? loop_now_ms(s->reactor->loop) : 0)))
         return;
     ip_format(&s->client, &ip);
-    log_event(event, F("session", s->id), FS("client", buf_span(&ip)), FN("sessions", metric_get(METRIC_SESSIONS)));
+    log_event(event, F("session", s->id), FS("client", buf_span(&ip)),
+              FN("sessions", metric_get(METRIC_SESSIONS)));
 }
 
 void session_open(struct reactor *r, int fd)

@@ -51,18 +51,21 @@ static bool take_path(struct smtp_server *s, struct span argument, struct span k
                       struct addr *ret_addr, struct span *ret_rest)
 {
     if (!span_starts_nocase(argument, keyword)) {
-        smtp_say(s, 501, "5.5.4", keyword.at[0] == 'F' ? "Use MAIL FROM:<sender>" : "Use RCPT TO:<recipient>");
+        smtp_say(s, 501, "5.5.4",
+                 keyword.at[0] == 'F' ? "Use MAIL FROM:<sender>" : "Use RCPT TO:<recipient>");
         return false;
     }
     struct span path = skip_blanks(after(argument, keyword.len));
     const char *bracket = path.len > 0 ? memchr(path.at, '>', path.len) : NULL;
     int len = addr_parse_path(path, ret_addr);
-    if (len < 0 && has_8bit(bracket ? (struct span){.at = path.at, .len = (size_t) (bracket - path.at)} : path)) {
+    if (len < 0 &&
+        has_8bit(bracket ? (struct span){.at = path.at, .len = (size_t) (bracket - path.at)} : path)) {
         smtp_say(s, 553, "5.6.7", "Addresses must be ASCII: SMTPUTF8 is not offered");
         return false;
     }
     if (len < 0) {
-        smtp_say(s, 501, status, len == -E2BIG ? "A part of the address is too long" : "That is not an address in <>");
+        smtp_say(s, 501, status,
+                 len == -E2BIG ? "A part of the address is too long" : "That is not an address in <>");
         return false;
     }
     *ret_rest = after(path, (size_t) len);
@@ -357,12 +360,15 @@ void smtp_command(struct smtp_server *s, struct span line, bool has_more)
     if (!verb && s->phase != SMTP_AWAY) {
         smtp_say(s, 500, "5.5.2", "Unknown command");
     } else if (verb && verb->group == LAST && has_more) {
-        smtp_say(s, 554, "5.5.0", "You did not wait for the reply"); /* BEHAVIOURS B15; nothing behind it is read */
+        smtp_say(s, 554, "5.5.0",
+                 "You did not wait for the reply"); /* BEHAVIOURS B15; nothing behind it is read */
         smtp_close(s);
     } else if (!verb || !(verb->phases & s->phase)) {
         refuse_phase(s);
-    } else if ((verb->argument == NONE && argument.len > 0) || (verb->argument == NEEDED && argument.len == 0)) {
-        smtp_say(s, 501, "5.5.4", verb->argument == NONE ? "That command takes no argument" : "Something is missing");
+    } else if ((verb->argument == NONE && argument.len > 0) ||
+               (verb->argument == NEEDED && argument.len == 0)) {
+        smtp_say(s, 501, "5.5.4",
+                 verb->argument == NONE ? "That command takes no argument" : "Something is missing");
     } else if (count_junk(s, verb)) {
         verb->handler(s, argument);
     }

@@ -104,9 +104,7 @@ static bool step(struct smtp_content *c, const char **run, const char **p, const
         c->place = SMTP_DOT;
         *p += 1;
         return false;
-    case SMTP_IN_LINE:
-        *p = walk_line(c, *p, end);
-        return true;
+    case SMTP_IN_LINE: *p = walk_line(c, *p, end); return true;
     case SMTP_AFTER_CR:
         c->place = **p == '\n' ? SMTP_LINE_START : **p == '\r' ? SMTP_AFTER_CR : SMTP_IN_LINE;
         if (c->place != SMTP_IN_LINE) {

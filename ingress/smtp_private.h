@@ -10,7 +10,8 @@
 
 /* Appends "code status text CR LF" and counts errors; status "" leaves it out. literal: a string of ours. */
 void smtp_say(struct smtp_server *s, unsigned code, const char *status, const char *literal);
-void smtp_say_span(struct smtp_server *s, unsigned code, const char *status, struct span text); /* made printable, cut */
+void smtp_say_span(struct smtp_server *s, unsigned code, const char *status,
+                   struct span text); /* made printable, cut */
 /* Ends the session after what was said. */
 void smtp_close(struct smtp_server *s);
 void smtp_end_transaction(struct smtp_server *s);

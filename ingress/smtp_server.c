@@ -45,7 +45,8 @@ static void count_reply(struct smtp_server *s, unsigned code)
 
 static void add_start(struct buf *out, unsigned code, const char *status)
 {
-    char digits[4] = {(char) ('0' + code / 100), (char) ('0' + code / 10 % 10), (char) ('0' + code % 10), ' '};
+    char digits[4] = {(char) ('0' + code / 100), (char) ('0' + code / 10 % 10), (char) ('0' + code % 10),
+                      ' '};
     buf_add(out, digits, sizeof digits);
     if (status[0] != '\0') {
         buf_add_text(out, status);
@@ -104,8 +105,8 @@ static bool is_between_transactions(const struct smtp_server *s)
     return s->ask == SMTP_ASK_NONE && !s->transaction && (s->phase == SMTP_FIRST || s->phase == SMTP_IDLE);
 }
 
-/* What every call does last: the session may have used up its errors, or the node wants to end. Returns used. */
-static size_t end_call(struct smtp_server *s, size_t used)
+/* What every call does last: the session may have used up its errors, or the node wants to end. used: input, or an answer. */
+static void end_call(struct smtp_server *s, size_t used)
 {
     if (s->errors > s->limits->errors && s->phase != SMTP_CONTENT && s->phase != SMTP_CLOSED) {
         smtp_say(s, 421, "4.7.0", "Too many errors");
@@ -118,7 +119,6 @@ static size_t end_call(struct smtp_server *s, size_t used)
     if (s->phase != SMTP_CONTENT && s->skipped == 0 && (used > 0 || s->deadline_ms == 0))
         s->deadline_ms = s->now_ms + s->limits->command_ms;
     s->out = NULL;
-    return used;
 }
 
 void smtp_server_stop(struct smtp_server *s, bool at_once, uint64_t now_ms, struct buf *out)
@@ -129,7 +129,7 @@ void smtp_server_stop(struct smtp_server *s, bool at_once, uint64_t now_ms, stru
         smtp_say(s, 421, "4.3.2", "The server is going down");
         smtp_close(s);
     }
-    (void) end_call(s, 0);
+    end_call(s, 0);
 }
 
 uint64_t smtp_server_deadline(const struct smtp_server *s)
@@ -145,7 +145,7 @@ void smtp_server_tick(struct smtp_server *s, uint64_t now_ms, struct buf *out)
     start_call(s, now_ms, out);
     smtp_say(s, 421, "4.4.2", s->phase == SMTP_CONTENT ? "Content took too long" : "No command came in time");
     smtp_close(s);
-    (void) end_call(s, 0);
+    end_call(s, 0);
 }
 
 /* ---- the greeting */
@@ -168,7 +168,7 @@ void smtp_server_greet(struct smtp_server *s, const struct smtp_answer *a, uint6
         if (a->code != 554)
             smtp_close(s);
     }
-    (void) end_call(s, 1);
+    end_call(s, 1);
 }
 
 /* ---- content */
@@ -228,7 +228,7 @@ void smtp_server_go_on(struct smtp_server *s, uint64_t now_ms, struct buf *out)
     s->content = (struct span){0};
     set_content_deadline(s);
     advance_content(s);
-    (void) end_call(s, 1);
+    end_call(s, 1);
 }
 
 /* ---- commands */
@@ -299,7 +299,8 @@ size_t smtp_server_feed(struct smtp_server *s, struct span in, uint64_t now_ms, 
     case SMTP_CONTENT: used = feed_content(s, in); break;
     default: used = feed_command(s, in); break;
     }
-    return end_call(s, used);
+    end_call(s, used);
+    return used;
 }
 
 /* ---- answers */
@@ -359,5 +360,5 @@ void smtp_server_answer(struct smtp_server *s, const struct smtp_answer *a, uint
     case SMTP_ASK_BODY: answer_body(s, a); break;
     default: must(ask == SMTP_ASK_COMMIT); answer_commit(s, a);
     }
-    (void) end_call(s, 1);
+    end_call(s, 1);
 }

@@ -16,8 +16,8 @@
 #include "mail/header.h"
 
 enum {
-    SMTP_LINE_MAX = 2048,    /* a command with its CR LF; RFC 5321 asks for 512, extensions for some more */
-    SMTP_SKIP_MAX = 65536,   /* an over-long command is read past up to here, then the session ends */
+    SMTP_LINE_MAX = 2048,  /* a command with its CR LF; RFC 5321 asks for 512, extensions for some more */
+    SMTP_SKIP_MAX = 65536, /* an over-long command is read past up to here, then the session ends */
     SMTP_REPLY_TEXT_MAX = 400,
 };
 
@@ -32,13 +32,13 @@ struct smtp_limits {
 
 enum smtp_ask {
     SMTP_ASK_NONE,
-    SMTP_ASK_SENDER,    /* s->address: may a transaction begin with it? Answered 250, 4xx or 5xx. STARTTLS and AUTH get asks of their own beside it. */
+    SMTP_ASK_SENDER, /* s->address: may a transaction begin with it? Answered 250, 4xx or 5xx. STARTTLS and AUTH get asks of their own beside it. */
     SMTP_ASK_RECIPIENT, /* s->address: is mail for it taken? Answered 250 (maybe with another address), 4xx or 5xx. */
-    SMTP_ASK_BODY,      /* the transaction is complete: get ready for content. Answered 354, 4xx or 5xx. */
-    SMTP_ASK_CONTENT,   /* s->content: take it now; smtp_server_go_on() when there is room for more */
-    SMTP_ASK_DROP,      /* the content taken so far is not wanted: forget it; smtp_server_go_on() */
-    SMTP_ASK_COMMIT,    /* the content has ended and is good. Answered 250, 4xx or 5xx. */
-    SMTP_ASK_CLOSE,     /* send what is in the output, then close. No answer. */
+    SMTP_ASK_BODY,    /* the transaction is complete: get ready for content. Answered 354, 4xx or 5xx. */
+    SMTP_ASK_CONTENT, /* s->content: take it now; smtp_server_go_on() when there is room for more */
+    SMTP_ASK_DROP,    /* the content taken so far is not wanted: forget it; smtp_server_go_on() */
+    SMTP_ASK_COMMIT,  /* the content has ended and is good. Answered 250, 4xx or 5xx. */
+    SMTP_ASK_CLOSE,   /* send what is in the output, then close. No answer. */
 };
 
 struct smtp_answer {
@@ -62,8 +62,8 @@ enum smtp_place { SMTP_LINE_START, SMTP_IN_LINE, SMTP_AFTER_CR, SMTP_DOT, SMTP_D
 struct smtp_content {
     struct header_scan header;
     uint64_t message_max_bytes, line_max_bytes, total_ms, piece_ms;
-    uint64_t size_bytes;  /* without stuffing */
-    uint64_t line_bytes;  /* of the line under way */
+    uint64_t size_bytes; /* without stuffing */
+    uint64_t line_bytes; /* of the line under way */
     uint64_t started_ms;
     enum smtp_place place;
     enum smtp_fault fault;
@@ -72,34 +72,42 @@ struct smtp_content {
 };
 
 struct smtp_transaction {
-    struct buf text; /* sender, then recipients, each with a NUL */
+    struct buf text;      /* sender, then recipients, each with a NUL */
     uint32_t *recipients; /* where in text */
     size_t recipient_count, recipient_room;
-    struct map known; /* of many recipients: which there are */
-    uint64_t declared_bytes; /* SIZE=, 0: not said */
-    bool is_8bit;     /* BODY=8BITMIME */
-    bool has_refused; /* a recipient was refused */
+    struct map known;             /* of many recipients: which there are */
+    uint64_t declared_bytes;      /* SIZE=, 0: not said */
+    bool is_8bit;                 /* BODY=8BITMIME */
+    bool has_refused;             /* a recipient was refused */
     struct smtp_content *content; /* NULL before 354 */
 };
 
-enum smtp_phase { SMTP_NEW = 0, SMTP_FIRST = 1, SMTP_IDLE = 2, SMTP_OPEN = 4, SMTP_AWAY = 8, SMTP_CONTENT = 16, SMTP_CLOSED = 32 };
+enum smtp_phase {
+    SMTP_NEW = 0,
+    SMTP_FIRST = 1,
+    SMTP_IDLE = 2,
+    SMTP_OPEN = 4,
+    SMTP_AWAY = 8,
+    SMTP_CONTENT = 16,
+    SMTP_CLOSED = 32
+};
 
 struct smtp_server {
     const struct smtp_limits *limits;
     const char *name; /* ours; borrowed */
     struct smtp_transaction *transaction;
-    char *helo; /* as said; NULL before */
+    char *helo;      /* as said; NULL before */
     struct buf *out; /* during a call */
     struct addr address;
     struct span content;
-    uint64_t now_ms;      /* during a call */
+    uint64_t now_ms; /* during a call */
     uint64_t deadline_ms;
     uint64_t transactions, errors, junk;
-    uint64_t accepted; /* messages answered 250 */
-    uint32_t skipped;  /* bytes of an over-long command read past; 0: none under way */
+    uint64_t accepted;  /* messages answered 250 */
+    uint32_t skipped;   /* bytes of an over-long command read past; 0: none under way */
     uint16_t last_code; /* of the last reply */
-    uint8_t phase; /* enum smtp_phase */
-    uint8_t ask;   /* enum smtp_ask */
+    uint8_t phase;      /* enum smtp_phase */
+    uint8_t ask;        /* enum smtp_ask */
     bool is_esmtp;
     bool is_stopping;
     bool skipped_cr;

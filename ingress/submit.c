@@ -18,7 +18,7 @@
 #include "ingress/submit_private.h"
 
 enum {
-    MARK_MS = 60000,    /* repeats end after store.commit_time, at most 30 s */
+    MARK_MS = 60000, /* repeats end after store.commit_time, at most 30 s */
     REVOKE_MS = 5000,
     CLOCK_CHECK_MS = 1000,
     CLOCK_JUMP_MS = 5000,
@@ -61,6 +61,8 @@ static void submission_free_if_over(struct submission *s)
         return;
     timer_stop(&s->timer);
     submission_release(s);
+    if (s->state == SUBMISSION_DROPPED)
+        submission_discard(s); /* now, when no write is on its way that would come after it */
     list_remove(&s->link);
     r->submission_count--;
     envelope_done(&s->envelope);
@@ -88,7 +90,6 @@ struct submission *submission_leave(struct submission *s)
     s->state = SUBMISSION_DROPPED;
     timer_stop(&s->timer);
     submission_release(s);
-    submission_discard(s);
     submission_free_if_over(s);
     return NULL;
 }
@@ -119,8 +120,8 @@ static void log_outcome(const struct submission *s, enum log_event event, const 
     log_event(event, F("msg", id), F("job", s->job), F("session", s->session), FS("client", buf_span(&ip)),
               F("helo", s->helo), F("from", e->sender),
               F("to", e->recipient_count == 1 ? e->recipients[0].addr : NULL),
-              FN("recipients", e->recipient_count), F("queue", submission_queue(s)), FN("size", s->size_bytes),
-              FN("us", clock_us() - s->dot_us), F("why", why));
+              FN("recipients", e->recipient_count), F("queue", submission_queue(s)),
+              FN("size", s->size_bytes), FN("us", clock_us() - s->dot_us), F("why", why));
 }
 
 static void answer_accepted(struct submission *s)
@@ -134,7 +135,8 @@ static void answer_accepted(struct submission *s)
     answer(s, 250, "2.0.0", text);
 }
 
-static void answer_not_accepted(struct submission *s, unsigned code, const char *status, const char *text, const char *why)
+static void answer_not_accepted(struct submission *s, unsigned code, const char *status, const char *text,
+                                const char *why)
 {
     metric_add(METRIC_NOT_ACCEPTED_TOTAL, 1);
     log_outcome(s, LOG_NOT_ACCEPTED, why);
@@ -170,7 +172,8 @@ static void on_revoked(void *context, enum delete_answer deleted)
     } else {
         metric_add(METRIC_DOOR_IN_DOUBT_TOTAL, 1);
         log_outcome(s, LOG_DOOR_IN_DOUBT,
-                    deleted == DELETE_UNKNOWN ? "neither commit nor revoke was confirmed" : "a courier has it already");
+                    deleted == DELETE_UNKNOWN ? "neither commit nor revoke was confirmed"
+                                              : "a courier has it already");
         answer_away(s, "in doubt");
     }
     submission_unref(s);
@@ -181,7 +184,8 @@ static void revoke(struct submission *s)
     s->state = SUBMISSION_REVOKING;
     timer_stop(&s->timer);
     s->pending++;
-    queue_delete(s->reactor->store, s->partition, s->job, submission_queue(s), true, REVOKE_MS, on_revoked, s);
+    queue_delete(s->reactor->store, s->partition, s->job, submission_queue(s), true, REVOKE_MS, on_revoked,
+                 s);
 }
 
 /*
@@ -256,7 +260,7 @@ static void add_cut(struct buf *out, const char *key, const char *text)
 static void add_detail(const struct submission *s, struct buf *out)
 {
     const struct envelope *e = &s->envelope;
-    (void) buf_reserve(out, DETAIL_BYTES);
+    (void) buf_reserve(out, DETAIL_BYTES); /* one allocation for what follows */
     add_cut(out, "from=<", e->sender);
     add_cut(out, "> to=<", e->recipients[0].addr);
     if (e->recipient_count > 1) {
@@ -332,7 +336,7 @@ void submission_commit(struct submission *s)
     s->wants_room = false;
     if (s->clashes == 0)
         s->dot_us = clock_us();
-    s->pending++; /* it stays until this call is over */
+    s->pending++;          /* it stays until this call is over */
     timer_stop(&s->timer); /* no refresh any more: the chunks are younger than their TTL by far */
     submission_spool_rest(s);
     submission_spooled(s);

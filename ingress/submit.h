@@ -20,12 +20,14 @@ struct submission_client {
 };
 
 struct submission_events {
-    void (*on_room)(void *owner);                                       /* after submission_has_room() said no */
-    void (*on_answer)(void *owner, const struct smtp_answer *answer);   /* to the commit; the submission is gone after it */
+    void (*on_room)(void *owner); /* after submission_has_room() said no */
+    void (*on_answer)(void *owner,
+                      const struct smtp_answer *answer); /* to the commit; the submission is gone after it */
 };
 
 /* For a transaction that is complete: partition, id and Received are fixed now. */
-struct submission *submission_new(struct reactor *r, const struct smtp_transaction *t, const struct submission_client *client,
+struct submission *submission_new(struct reactor *r, const struct smtp_transaction *t,
+                                  const struct submission_client *client,
                                   const struct submission_events *events, void *owner);
 const struct id *submission_id(const struct submission *s);
 void submission_add(struct submission *s, struct span content); /* copied */

@@ -45,7 +45,8 @@ void submission_release(struct submission *s)
 
 static bool is_crowded(void)
 {
-    return atomic_load_explicit(&unstored_bytes, memory_order_relaxed) > (int64_t) conf_get()->ingress.max_unstored_bytes;
+    return atomic_load_explicit(&unstored_bytes, memory_order_relaxed) >
+           (int64_t) conf_get()->ingress.max_unstored_bytes;
 }
 
 /* ---- chunks */
@@ -97,8 +98,9 @@ static void write_chunk(struct submission *s, size_t bytes)
     s->received_bytes = 0;
     s->writing++;
     s->pending++;
-    spool_write(s->reactor->store, s->partition, s->job, s->chunk_count++, (struct span){.at = s->part.data, .len = bytes}, false,
-                conf_get()->store.commit_time_ms, on_written, w);
+    spool_write(s->reactor->store, s->partition, s->job, s->chunk_count++,
+                (struct span){.at = s->part.data, .len = bytes}, false, conf_get()->store.commit_time_ms,
+                on_written, w);
     buf_consume(&s->part, bytes);
 }
 

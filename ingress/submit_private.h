@@ -26,7 +26,7 @@ struct submission {
     struct list link;
     enum submission_state state;
     struct submission_events events;
-    void *owner;     /* NULL: the session has gone */
+    void *owner; /* NULL: the session has gone */
     struct ip ip;
     char *helo;
     char *session;
@@ -34,19 +34,19 @@ struct submission {
     struct envelope envelope;
     unsigned partition;
     char job[JOB_TEXT_MAX + 1];
-    struct buf part;         /* content not yet handed to the store */
-    size_t received_bytes;   /* of it, our Received; 0 once the first chunk has gone */
-    uint64_t content_bytes;  /* as the client sent it */
-    uint64_t size_bytes;     /* all in all */
-    uint64_t held_bytes;     /* counted as unstored */
-    uint32_t chunk_count;    /* handed to the store */
-    unsigned writing;        /* of these, not yet confirmed */
-    unsigned pending;        /* callbacks of the store to come, of any kind */
+    struct buf part;        /* content not yet handed to the store */
+    size_t received_bytes;  /* of it, our Received; 0 once the first chunk has gone */
+    uint64_t content_bytes; /* as the client sent it */
+    uint64_t size_bytes;    /* all in all */
+    uint64_t held_bytes;    /* counted as unstored */
+    uint32_t chunk_count;   /* handed to the store */
+    unsigned writing;       /* of these, not yet confirmed */
+    unsigned pending;       /* callbacks of the store to come, of any kind */
     unsigned clashes;
     bool wants_room;
-    bool is_all_body;        /* an empty line was put behind our Received */
+    bool is_all_body;          /* an empty line was put behind our Received */
     enum spool_result trouble; /* of the first chunk that failed */
-    int64_t clock_offset_ms; /* when the commit began */
+    int64_t clock_offset_ms;   /* when the commit began */
     uint64_t dot_us;
     struct timer timer; /* COLLECTING: refresh; COMMITTING: look at the clocks */
 };

@@ -53,6 +53,7 @@ void chunk_put_by_script(struct store_call *c, unsigned partition, size_t count)
     struct span rest = buf_span(&old);
     struct store_call next = {.request = {.reply_count = 0}};
 
+    /* Grows once: the place itself is asked for later. */
     (void) buf_reserve(&next.request.bytes, old.len + count * PUT_OVERHEAD);
     for (size_t i = 0; i < count; i++) {
         must(rest.len > sizeof head && memcmp(rest.at, head, sizeof head - 1) == 0);

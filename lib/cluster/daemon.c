@@ -42,6 +42,7 @@ static char *host_name(void)
 
     (void) gethostname(name, sizeof(name) - 1); /* it stays localhost then */
     char *full = NULL;
+    /* rule: at the start, before there is a loop, and bounded by the option above */
     if (!strchr(name, '.') && getaddrinfo(name, NULL, &hints, &found) == 0 && found->ai_canonname &&
         strchr(found->ai_canonname, '.'))
         full = mem_string(found->ai_canonname);

@@ -120,7 +120,7 @@ static void key_put(struct buf *out, enum key key, unsigned partition, struct sp
     size_t digits_len = shape->has_index ? number_put(index, digits) : 0;
     size_t len = shape->prefix_len + tag_lens[partition] + 1;
 
-    must(shape->has_subject == (subject.len > 0));
+    must(shape->has_subject || subject.len == 0);
     len += shape->has_subject ? 1 + subject.len : 0;
     len += shape->has_index ? 1 + digits_len : 0;
     must(len <= UINT32_MAX);

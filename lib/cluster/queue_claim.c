@@ -102,9 +102,10 @@ void queue_claim(struct store *s, const struct queue_claim *claim, queue_on_clai
     must(claim->count > 0 && claim->incarnation > 0);
     q->on.claim = on_answer;
     q->call.on_repeat = on_claim_repeat;
+    /* Two numbers of 20 digits at most fit. */
     (void) snprintf(call->token, sizeof call->token, "%llu.%llu", (unsigned long long) claim->incarnation,
-                    (unsigned long long) claim->seq); /* two numbers of 20 digits at most fit */
-    (void) buf_reserve(b, 512 + 3 * queue.len);
+                    (unsigned long long) claim->seq);
+    (void) buf_reserve(b, 512 + 3 * queue.len); /* the whole call in one allocation */
     script_begin(&q->call, SCRIPT_claim, CLAIM_KEYS, CLAIM_ARGS);
     queue_key_of(q, KEY_OF_QUEUE, queue);
     queue_key(q, KEY_OF_CLAIMED);

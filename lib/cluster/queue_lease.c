@@ -78,12 +78,13 @@ static uint64_t count_of(const struct redis_value *v)
     return redis_number(v, &n) == 0 && n > 0 ? (uint64_t) n : 0;
 }
 
-/* A zset's score as text; what is no whole number reads as 0: to look early is harmless. */
+/* A zset's score as text, without a fraction; what is no number reads as 0: to look early is harmless. */
 static uint64_t score_of(const struct redis_value *v)
 {
+    struct span text = redis_text(v);
     uint64_t score = 0;
 
-    (void) span_number(redis_text(v), INT64_MAX, &score); /* stays 0 */
+    (void) span_number(span_cut(&text, '.'), INT64_MAX, &score); /* stays 0 */
     return score;
 }
 

@@ -33,9 +33,9 @@ static void become_ready(struct store *s)
     s->is_ready = true;
     set_trouble(s, "");
     report_ready(s->address);
+    store_unpark(s);
     if (s->events.on_ready)
         s->events.on_ready(s->events.owner);
-    store_unpark(s);
 }
 
 /* is_told: the log has the reason already. */
@@ -77,10 +77,24 @@ static void see_memory(struct store *s, const struct redis_value *info)
     report_memory(s->is_full, s->memory_percent);
 }
 
+/* An answer that says nothing for now: loading, or busy with a script. */
+static int judge_later(struct store *s, const struct redis_value *error)
+{
+    if (!s->is_ready) {
+        AUTO_FREE char *text = mem_format("Redis at %s is not usable yet: %.*s", s->address,
+                                          SPAN_ARG(error->text));
+        set_trouble(s, text);
+    }
+    return -EAGAIN;
+}
+
 /* Is this Redis one to keep the queue in? 0, or -EAGAIN, or -EPERM with the trouble set. */
 static int judge(struct store *s, const struct redis_value *config, const struct redis_value *info)
 {
     struct buf sentence = {.data = NULL};
+
+    if (store_is_temporary(config) || store_is_temporary(info))
+        return judge_later(s, store_is_temporary(config) ? config : info);
     enum audit audit = audit_judge(s->address, config, info, &sentence);
     AUTO_FREE char *text = buf_steal_text(&sentence);
 
@@ -102,6 +116,8 @@ static int judge_meta(struct store *s, const struct redis_value *meta)
     int64_t schema = 0, partitions = 0;
     AUTO_FREE char *text = NULL;
 
+    if (store_is_temporary(meta))
+        return judge_later(s, meta);
     if (meta->type != REDIS_ARRAY || meta->count != 3) {
         text = mem_format("Redis at %s cannot be used: it answered %.*s", s->address, SPAN_ARG(meta->text));
     } else if (redis_number(&meta->items[0], &schema) < 0 || redis_number(&meta->items[1], &partitions) < 0 ||

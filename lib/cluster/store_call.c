@@ -29,7 +29,7 @@ static bool is_code(const struct redis_value *v, const char *code)
     return v->type == REDIS_ERROR_REPLY && span_equal(error_code(v), span_of(code));
 }
 
-static bool is_temporary(const struct redis_value *v)
+bool store_is_temporary(const struct redis_value *v)
 {
     if (v->type != REDIS_ERROR_REPLY)
         return false;
@@ -121,7 +121,7 @@ static void call_judge(struct store_call *c, const struct redis_value *values)
     bool was_executed = false; /* some of it */
 
     for (unsigned i = 0; i < c->request.reply_count; i++) {
-        if (is_temporary(&values[i])) {
+        if (store_is_temporary(&values[i])) {
             passing = &values[i];
             if (is_code(passing, "NOSCRIPT"))
                 store_load(c->store);

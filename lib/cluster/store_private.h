@@ -25,6 +25,8 @@ struct store {
     uint64_t jitter;
 };
 
+/* An error reply that passes by itself. */
+bool store_is_temporary(const struct redis_value *v);
 /* SCRIPT LOAD of all, once at a time. */
 void store_load(struct store *s);
 /* Ready again: sends what was parked. */
@@ -36,7 +38,8 @@ void store_end_calls(struct store *s);
 void report_opened(void);
 void report_closed(bool was_ready);
 void report_ready(const char *address);
-void report_lost(const char *address, const char *reason); /* it was ready; NULL: the reason is told already */
+void report_lost(const char *address,
+                 const char *reason); /* it was ready; NULL: the reason is told already */
 void report_refused(const char *sentence);
 void report_unsafe(const char *sentence);
 void report_memory(bool is_full, unsigned percent);

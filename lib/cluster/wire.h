@@ -41,21 +41,21 @@ struct ring {
 struct grant { /* dispatcher -> courier. connections 0 takes it back. */
     unsigned partition;
     struct span queue;
-    uint64_t token;        /* of the partition's lease; a lower one than seen before is refused */
+    uint64_t token; /* of the partition's lease; a lower one than seen before is refused */
     uint32_t connections;
-    uint64_t rate_micro;   /* messages per second, in millionths; 0: no limit */
-    uint64_t answers_ms;   /* the courier's own clock in the report this answers; valid until 5 s after it */
+    uint64_t rate_micro; /* messages per second, in millionths; 0: no limit */
+    uint64_t answers_ms; /* the courier's own clock in the report this answers; valid until 5 s after it */
 };
 struct report { /* courier -> dispatcher, of one granted queue */
     unsigned partition;
     struct span queue;
     uint64_t token;
-    uint32_t connections;  /* in use */
-    uint32_t claimed;      /* jobs in hand */
-    bool is_empty;         /* the last claim found no more due work */
-    uint64_t wait_ms;      /* the queue is paused that long */
-    bool is_returned;      /* the grant is given back */
-    uint32_t finished;     /* messages sent since the last report: for rates */
+    uint32_t connections; /* in use */
+    uint32_t claimed;     /* jobs in hand */
+    bool is_empty;        /* the last claim found no more due work */
+    uint64_t wait_ms;     /* the queue is paused that long */
+    bool is_returned;     /* the grant is given back */
+    uint32_t finished;    /* messages sent since the last report: for rates */
 };
 /*
  * courier -> dispatcher, in each frame it sends, at least each second; with the first to a dispatcher and then each second go reports of all
@@ -63,8 +63,8 @@ struct report { /* courier -> dispatcher, of one granted queue */
  */
 struct hello {
     uint64_t incarnation;
-    uint64_t clock_ms;     /* the courier's clock_ms() at sending; grants answer it */
-    uint32_t free_jobs;    /* how many more it could claim */
+    uint64_t clock_ms;  /* the courier's clock_ms() at sending; grants answer it */
+    uint32_t free_jobs; /* how many more it could claim */
     bool is_draining;
 };
 struct frame {

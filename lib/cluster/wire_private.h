@@ -38,11 +38,11 @@ void *wire_unpack(struct arena *a, const ProtobufCMessageDescriptor *descriptor,
 /* Borrowed; NULL is empty. */
 ProtobufCBinaryData bytes_of(const char *text);
 ProtobufCBinaryData bytes_of_span(struct span s);
-ProtobufCBinaryData bytes_of_start(const char *text, size_t max_len); /* words for people, cut */
+ProtobufCBinaryData bytes_of_start(const char *text, size_t max_len);  /* words for people, cut */
 bool bytes_fit(ProtobufCBinaryData b, size_t min_len, size_t max_len); /* and hold no NUL */
 bool bytes_are_line(ProtobufCBinaryData b);                            /* no CR or LF: what is said in SMTP */
-bool bytes_are_queue(ProtobufCBinaryData b);                           /* a queue's name: printable, no space */
-char *bytes_text(ProtobufCBinaryData b);                              /* a copy, the caller's */
+bool bytes_are_queue(ProtobufCBinaryData b); /* a queue's name: printable, no space */
+char *bytes_text(ProtobufCBinaryData b);     /* a copy, the caller's */
 struct span bytes_span(ProtobufCBinaryData b);
 
 /* Optional numbers: 0 is not written. */

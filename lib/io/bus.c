@@ -58,21 +58,21 @@ static int bus_errno(void)
 
 static void *bus_context(void)
 {
-    (void) pthread_mutex_lock(&context_lock);
+    must(pthread_mutex_lock(&context_lock) == 0);
     if (!context)
         context = zmq_ctx_new(); /* one I/O thread is its default */
     must(context);
-    (void) pthread_mutex_unlock(&context_lock);
+    must(pthread_mutex_unlock(&context_lock) == 0);
     return context;
 }
 
 void bus_end(void)
 {
-    (void) pthread_mutex_lock(&context_lock);
+    must(pthread_mutex_lock(&context_lock) == 0);
     while (context && zmq_ctx_term(context) < 0 && zmq_errno() == EINTR)
         continue;
     context = NULL;
-    (void) pthread_mutex_unlock(&context_lock);
+    must(pthread_mutex_unlock(&context_lock) == 0);
 }
 
 /* ---- in */

@@ -10,10 +10,50 @@ static json_t *unwrap(const struct json *j)
     return (json_t *) (uintptr_t) j;
 }
 
+/* The length of the valid UTF-8 sequence at s, 0 when there is none (RFC 3629). */
+static size_t sequence_len(struct span s)
+{
+    unsigned char first = (unsigned char) s.at[0], second = s.len > 1 ? (unsigned char) s.at[1] : 0;
+    size_t len = first < 0x80                    ? 1
+                 : first >= 0xc2 && first < 0xe0 ? 2
+                 : first >= 0xe0 && first < 0xf0 ? 3
+                 : first >= 0xf0 && first < 0xf5 ? 4
+                                                 : 0;
+
+    if (len == 0 || len > s.len)
+        return 0;
+    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+        (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f))
+        return 0;
+    for (size_t i = 1; i < len; i++) {
+        if (((unsigned char) s.at[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return len;
+}
+
+static void add_valid(struct buf *out, struct span text)
+{
+    while (text.len > 0) {
+        size_t len = sequence_len(text);
+
+        buf_add(out, len ? text.at : "\xef\xbf\xbd", len ? len : 3);
+        text.at += len ? len : 1;
+        text.len -= len ? len : 1;
+    }
+}
+
 static void put(struct json *to, const char *key, json_t *value)
 {
     must(value);
-    must((key ? json_object_set_new(unwrap(to), key, value) : json_array_append_new(unwrap(to), value)) == 0);
+    if (!key) {
+        must(json_array_append_new(unwrap(to), value) == 0);
+        return;
+    }
+    AUTO_BUF struct buf name = {0};
+    add_valid(&name, span_of(key));
+    buf_add_char(&name, '\0');
+    must(json_object_set_new(unwrap(to), name.data, value) == 0);
 }
 
 struct json *json_new_object(void)
@@ -32,34 +72,11 @@ struct json *json_new_array(void)
     return (struct json *) (void *) j;
 }
 
-/* The length of the valid UTF-8 sequence at s, 0 when there is none (RFC 3629). */
-static size_t sequence_len(struct span s)
-{
-    unsigned char first = (unsigned char) s.at[0], second = s.len > 1 ? (unsigned char) s.at[1] : 0;
-    size_t len = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
-
-    if (len == 0 || len > s.len)
-        return 0;
-    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f))
-        return 0;
-    for (size_t i = 1; i < len; i++) {
-        if (((unsigned char) s.at[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    return len;
-}
-
 void json_put_text(struct json *to, const char *key, struct span value)
 {
     AUTO_BUF struct buf clean = {0};
 
-    while (value.len > 0) {
-        size_t len = sequence_len(value);
-
-        buf_add(&clean, len ? value.at : "\xef\xbf\xbd", len ? len : 3);
-        value.at += len ? len : 1;
-        value.len -= len ? len : 1;
-    }
+    add_valid(&clean, value);
     put(to, key, json_stringn(clean.len ? clean.data : "", clean.len));
 }
 
@@ -70,7 +87,9 @@ void json_put_number(struct json *to, const char *key, int64_t value)
 
 void json_put_real(struct json *to, const char *key, double value)
 {
-    put(to, key, json_real(value));
+    json_t *real = json_real(value); /* NULL for what JSON cannot say */
+
+    put(to, key, real ? real : json_null());
 }
 
 void json_put_flag(struct json *to, const char *key, bool value)
@@ -96,7 +115,8 @@ static int add_to_buf(const char *bytes, size_t size, void *out)
 
 void json_print(const struct json *value, struct buf *out)
 {
-    must(json_dump_callback(unwrap(value), add_to_buf, out, JSON_INDENT(2) | JSON_PRESERVE_ORDER) == 0);
+    /* 15 digits: 0.1 stays 0.1. */
+    must(json_dump_callback(unwrap(value), add_to_buf, out, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) == 0);
     buf_add_char(out, '\n');
 }
 

@@ -18,7 +18,7 @@ struct json *json_new_array(void);
 /* key NULL: append to an array; the same below. Bytes that are not UTF-8 become U+FFFD. */
 void json_put_text(struct json *to, const char *key, struct span value);
 void json_put_number(struct json *to, const char *key, int64_t value);
-void json_put_real(struct json *to, const char *key, double value);
+void json_put_real(struct json *to, const char *key, double value); /* infinities and NaN become null */
 void json_put_flag(struct json *to, const char *key, bool value);
 void json_put_null(struct json *to, const char *key);
 void json_put(struct json *to, const char *key, struct json *child);

@@ -142,6 +142,31 @@ def early_250():
     return os.path.join(paths.REPOSITORY, "build", "plant-early_250")
 
 
+def acknowledged_while_redis_stands_still(scene):
+    """Redis stops, then loses power together with both ingresses: whatever was answered 250 meanwhile had nothing behind it."""
+    scene.more(50)
+    scene.cluster.redis.freeze()
+    before = len(scene.generator.acknowledged())
+    wait.until(lambda: scene.generator.open_now == scene.generator.sessions or len(scene.generator.acknowledged()) > before + 20, 20,
+               "every session waits for its 250, or has it too early")
+    for node in scene.cluster.of("ingress"):
+        scene.cluster.kill(node)
+    early = len(scene.generator.acknowledged()) - before
+    scene.cluster.cut_redis()
+    for node in scene.cluster.of("ingress"):
+        scene.cluster.restart(node)
+    return early
+
+
+# proves: A02
+def test_ingress_and_redis_that_die_together_lose_nothing():
+    with Scene(SEED + 3) as scene:
+        for _ in range(3):
+            acknowledged_while_redis_stands_still(scene)
+        scene.settle().assert_balanced()
+
+
 def test_the_loss_is_found_when_250_comes_before_the_commit(early_250):
     with Scene(SEED + 3, build=early_250) as scene:
-        assert lost_by(scene, 6) > 0
+        assert acknowledged_while_redis_stands_still(scene) > 0
+        assert lost_by(scene, 0) > 0

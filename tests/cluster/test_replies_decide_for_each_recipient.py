@@ -239,8 +239,12 @@ def test_a_host_with_our_own_name_is_never_sent_to(scene, place, name, stage):
     letter = scene.send(place.address())
     assert scene.wait_delivered(letter).session.host == place.second
     assert not any(session.transactions for session in sessions(scene, place.first))
-    both = scene.sink.rule("connect", reply(f"220 {name} ESMTP"), host=place.second)
+
+
+# proves: H22
+def test_it_is_tried_again_when_all_hosts_have_our_own_name(scene, place):
+    ours = [scene.sink.rule("connect", reply("220 balancer.relay.test ESMTP"), host=host) for host in (place.first, place.second)]
     letter = scene.send(place.address())
     assert scene.wait_told(letter, "deferred", 2)[0]["status"] == "4.4.6"
-    scene.sink.clear(both)
+    scene.sink.clear(*ours)
     scene.wait_delivered(letter)

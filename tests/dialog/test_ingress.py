@@ -1,5 +1,6 @@
 """What a dialogue file cannot say of an ingress: faults of the store, of the client and of the node, and what is stored."""
 
+import concurrent.futures
 import os
 import random
 import re
@@ -314,6 +315,34 @@ def test_exhausted_descriptors_stop_accepting_for_a_while_only():
         end_data(start_data(connect(cluster)), b"x\r\n")
 
 
+# proves: M02
+def test_bounded_memory_is_shared_and_slow_clients_do_not_keep_it():
+    with ingress({"ingress": {"max_unstored": "1MiB", "threads": 2}}) as cluster:
+        slow = [start_data(connect(cluster)) for _ in range(12)]
+        for client in slow:
+            client.say(lines(random.Random(2), 200000), False)
+        content = b"Subject: big\r\n\r\n" + lines(random.Random(3), 3000000)
+        most = 0
+
+        def upload(_):
+            client = start_data(connect(cluster))
+            ulid = end_data(client, content)
+            client.socket.close()
+            return ulid
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            uploads = [pool.submit(upload, n) for n in range(16)]
+            while not all(one.done() for one in uploads):
+                most = max(most, cluster.metric("barid_unstored_bytes"))
+            ulids = [one.result() for one in uploads]
+        assert all(stored_content(cluster, ulid, "content") == content for ulid in ulids)
+        # Above the bound: at most what each of the 20 sessions had just read (256 KiB) and its chunk under way.
+        assert most < (1 << 20) + 20 * 2 * 262144, most
+        for client in slow:
+            end_data(client, b"x\r\n")
+            client.socket.close()
+        wait.until(lambda: cluster.metric("barid_unstored_bytes") == 0, 10, "no content is held")
+
+
 def rss_bytes(pid):
     with open(f"/proc/{pid}/smaps_rollup") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:"))
@@ -334,6 +363,7 @@ def test_idle_session_takes_little_memory():
             clients.append(client)
         wait.until(lambda: cluster.metric("barid_sessions") == count, 20, "all sessions are there")
         each = (rss_bytes(pid) - before) / (count - 200)
+        print(f"{each:.0f} bytes for each idle session")
         assert each < 4096, each
 
 

@@ -1,15 +1,85 @@
-/* Bus frames: any bytes are refused or read; what was read can be written and read again. */
+/* Bus frames: any bytes are refused or read; what was read can be written and read again, and harms no dispatcher. */
 #include "base/mem.h"
 #include "cluster/wire.h"
-#include "io/bus.h"
+#include "dispatcher/grant.h"
+#include "dispatcher/ring.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { COURIER = 1001, QUEUES_MAX = 500, STEP_MS = 40 };
+
+static struct {
+    struct partitions partitions;
+    struct couriers couriers;
+    struct schedule schedule;
+    struct node_peer peer;
+    struct node_view view;
+    uint64_t now_ms;
+} world;
+
+static int on_send(void *owner UNUSED, struct span to UNUSED, struct span frame)
+{
+    struct frame f;
+    must(!wire_get_frame(frame, &f) && f.grant_count);
+    frame_done(&f);
+    return 0;
+}
+
+static void on_gone(void *context UNUSED, struct courier *gone)
+{
+    schedule_courier_gone(&world.schedule, gone, world.now_ms);
+}
+
+/* A dispatcher that owns every other partition, and knows one courier. */
+static void make_world(void)
+{
+    const struct conf c = {.dispatcher = {.queue_connections = 20, .queue_rate = 600}};
+    struct limits *limits;
+    char *error;
+
+    must(!limits_new(&c, &limits, &error));
+    world.now_ms = 1000000;
+    world.peer = (struct node_peer){.incarnation = COURIER, .stats = {.role = ROLE_COURIER, .capacity = 1}};
+    world.view = (struct node_view){.last = COURIER, .peers = &world.peer, .count = 1};
+    schedule_init(&world.schedule, &world.partitions, &world.couriers);
+    world.schedule.limits = limits;
+    world.schedule.most = QUEUES_MAX;
+    for (unsigned i = 0; i < PARTITION_COUNT; i += 2)
+        world.partitions.of[i] = (struct partition){
+            .is_held = true, .is_named = true, .token = UINT64_C(1700000000000000)};
+}
+
+static void disturb_a_dispatcher(struct span frame)
+{
+    const struct hello hello = {.incarnation = COURIER, .clock_ms = world.now_ms, .free_jobs = 100};
+
+    if (!world.now_ms)
+        make_world();
+    world.now_ms += STEP_MS;
+    for (unsigned i = 0; i < PARTITION_COUNT; i += 2) {
+        world.partitions.of[i].sent_ms = world.now_ms;
+        world.partitions.of[i].floor = 0;
+    }
+    (void) ring_take_frame(&world.schedule, SPAN("1001.0"), frame, world.now_ms); /* refused or not */
+    must(world.schedule.works.count <= QUEUES_MAX);
+    if (world.now_ms % (STEP_MS * 16) == 0)
+        must(couriers_hello(&world.couriers, SPAN("1001.0"), &hello, world.now_ms) ||
+             world.couriers.count == COURIERS_MAX);
+    if (world.now_ms % (STEP_MS * 8) == 0)
+        couriers_view(&world.couriers, &world.view, world.now_ms, on_gone, NULL);
+    schedule_check(&world.schedule, world.now_ms);
+    schedule_run(&world.schedule, world.now_ms);
+    grants_flush(&world.schedule, world.now_ms, on_send, NULL);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     AUTO_BUF struct buf again = {0};
+    struct span in = {.at = (const char *) data, .len = size};
     struct frame f, same;
-    if (wire_get_frame((struct span){.at = (const char *) data, .len = size}, &f))
+
+    disturb_a_dispatcher(in);
+    if (wire_get_frame(in, &f))
         return 0;
     wire_put_frame(&f, &again);
     if (again.len <= BUS_FRAME_MAX) {

@@ -17,10 +17,10 @@ struct world {
     struct smtp_server engine;
     struct buf in, out;
     uint64_t now_ms;
-    uint64_t content_bytes;  /* handed out in this transaction and not dropped */
-    size_t accepted;         /* recipients answered 250 in this transaction */
-    size_t lines_said;       /* replies heard */
-    bool was_started;        /* 354 was said in this transaction */
+    uint64_t content_bytes; /* handed out in this transaction and not dropped */
+    size_t accepted;        /* recipients answered 250 in this transaction */
+    size_t lines_said;      /* replies heard */
+    bool was_started;       /* 354 was said in this transaction */
     bool is_closed;
 };
 
@@ -77,14 +77,17 @@ static void check(struct world *w)
     if (e->phase == SMTP_CONTENT) {
         must(w->was_started && t->recipient_count > 0 && e->helo);
         if (t->content->fault == SMTP_FAULT_NONE)
-            must(t->content->size_bytes == w->content_bytes + e->content.len && t->content->size_bytes <= limits.message_bytes);
+            must(t->content->size_bytes == w->content_bytes + e->content.len &&
+                 t->content->size_bytes <= limits.message_bytes);
     }
 }
 
 static void answer_all(struct world *w, uint8_t choice)
 {
-    static const struct smtp_answer yes = {250, "2.0.0", "Ok \x01\xff\r\n", NULL}, other = {250, "2.1.5", "Ok", "other@x.example"},
-                                    later = {451, "4.3.0", "Later", NULL}, no = {550, "5.7.1", "No", NULL}, go = {354, "", "", NULL};
+    static const struct smtp_answer yes = {250, "2.0.0", "Ok \x01\xff\r\n", NULL},
+                                    other = {250, "2.1.5", "Ok", "other@x.example"},
+                                    later = {451, "4.3.0", "Later", NULL}, no = {550, "5.7.1", "No", NULL},
+                                    go = {354, "", "", NULL};
     static const struct smtp_answer *const answers[] = {&yes, &yes, &yes, &other, &later, &no};
     struct smtp_server *e = &w->engine;
     for (int guard = 0; e->ask != SMTP_ASK_NONE && !w->is_closed; guard++) {
@@ -111,7 +114,9 @@ static void answer_all(struct world *w, uint8_t choice)
             smtp_server_go_on(e, w->now_ms, &w->out);
             break;
         case SMTP_ASK_DROP: smtp_server_go_on(e, w->now_ms, &w->out); break;
-        case SMTP_ASK_COMMIT: must(e->transaction->content->is_ended && e->transaction->content->size_bytes == w->content_bytes);
+        case SMTP_ASK_COMMIT:
+            must(e->transaction->content->is_ended &&
+                 e->transaction->content->size_bytes == w->content_bytes);
         /* fall through */
         case SMTP_ASK_SENDER: smtp_server_answer(e, a, w->now_ms, &w->out); break;
         case SMTP_ASK_CLOSE: w->is_closed = true; break;
@@ -126,7 +131,8 @@ static void feed(struct world *w, uint8_t choice)
     while (w->in.len > 0 && !w->is_closed) {
         char *exact = mem_copy(w->in.data, w->in.len);
         bool is_command = w->engine.phase != SMTP_CONTENT && w->engine.skipped == 0;
-        size_t used = smtp_server_feed(&w->engine, (struct span){.at = exact, .len = w->in.len}, w->now_ms, &w->out);
+        size_t used = smtp_server_feed(&w->engine, (struct span){.at = exact, .len = w->in.len}, w->now_ms,
+                                       &w->out);
         bool has_asked = w->engine.ask != SMTP_ASK_NONE;
         must(used <= w->in.len);
         check(w);

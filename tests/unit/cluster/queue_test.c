@@ -70,8 +70,8 @@ static void copy(char *to, size_t size, struct span from)
     (void) snprintf(to, size, "%.*s", SPAN_ARG(from));
 }
 
-static void on_claim(void *context, enum claim_answer answer, const char *token, const struct queue_claimed *jobs, size_t count,
-                     uint64_t wait_ms)
+static void on_claim(void *context, enum claim_answer answer, const char *token,
+                     const struct queue_claimed *jobs, size_t count, uint64_t wait_ms)
 {
     struct claim_result *r = context;
 

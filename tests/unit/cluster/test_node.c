@@ -53,8 +53,12 @@ static void open_node(uint64_t view_every_ms)
 {
     static const struct node_events events = {
         .on_joined = on_joined, .on_dead = on_dead, .on_view = on_view, .on_stats = on_stats, .owner = &told};
-    const struct node_stats stats = {
-        .role = ROLE_COURIER, .name = "host", .version = "1", .http = "127.0.0.1:1", .bus = "", .capacity = 7};
+    const struct node_stats stats = {.role = ROLE_COURIER,
+                                     .name = "host",
+                                     .version = "1",
+                                     .http = "127.0.0.1:1",
+                                     .bus = "",
+                                     .capacity = 7};
 
     memset(&told, 0, sizeof told);
     node = node_open(store, &stats, view_every_ms, &events);
@@ -303,7 +307,8 @@ static void couriers_are_chosen_by_capacity(void **state)
     for (int i = 0; i < 4000; i++) {
         char queue[32];
         int len = snprintf(queue, sizeof queue, "d%d.example", i);
-        const struct node_peer *courier = node_choose(&v, ROLE_COURIER, (struct span){.at = queue, .len = (size_t) len});
+        const struct node_peer *courier = node_choose(&v, ROLE_COURIER,
+                                                      (struct span){.at = queue, .len = (size_t) len});
         assert_int_equal(courier->stats.role, ROLE_COURIER);
         larger += courier->incarnation == 1003;
     }

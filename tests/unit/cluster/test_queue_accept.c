@@ -67,7 +67,8 @@ static void a_lost_reply_ends_as_again(void **state)
     assert_int_equal(commit(&job, false, 5000), COMMIT_AGAIN);
     assert_true(proxy_has_lost(proxy));
     assert_int_equal(count_of(&server, "ZCARD q:{%s}:example.com", T), 1);
-    assert_int_equal(count_of(&server, "TTL b:{%s}:M1.0:0", T), -1); /* the second SET put no time limit back */
+    assert_int_equal(count_of(&server, "TTL b:{%s}:M1.0:0", T),
+                     -1); /* the second SET put no time limit back */
 }
 
 static void a_full_redis_takes_carries_but_no_commits(void **state)

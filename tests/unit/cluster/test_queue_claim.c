@@ -120,8 +120,8 @@ static void a_broken_partition_claims_nothing_for_a_while(void **state)
 
 static unsigned told;
 
-static void on_unknown(void *context, enum claim_answer answer, const char *token, const struct queue_claimed *jobs, size_t count,
-                       uint64_t wait_ms)
+static void on_unknown(void *context, enum claim_answer answer, const char *token,
+                       const struct queue_claimed *jobs, size_t count, uint64_t wait_ms)
 {
     assert_ptr_equal(context, &told);
     assert_int_equal(answer, CLAIM_UNKNOWN);
@@ -133,8 +133,11 @@ static void on_unknown(void *context, enum claim_answer answer, const char *toke
 
 static void only_closing_leaves_a_claim_unknown(void **state)
 {
-    const struct queue_claim c = {
-        .partition = TEST_PARTITION, .queue = "example.com", .count = 1, .incarnation = TEST_INCARNATION, .seq = 1};
+    const struct queue_claim c = {.partition = TEST_PARTITION,
+                                  .queue = "example.com",
+                                  .count = 1,
+                                  .incarnation = TEST_INCARNATION,
+                                  .seq = 1};
 
     (void) state;
     queue_claim(store, &c, on_unknown, &told);

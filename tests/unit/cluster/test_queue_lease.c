@@ -7,10 +7,11 @@ static struct lease_result {
     uint64_t token, sent_ms;
 } lease;
 
-static void on_lease(void *context, unsigned partition, enum lease_answer answer, uint64_t token, uint64_t sent_ms)
+static void on_lease(void *context, unsigned partition, enum lease_answer answer, uint64_t token,
+                     uint64_t sent_ms)
 {
-    *(struct lease_result *) context =
-        (struct lease_result){.partition = partition, .answer = answer, .token = token, .sent_ms = sent_ms};
+    *(struct lease_result *) context = (struct lease_result){
+        .partition = partition, .answer = answer, .token = token, .sent_ms = sent_ms};
     loop_stop(loop);
 }
 
@@ -73,8 +74,8 @@ static struct due_result {
     uint64_t waiting, ready, in_ms;
 } due;
 
-static void on_due(void *context, unsigned partition, bool ok, const struct queue_due *queues, size_t count, uint64_t in_ms,
-                   bool is_empty)
+static void on_due(void *context, unsigned partition, bool ok, const struct queue_due *queues, size_t count,
+                   uint64_t in_ms, bool is_empty)
 {
     struct due_result *r = context;
 

@@ -60,7 +60,8 @@ static struct compare_result {
     char job[64], token[64], queue[64];
 } compared;
 
-static void on_compare(void *context, unsigned partition, bool ok, const struct queue_held_claim *claims, size_t count)
+static void on_compare(void *context, unsigned partition, bool ok, const struct queue_held_claim *claims,
+                       size_t count)
 {
     struct compare_result *r = context;
 

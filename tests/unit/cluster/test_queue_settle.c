@@ -15,7 +15,8 @@ static void an_end_removes_everything_but_the_mark(void **state)
 
 static void back_waits_with_its_new_state(void **state)
 {
-    struct queue_settle job = {.job = "M1.0", .queue = "example.com", .outcome = OUTCOME_BACK, .delay_ms = 3600000};
+    struct queue_settle job = {
+        .job = "M1.0", .queue = "example.com", .outcome = OUTCOME_BACK, .delay_ms = 3600000};
 
     (void) state;
     make("M1.0", "example.com");

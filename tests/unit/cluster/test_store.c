@@ -189,6 +189,43 @@ static void an_address_without_a_numeric_host_is_an_error(void **state)
     mem_free(error);
 }
 
+static void a_process_is_ready_when_all_its_stores_are(void **state)
+{
+    struct store *first = store;
+
+    (void) state;
+    assert_int_equal(metric_get(METRIC_STORE_READY), 1);
+    open_store();
+    assert_int_equal(metric_get(METRIC_STORE_READY), 0);
+    WAIT_FOR(store_is_ready(store));
+    assert_int_equal(metric_get(METRIC_STORE_READY), 1);
+    first = store_close(first);
+    assert_int_equal(metric_get(METRIC_STORE_READY), 1);
+}
+
+/* A server that is busy says so instead of its settings: that is no reason to call it unsafe. */
+static void a_busy_redis_is_waited_for(void **state)
+{
+    redisContext *c = redisConnectUnix(server.socket);
+
+    (void) state;
+    tell(&server, "CONFIG SET busy-reply-threshold 1");
+    assert_int_equal(redisAppendCommand(c, "EVAL %s 0", "while true do end"), 0);
+    for (int done = 0; !done;)
+        assert_int_equal(redisBufferWrite(c, &done), 0);
+    call_init(&one, UINT64_MAX);
+    PUT(&one, "GET", "key");
+    store_send(store, &one.call);
+    WAIT_FOR(one.repeats >= 12); /* longer than the time between two looks */
+    assert_true(store_is_ready(store));
+    assert_int_equal(one.done, 0);
+    tell(&server, "SCRIPT KILL");
+    loop_go();
+    assert_int_equal(one.result, STORE_OK);
+    tell(&server, "CONFIG SET busy-reply-threshold 5000");
+    redisFree(c);
+}
+
 /* ---- calls ---- */
 
 static void a_call_of_several_commands_gives_all_replies(void **state)
@@ -462,6 +499,8 @@ int main(void)
         WITH_STORE(a_setting_changed_at_run_time_is_noticed),
         WITHOUT_STORE(another_clusters_redis_is_refused),
         WITHOUT_STORE(an_address_without_a_numeric_host_is_an_error),
+        WITH_STORE(a_process_is_ready_when_all_its_stores_are),
+        WITH_STORE(a_busy_redis_is_waited_for),
         WITH_STORE(a_call_of_several_commands_gives_all_replies),
         WITH_STORE(forgotten_scripts_are_loaded_again),
         WITH_STORE(a_temporary_error_is_repeated_until_it_is_gone),

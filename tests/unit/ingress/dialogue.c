@@ -23,8 +23,8 @@ struct play {
     uint64_t now_ms;
     bool answers_late;
     bool is_closed;
-    long cut;      /* position among all client bytes */
-    long said;     /* client bytes so far */
+    long cut;  /* position among all client bytes */
+    long said; /* client bytes so far */
     const char *how;
 };
 
@@ -51,8 +51,8 @@ void test_limits_reset(void)
 static void fail_at(const struct play *p, size_t step, const char *what, struct span wanted)
 {
     struct span rest = {.at = p->out.data + p->heard, .len = p->out.len - p->heard};
-    fail_msg("step %zu, %s at %ld: %s \"%.*s\"; there is \"%.*s\"", step, p->how, p->cut, what, SPAN_ARG(wanted),
-             SPAN_ARG(rest));
+    fail_msg("step %zu, %s at %ld: %s \"%.*s\"; there is \"%.*s\"", step, p->how, p->cut, what,
+             SPAN_ARG(wanted), SPAN_ARG(rest));
 }
 
 /* ---- the driver */
@@ -192,8 +192,8 @@ static void hear(struct play *p, size_t step, struct span wanted)
 {
     struct span reply = next_reply(p, step);
     if (!span_starts_nocase(reply, wanted))
-        fail_msg("step %zu, %s at %ld: wanted \"%.*s\", heard \"%.*s\"", step, p->how, p->cut, SPAN_ARG(wanted),
-                 (int) reply.len - 2, reply.at);
+        fail_msg("step %zu, %s at %ld: wanted \"%.*s\", heard \"%.*s\"", step, p->how, p->cut,
+                 SPAN_ARG(wanted), (int) reply.len - 2, reply.at);
 }
 
 static void take_step(struct play *p, size_t i, const struct step *step)
@@ -203,7 +203,8 @@ static void take_step(struct play *p, size_t i, const struct step *step)
     case 'S': hear(p, i, bytes); break;
     case 'M':
         if (!span_equal(buf_span(&p->message), bytes))
-            fail_msg("step %zu, %s at %ld: stored \"%.*s\"", i, p->how, p->cut, (int) p->message.len, p->message.data);
+            fail_msg("step %zu, %s at %ld: stored \"%.*s\"", i, p->how, p->cut, (int) p->message.len,
+                     p->message.data);
         break;
     case 'R':
         if (!span_equal(buf_span(&p->recipients), bytes))

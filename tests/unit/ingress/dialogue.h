@@ -14,16 +14,46 @@ struct step {
     const char *bytes;
     size_t len;
 };
-#define C(text) {'C', text "\r\n", sizeof(text "\r\n") - 1}    /* the client says a line */
-#define RAW(text) {'C', text, sizeof(text) - 1}                /* the client says bytes */
-#define S(start) {'S', start, sizeof(start) - 1}               /* the server's next reply begins so */
-#define M(text) {'M', text, sizeof(text) - 1}                  /* the message committed last */
-#define STORED(count) {'N', NULL, count}                       /* how many were committed so far */
-#define RECIPIENTS(list) {'R', list, sizeof(list) - 1}         /* of the message committed last, each followed by a comma */
-#define CLOSED {'X', NULL, 0}                                  /* the server has ended the session, and said nothing more */
-#define OPEN_STILL {'O', NULL, 0}
-#define WAIT_MS(ms) {'T', NULL, ms}                            /* time passes */
-#define STOP {'P', NULL, 0}                                    /* the node drains */
+#define C(text)                                   \
+    {                                             \
+        'C', text "\r\n", sizeof(text "\r\n") - 1 \
+    } /* the client says a line */
+#define RAW(text)                   \
+    {                               \
+        'C', text, sizeof(text) - 1 \
+    } /* the client says bytes */
+#define S(start)                      \
+    {                                 \
+        'S', start, sizeof(start) - 1 \
+    } /* the server's next reply begins so */
+#define M(text)                     \
+    {                               \
+        'M', text, sizeof(text) - 1 \
+    } /* the message committed last */
+#define STORED(count)    \
+    {                    \
+        'N', NULL, count \
+    } /* how many were committed so far */
+#define RECIPIENTS(list)            \
+    {                               \
+        'R', list, sizeof(list) - 1 \
+    } /* of the message committed last, each followed by a comma */
+#define CLOSED       \
+    {                \
+        'X', NULL, 0 \
+    } /* the server has ended the session, and said nothing more */
+#define OPEN_STILL   \
+    {                \
+        'O', NULL, 0 \
+    }
+#define WAIT_MS(ms)   \
+    {                 \
+        'T', NULL, ms \
+    } /* time passes */
+#define STOP         \
+    {                \
+        'P', NULL, 0 \
+    } /* the node drains */
 
 /* Limits of the tests: small where a test passes them. */
 extern struct smtp_limits test_limits;

@@ -31,7 +31,8 @@ static struct policy *make(char **networks, size_t network_count, char **domains
 static struct policy *usual(void)
 {
     char *networks[] = {(char[]){"127.0.0.0/8"}, (char[]){"::1/128"}};
-    char *domains[] = {(char[]){"Relay.Example"}, (char[]){".below.example"}, (char[]){"xn--bcher-kva.example"}};
+    char *domains[] = {(char[]){"Relay.Example"}, (char[]){".below.example"},
+                       (char[]){"xn--bcher-kva.example"}};
     return make(networks, ARRAY_LEN(networks), domains, ARRAY_LEN(domains));
 }
 
@@ -74,15 +75,31 @@ static void without_settings_nobody_relays(void **state UNUSED)
 /* proves: E01 E02 */
 static void strangers_may_send_to_relay_domains_only(void **state UNUSED)
 {
-    static const char *const taken[] = {"<u@relay.example>", "<U@RELAY.EXAMPLE>", "<u@a.below.example>", "<u@b.a.Below.example>",
-                                        "<u@xn--bcher-kva.example>", "<\"a b\"@relay.example>", "<@foreign.example:u@relay.example>",
+    static const char *const taken[] = {"<u@relay.example>",
+                                        "<U@RELAY.EXAMPLE>",
+                                        "<u@a.below.example>",
+                                        "<u@b.a.Below.example>",
+                                        "<u@xn--bcher-kva.example>",
+                                        "<\"a b\"@relay.example>",
+                                        "<@foreign.example:u@relay.example>",
                                         "<u+tag@relay.example>"};
-    static const char *const refused[] = {"<u@foreign.example>", "<u@FOREIGN.EXAMPLE>", "<u@below.example>", "<u@relay.example.org>",
-                                          "<u@notrelay.example>", "<u@a.relay.example>", "<u@xbelow.example>",
-                                          "<@relay.example:u@foreign.example>", "<u%foreign.example@relay.example>",
-                                          "<foreign.example!u@relay.example>", "<\"u@foreign.example\"@relay.example>",
-                                          "<\"u%foreign.example\"@relay.example>", "<u@[127.0.0.1]>", "<u@[192.0.2.1]>",
-                                          "<u@[IPv6:::1]>", "<u@xn--relay-1ta.example>", "<u@example>"};
+    static const char *const refused[] = {"<u@foreign.example>",
+                                          "<u@FOREIGN.EXAMPLE>",
+                                          "<u@below.example>",
+                                          "<u@relay.example.org>",
+                                          "<u@notrelay.example>",
+                                          "<u@a.relay.example>",
+                                          "<u@xbelow.example>",
+                                          "<@relay.example:u@foreign.example>",
+                                          "<u%foreign.example@relay.example>",
+                                          "<foreign.example!u@relay.example>",
+                                          "<\"u@foreign.example\"@relay.example>",
+                                          "<\"u%foreign.example\"@relay.example>",
+                                          "<u@[127.0.0.1]>",
+                                          "<u@[192.0.2.1]>",
+                                          "<u@[IPv6:::1]>",
+                                          "<u@xn--relay-1ta.example>",
+                                          "<u@example>"};
     struct policy *p = usual();
     for (size_t i = 0; i < ARRAY_LEN(taken); i++)
         assert_int_equal(ask(p, false, taken[i]).code, 250);
@@ -98,8 +115,12 @@ static void strangers_may_send_to_relay_domains_only(void **state UNUSED)
 /* proves: E02 */
 static void grammar_refuses_the_other_tricks(void **state UNUSED)
 {
-    static const char *const none[] = {"<a@b@relay.example>", "<u@relay.example.>", "<u@relay.example\x80>", "<u@r\xc3\xa9lay.example>",
-                                       "<u@relay.example,v@foreign.example>", "<u@relay.example:25>"};
+    static const char *const none[] = {"<a@b@relay.example>",
+                                       "<u@relay.example.>",
+                                       "<u@relay.example\x80>",
+                                       "<u@r\xc3\xa9lay.example>",
+                                       "<u@relay.example,v@foreign.example>",
+                                       "<u@relay.example:25>"};
     for (size_t i = 0; i < ARRAY_LEN(none); i++)
         assert_null(addr_of(none[i]));
 }
@@ -120,7 +141,8 @@ static void trusted_clients_may_send_anywhere(void **state UNUSED)
 static void trust_goes_by_network(void **state UNUSED)
 {
     static const char *const trusted[] = {"127.0.0.1", "127.255.255.255", "::1", "::ffff:127.0.0.1"};
-    static const char *const others[] = {"172.17.0.1", "10.0.0.1", "192.168.0.1", "128.0.0.1", "::2", "fe80::1", "fd00::1", "0.0.0.0", "::"};
+    static const char *const others[] = {"172.17.0.1", "10.0.0.1", "192.168.0.1", "128.0.0.1", "::2",
+                                         "fe80::1",    "fd00::1",  "0.0.0.0",     "::"};
     struct policy *p = usual();
     for (size_t i = 0; i < ARRAY_LEN(trusted); i++) {
         struct ip ip = ip_of(trusted[i]);
@@ -151,8 +173,10 @@ static void postmaster_goes_to_the_first_relay_domain(void **state UNUSED)
 
 static void unusable_settings_are_told(void **state UNUSED)
 {
-    char *bad_network[] = {(char[]){"10.0.0.0/33"}}, *bad_domain[] = {(char[]){"*"}}, *bad_label[] = {(char[]){"a..b"}};
-    const struct conf confs[] = {conf_of(bad_network, 1, NULL, 0), conf_of(NULL, 0, bad_domain, 1), conf_of(NULL, 0, bad_label, 1)};
+    char *bad_network[] = {(char[]){"10.0.0.0/33"}}, *bad_domain[] = {(char[]){"*"}},
+         *bad_label[] = {(char[]){"a..b"}};
+    const struct conf confs[] = {conf_of(bad_network, 1, NULL, 0), conf_of(NULL, 0, bad_domain, 1),
+                                 conf_of(NULL, 0, bad_label, 1)};
     for (size_t i = 0; i < ARRAY_LEN(confs); i++) {
         struct policy *p = NULL;
         AUTO_FREE char *error = NULL;
@@ -164,7 +188,8 @@ static void unusable_settings_are_told(void **state UNUSED)
 
 static void u_labels_in_settings_are_a_labels(void **state UNUSED)
 {
-    char *domains[] = {(char[]){"B\xc3\xbc" "cher.example"}};
+    char *domains[] = {(char[]){"B\xc3\xbc"
+                                "cher.example"}};
     struct policy *p = make(NULL, 0, domains, 1);
     assert_int_equal(ask(p, false, "<u@xn--bcher-kva.example>").code, 250);
     (void) policy_free(p);

@@ -46,15 +46,16 @@ static void overload_is_told_in_the_greeting(void **state UNUSED)
 static void turned_away_client_may_only_quit(void **state UNUSED)
 {
     test_greeting = (struct smtp_answer){554, "5.7.1", "No service for you", NULL};
-    PLAY(S("554 5.7.1"), C("EHLO client.example"), S("503 5.5.1"), C("MAIL FROM:<a@b.example>"), S("503 5.5.1"), C("NOPE"),
-         S("503 5.5.1"), QUIT);
+    PLAY(S("554 5.7.1"), C("EHLO client.example"), S("503 5.5.1"), C("MAIL FROM:<a@b.example>"),
+         S("503 5.5.1"), C("NOPE"), S("503 5.5.1"), QUIT);
 }
 
 /* proves: B02 B27 B36 */
 static void ehlo_lists_what_is_offered(void **state UNUSED)
 {
-    static const char wanted[] = "220 mx.relay.example ESMTP\r\n250-mx.relay.example\r\n250-PIPELINING\r\n250-SIZE 100000\r\n"
-                                 "250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n";
+    static const char wanted[] =
+        "220 mx.relay.example ESMTP\r\n250-mx.relay.example\r\n250-PIPELINING\r\n250-SIZE 100000\r\n"
+        "250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n";
     struct smtp_server s;
     AUTO_BUF struct buf out = {0};
     smtp_server_init(&s, "mx.relay.example", &test_limits);
@@ -67,37 +68,41 @@ static void ehlo_lists_what_is_offered(void **state UNUSED)
 /* proves: B02 */
 static void helo_has_one_line_and_verbs_any_case(void **state UNUSED)
 {
-    PLAY(S("220"), C("hElO client.example"), S("250 mx.relay.example"), C("mAiL fRoM:<a@b.example> sIzE=10 bOdY=8bItMiMe"),
-         S("250 2.1.0"), C("rCpT tO:<c@d.example>"), S("250 2.1.5"), C("rset"), S("250 2.0.0"), C("quit"), S("221"), CLOSED);
+    PLAY(S("220"), C("hElO client.example"), S("250 mx.relay.example"),
+         C("mAiL fRoM:<a@b.example> sIzE=10 bOdY=8bItMiMe"), S("250 2.1.0"), C("rCpT tO:<c@d.example>"),
+         S("250 2.1.5"), C("rset"), S("250 2.0.0"), C("quit"), S("221"), CLOSED);
 }
 
 /* proves: B03 */
 static void mail_needs_a_hello(void **state UNUSED)
 {
-    PLAY(S("220"), C("MAIL FROM:<a@b.example>"), S("503 5.5.1"), C("NOOP"), S("250"), C("RSET"), S("250"), QUIT);
+    PLAY(S("220"), C("MAIL FROM:<a@b.example>"), S("503 5.5.1"), C("NOOP"), S("250"), C("RSET"), S("250"),
+         QUIT);
 }
 
 /* proves: B03 B07 */
 static void second_ehlo_ends_the_transaction(void **state UNUSED)
 {
-    PLAY(OPENED, C("EHLO client.example"), S("250-"), C("RCPT TO:<c@d.example>"), S("503 5.5.1"), C("DATA"), S("503 5.5.1"),
-         C("MAIL FROM:<a@b.example>"), S("250 2.1.0"), C("DATA"), S("503 5.5.1"), QUIT);
+    PLAY(OPENED, C("EHLO client.example"), S("250-"), C("RCPT TO:<c@d.example>"), S("503 5.5.1"), C("DATA"),
+         S("503 5.5.1"), C("MAIL FROM:<a@b.example>"), S("250 2.1.0"), C("DATA"), S("503 5.5.1"), QUIT);
 }
 
 /* proves: B04 G08 */
 static void hello_name_is_checked_for_its_bytes_only(void **state UNUSED)
 {
-    PLAY(S("220"), C("EHLO !@#$"), S("501 5.5.4"), C("EHLO"), S("501 5.5.4"), C("EHLO a b"), S("501 5.5.4"), C("EHLO a)(b"),
-         S("501 5.5.4"), C("EHLO [192.0.2.300]"), S("501 5.5.4"), C("EHLO [x]"), S("501 5.5.4"), C("EHLO \xc3\xa4.example"),
-         S("501 5.5.4"), C("MAIL FROM:<a@b.example>"), S("503"), C("HELO !"), S("501"), C("EHLO localhost"), S("250-"),
-         C("EHLO not_real.invalid."), S("250-"), C("EHLO [192.0.2.1]"), S("250-"), C("EHLO [IPv6:2001:db8::1]"), S("250-"), QUIT);
+    PLAY(S("220"), C("EHLO !@#$"), S("501 5.5.4"), C("EHLO"), S("501 5.5.4"), C("EHLO a b"), S("501 5.5.4"),
+         C("EHLO a)(b"), S("501 5.5.4"), C("EHLO [192.0.2.300]"), S("501 5.5.4"), C("EHLO [x]"),
+         S("501 5.5.4"), C("EHLO \xc3\xa4.example"), S("501 5.5.4"), C("MAIL FROM:<a@b.example>"), S("503"),
+         C("HELO !"), S("501"), C("EHLO localhost"), S("250-"), C("EHLO not_real.invalid."), S("250-"),
+         C("EHLO [192.0.2.1]"), S("250-"), C("EHLO [IPv6:2001:db8::1]"), S("250-"), QUIT);
 }
 
 /* proves: M01 */
 static void hello_name_may_have_to_be_full(void **state UNUSED)
 {
     test_limits.requires_fqdn = true;
-    PLAY(S("220"), C("EHLO localhost"), S("504 5.5.2"), C("EHLO [192.0.2.1]"), S("250-"), C("EHLO a.b"), S("250-"), QUIT);
+    PLAY(S("220"), C("EHLO localhost"), S("504 5.5.2"), C("EHLO [192.0.2.1]"), S("250-"), C("EHLO a.b"),
+         S("250-"), QUIT);
 }
 
 static void long_hello_name_is_refused(void **state UNUSED)
@@ -120,38 +125,41 @@ static void long_hello_name_is_refused(void **state UNUSED)
 /* proves: B06 */
 static void commands_out_of_order_are_refused(void **state UNUSED)
 {
-    PLAY(HELLO, C("RCPT TO:<c@d.example>"), S("503 5.5.1"), C("DATA"), S("503 5.5.1"), C("MAIL FROM:<a@b.example>"), S("250"),
-         C("MAIL FROM:<a@b.example>"), S("503 5.5.1"), C("DATA"), S("503 5.5.1"), C("RCPT TO:<c@d.example>"), S("250"), QUIT);
+    PLAY(HELLO, C("RCPT TO:<c@d.example>"), S("503 5.5.1"), C("DATA"), S("503 5.5.1"),
+         C("MAIL FROM:<a@b.example>"), S("250"), C("MAIL FROM:<a@b.example>"), S("503 5.5.1"), C("DATA"),
+         S("503 5.5.1"), C("RCPT TO:<c@d.example>"), S("250"), QUIT);
 }
 
 /* proves: B06 */
 static void data_after_refused_recipients_only_is_554(void **state UNUSED)
 {
-    PLAY(HELLO, C("MAIL FROM:<a@b.example>"), S("250"), C("RCPT TO:<x@refused.example>"), S("550 5.7.1"), C("DATA"),
-         S("554 5.5.1"), C("RCPT TO:<c@d.example>"), S("250 2.1.5"), C("DATA"), S("354"), C("."), S("250 2.0.0"), QUIT);
+    PLAY(HELLO, C("MAIL FROM:<a@b.example>"), S("250"), C("RCPT TO:<x@refused.example>"), S("550 5.7.1"),
+         C("DATA"), S("554 5.5.1"), C("RCPT TO:<c@d.example>"), S("250 2.1.5"), C("DATA"), S("354"), C("."),
+         S("250 2.0.0"), QUIT);
 }
 
 /* proves: B07 */
 static void nothing_is_left_after_an_accepted_message(void **state UNUSED)
 {
-    PLAY(STARTED, C("."), S("250 2.0.0"), C("RCPT TO:<c@d.example>"), S("503 5.5.1"), C("DATA"), S("503 5.5.1"),
-         C("MAIL FROM:<a@b.example>"), S("250"), C("DATA"), S("503 5.5.1"), STORED(1), QUIT);
+    PLAY(STARTED, C("."), S("250 2.0.0"), C("RCPT TO:<c@d.example>"), S("503 5.5.1"), C("DATA"),
+         S("503 5.5.1"), C("MAIL FROM:<a@b.example>"), S("250"), C("DATA"), S("503 5.5.1"), STORED(1), QUIT);
 }
 
 /* proves: B07 A03 */
 static void nothing_is_left_after_a_refused_commit(void **state UNUSED)
 {
     test_commit = (struct smtp_answer){451, "4.3.0", "Try again", NULL};
-    PLAY(STARTED, C("x"), C("."), S("451 4.3.0"), C("RCPT TO:<c@d.example>"), S("503 5.5.1"), C("DATA"), S("503 5.5.1"), STORED(0),
-         QUIT);
+    PLAY(STARTED, C("x"), C("."), S("451 4.3.0"), C("RCPT TO:<c@d.example>"), S("503 5.5.1"), C("DATA"),
+         S("503 5.5.1"), STORED(0), QUIT);
 }
 
 /* proves: B07 */
 static void nothing_is_left_after_refused_content(void **state UNUSED)
 {
     test_limits.message_bytes = 10;
-    PLAY(STARTED, C("12345678901"), C("."), S("552 5.3.4"), C("RCPT TO:<c@d.example>"), S("503 5.5.1"), C("DATA"), S("503 5.5.1"),
-         C("MAIL FROM:<a@b.example>"), S("250"), C("DATA"), S("503 5.5.1"), STORED(0), QUIT);
+    PLAY(STARTED, C("12345678901"), C("."), S("552 5.3.4"), C("RCPT TO:<c@d.example>"), S("503 5.5.1"),
+         C("DATA"), S("503 5.5.1"), C("MAIL FROM:<a@b.example>"), S("250"), C("DATA"), S("503 5.5.1"),
+         STORED(0), QUIT);
 }
 
 /* proves: B07 */
@@ -165,34 +173,38 @@ static void refused_body_ends_the_transaction(void **state UNUSED)
 static void refused_sender_opens_nothing(void **state UNUSED)
 {
     test_sender = (struct smtp_answer){452, "4.3.1", "Full", NULL};
-    PLAY(HELLO, C("MAIL FROM:<a@b.example>"), S("452 4.3.1"), C("RCPT TO:<c@d.example>"), S("503 5.5.1"), C("DATA"), S("503"), QUIT);
+    PLAY(HELLO, C("MAIL FROM:<a@b.example>"), S("452 4.3.1"), C("RCPT TO:<c@d.example>"), S("503 5.5.1"),
+         C("DATA"), S("503"), QUIT);
 }
 
 /* proves: B08 */
 static void small_commands(void **state UNUSED)
 {
-    PLAY(HELLO, C("NOOP"), S("250 2.0.0"), C("NOOP with an argument"), S("250 2.0.0"), C("HELP"), S("214-2.0.0 RCPT"),
-         C("HELP MAIL"), S("214"), C("VRFY root"), S("252 2.0.0"), C("VRFY"), S("501 5.5.4"), C("EXPN staff"), S("502 5.5.1"),
-         C("RSET"), S("250 2.0.0"), C("MAIL FROM:<a@b.example>"), S("250"), C("RCPT TO:<c@d.example>"), S("250"), C("RSET"),
+    PLAY(HELLO, C("NOOP"), S("250 2.0.0"), C("NOOP with an argument"), S("250 2.0.0"), C("HELP"),
+         S("214-2.0.0 RCPT"), C("HELP MAIL"), S("214"), C("VRFY root"), S("252 2.0.0"), C("VRFY"),
+         S("501 5.5.4"), C("EXPN staff"), S("502 5.5.1"), C("RSET"), S("250 2.0.0"),
+         C("MAIL FROM:<a@b.example>"), S("250"), C("RCPT TO:<c@d.example>"), S("250"), C("RSET"),
          S("250 2.0.0"), C("DATA"), S("503"), C("MAIL FROM:<a@b.example>"), S("250"), QUIT);
 }
 
 /* proves: B09 */
 static void unknown_and_incomplete_commands(void **state UNUSED)
 {
-    PLAY(HELLO, C("FOO"), S("500 5.5.2"), C(""), S("500 5.5.2"), C(" NOOP"), S("500 5.5.2"), C("NOOPX"), S("500 5.5.2"),
-         C("MAI FROM:<a@b.example>"), S("500 5.5.2"), C("RSET now"), S("501 5.5.4"), C("QUIT now"), S("501 5.5.4"), C("MAIL"),
-         S("501 5.5.4"), C("MAIL TO:<a@b.example>"), S("501 5.5.4"), C("STARTTLS"), S("502 5.5.1"), C("AUTH PLAIN AAA="),
-         S("502 5.5.1"), C("ETRN x"), S("502 5.5.1"), C("TURN"), S("502 5.5.1"), QUIT);
+    PLAY(HELLO, C("FOO"), S("500 5.5.2"), C(""), S("500 5.5.2"), C(" NOOP"), S("500 5.5.2"), C("NOOPX"),
+         S("500 5.5.2"), C("MAI FROM:<a@b.example>"), S("500 5.5.2"), C("RSET now"), S("501 5.5.4"),
+         C("QUIT now"), S("501 5.5.4"), C("MAIL"), S("501 5.5.4"), C("MAIL TO:<a@b.example>"), S("501 5.5.4"),
+         C("STARTTLS"), S("502 5.5.1"), C("AUTH PLAIN AAA="), S("502 5.5.1"), C("ETRN x"), S("502 5.5.1"),
+         C("TURN"), S("502 5.5.1"), QUIT);
 }
 
 /* proves: B09 B27 */
 static void unknown_parameters_are_refused(void **state UNUSED)
 {
-    PLAY(HELLO, C("MAIL FROM:<a@b.example> FOO=bar"), S("555 5.5.4"), C("MAIL FROM:<a@b.example> SMTPUTF8"), S("555 5.5.4"),
-         C("MAIL FROM:<a@b.example> RET=FULL"), S("555 5.5.4"), C("MAIL FROM:<a@b.example> BODY=BINARYMIME"), S("555 5.5.4"),
-         C("MAIL FROM:<a@b.example> BODY=9BIT"), S("501 5.5.4"), C("MAIL FROM:<a@b.example>SIZE=1"), S("501 5.5.4"),
-         C("RCPT TO:<c@d.example>"), S("503"), C("MAIL FROM:<a@b.example> BODY=7BIT SIZE=1"), S("250"),
+    PLAY(HELLO, C("MAIL FROM:<a@b.example> FOO=bar"), S("555 5.5.4"), C("MAIL FROM:<a@b.example> SMTPUTF8"),
+         S("555 5.5.4"), C("MAIL FROM:<a@b.example> RET=FULL"), S("555 5.5.4"),
+         C("MAIL FROM:<a@b.example> BODY=BINARYMIME"), S("555 5.5.4"), C("MAIL FROM:<a@b.example> BODY=9BIT"),
+         S("501 5.5.4"), C("MAIL FROM:<a@b.example>SIZE=1"), S("501 5.5.4"), C("RCPT TO:<c@d.example>"),
+         S("503"), C("MAIL FROM:<a@b.example> BODY=7BIT SIZE=1"), S("250"),
          C("RCPT TO:<c@d.example> NOTIFY=NEVER"), S("555 5.5.4"), C("DATA"), S("554 5.5.1"), QUIT);
 }
 
@@ -207,8 +219,8 @@ static void bare_line_feed_in_a_command_ends_the_session(void **state UNUSED)
 /* proves: B13 */
 static void bare_carriage_return_in_a_command_is_refused(void **state UNUSED)
 {
-    PLAY(HELLO, RAW("NOOP\rRSET\r\n"), S("500 5.5.2"), RAW("\r\r\n"), S("500 5.5.2"), RAW("NOOP\0\r\n"), S("500 5.5.2"),
-         RAW("MAIL FROM:<a\0b@c.example>\r\n"), S("500 5.5.2"), OPEN_STILL, QUIT);
+    PLAY(HELLO, RAW("NOOP\rRSET\r\n"), S("500 5.5.2"), RAW("\r\r\n"), S("500 5.5.2"), RAW("NOOP\0\r\n"),
+         S("500 5.5.2"), RAW("MAIL FROM:<a\0b@c.example>\r\n"), S("500 5.5.2"), OPEN_STILL, QUIT);
 }
 
 /* A client of 512 bytes, then of a bit more, then of the limit. proves: B10 */
@@ -238,7 +250,8 @@ static void rest_of_an_over_long_line_is_no_command(void **state UNUSED)
     for (size_t i = 0; i < SMTP_LINE_MAX; i++)
         if (line.data[i] == '\n')
             line.data[i] = ' ';
-    const struct step steps[] = {S("220"), {'C', line.data, line.len}, S("500 5.5.2"), C("NOOP"), S("250"), QUIT};
+    const struct step steps[] = {S("220"), {'C', line.data, line.len}, S("500 5.5.2"), C("NOOP"), S("250"),
+                                 QUIT};
     play(steps, ARRAY_LEN(steps));
 }
 
@@ -256,8 +269,8 @@ static void endless_line_ends_the_session(void **state UNUSED)
 static void replies_never_hold_bytes_of_the_client(void **state UNUSED)
 {
     PLAY(HELLO, C("MAIL FROM:<\x1b[31m@b.example>"), S("501 5.1.7"), C("MAIL FROM:<a@b.example>"), S("250"),
-         C("RCPT TO:<\xff\xfe@d.example>"), S("553 5.6.7"), C("RCPT TO:<\x1b@d.example>"), S("501 5.1.3"), C("\x80\x81"),
-         S("500 5.5.2"), QUIT);
+         C("RCPT TO:<\xff\xfe@d.example>"), S("553 5.6.7"), C("RCPT TO:<\x1b@d.example>"), S("501 5.1.3"),
+         C("\x80\x81"), S("500 5.5.2"), QUIT);
 }
 
 /* ---- pipelining */
@@ -266,10 +279,11 @@ static void replies_never_hold_bytes_of_the_client(void **state UNUSED)
 static void pipelined_commands_are_answered_in_order(void **state UNUSED)
 {
     PLAY(HELLO, C("MAIL FROM:<a@b.example>"), C("RCPT TO:<x@refused.example>"), C("RCPT TO:<c@d.example>"),
-         C("RCPT TO:<x@later.example>"), C("DATA"), S("250 2.1.0"), S("550 5.7.1"), S("250 2.1.5"), S("451 4.3.0"), S("354"),
-         C("one"), C("."), C("MAIL FROM:<b@b.example>"), C("RCPT TO:<d@d.example>"), C("DATA"), S("250 2.0.0"), S("250 2.1.0"),
-         S("250 2.1.5"), S("354"), C("two"), C("."), C("RSET"), C("NOOP"), C("FOO"), C("QUIT"), S("250 2.0.0 Ok: queued"), S("250"),
-         S("250"), S("500"), S("221"), M("two\r\n"), STORED(2), CLOSED);
+         C("RCPT TO:<x@later.example>"), C("DATA"), S("250 2.1.0"), S("550 5.7.1"), S("250 2.1.5"),
+         S("451 4.3.0"), S("354"), C("one"), C("."), C("MAIL FROM:<b@b.example>"), C("RCPT TO:<d@d.example>"),
+         C("DATA"), S("250 2.0.0"), S("250 2.1.0"), S("250 2.1.5"), S("354"), C("two"), C("."), C("RSET"),
+         C("NOOP"), C("FOO"), C("QUIT"), S("250 2.0.0 Ok: queued"), S("250"), S("250"), S("500"), S("221"),
+         M("two\r\n"), STORED(2), CLOSED);
 }
 
 /* proves: B15 */
@@ -295,13 +309,15 @@ static void content_before_354_ends_the_session(void **state UNUSED)
 /* proves: B16 */
 static void silent_client_is_told_421(void **state UNUSED)
 {
-    PLAY(S("220"), WAIT_MS(299999), OPEN_STILL, C("NOOP"), S("250"), WAIT_MS(299999), OPEN_STILL, WAIT_MS(1), S("421 4.4.2"), CLOSED);
+    PLAY(S("220"), WAIT_MS(299999), OPEN_STILL, C("NOOP"), S("250"), WAIT_MS(299999), OPEN_STILL, WAIT_MS(1),
+         S("421 4.4.2"), CLOSED);
 }
 
 /* proves: B16 */
 static void slow_command_does_not_gain_time(void **state UNUSED)
 {
-    PLAY(HELLO, RAW("NO"), WAIT_MS(200000), RAW("OP"), WAIT_MS(99999), OPEN_STILL, WAIT_MS(1), S("421 4.4.2"), CLOSED);
+    PLAY(HELLO, RAW("NO"), WAIT_MS(200000), RAW("OP"), WAIT_MS(99999), OPEN_STILL, WAIT_MS(1), S("421 4.4.2"),
+         CLOSED);
 }
 
 /* proves: B16 */
@@ -310,7 +326,9 @@ static void over_long_command_does_not_gain_time(void **state UNUSED)
     AUTO_BUF struct buf line = {0};
     while (line.len < SMTP_LINE_MAX + 10)
         buf_add_char(&line, 'x');
-    const struct step steps[] = {HELLO, {'C', line.data, line.len}, WAIT_MS(200000), RAW("x"), WAIT_MS(100000), S("421 4.4.2"), CLOSED};
+    const struct step steps[] = {
+        HELLO, {'C', line.data, line.len}, WAIT_MS(200000), RAW("x"), WAIT_MS(100000), S("421 4.4.2"),
+        CLOSED};
     play_once(steps, ARRAY_LEN(steps));
 }
 
@@ -318,8 +336,8 @@ static void over_long_command_does_not_gain_time(void **state UNUSED)
 static void content_has_a_deadline_for_pieces_and_for_all(void **state UNUSED)
 {
     test_limits.data_total_ms = 700000;
-    PLAY(STARTED, C("x"), WAIT_MS(299999), C("y"), WAIT_MS(299999), C("z"), WAIT_MS(100001), OPEN_STILL, WAIT_MS(1),
-         S("421 4.4.2"), STORED(0), CLOSED);
+    PLAY(STARTED, C("x"), WAIT_MS(299999), C("y"), WAIT_MS(299999), C("z"), WAIT_MS(100001), OPEN_STILL,
+         WAIT_MS(1), S("421 4.4.2"), STORED(0), CLOSED);
     PLAY(STARTED, C("x"), WAIT_MS(300000), S("421 4.4.2"), STORED(0), CLOSED);
 }
 
@@ -327,27 +345,30 @@ static void content_has_a_deadline_for_pieces_and_for_all(void **state UNUSED)
 static void errors_are_counted_up_to_the_limit(void **state UNUSED)
 {
     test_limits.errors = 3;
-    PLAY(HELLO, C("FOO"), S("500"), C("FOO"), S("500"), C("FOO"), S("500"), C("FOO"), S("500"), S("421 4.7.0"), CLOSED);
-    PLAY(HELLO, C("FOO"), S("500"), C("FOO"), S("500"), C("FOO"), S("500"), C("MAIL FROM:<a@b.example>"), S("250"),
-         C("RCPT TO:<c@d.example>"), S("250"), C("DATA"), S("354"), C("."), S("250"), C("FOO"), S("500"), QUIT);
+    PLAY(HELLO, C("FOO"), S("500"), C("FOO"), S("500"), C("FOO"), S("500"), C("FOO"), S("500"),
+         S("421 4.7.0"), CLOSED);
+    PLAY(HELLO, C("FOO"), S("500"), C("FOO"), S("500"), C("FOO"), S("500"), C("MAIL FROM:<a@b.example>"),
+         S("250"), C("RCPT TO:<c@d.example>"), S("250"), C("DATA"), S("354"), C("."), S("250"), C("FOO"),
+         S("500"), QUIT);
 }
 
 /* proves: B17 */
 static void junk_is_counted_between_messages(void **state UNUSED)
 {
     test_limits.junk = 4;
-    PLAY(HELLO, C("NOOP"), S("250"), C("RSET"), S("250"), C("HELP"), S("214"), C("VRFY x"), S("421 4.7.0"), CLOSED);
-    PLAY(HELLO, C("NOOP"), S("250"), C("RSET"), S("250"), C("MAIL FROM:<a@b.example>"), S("250"), C("RCPT TO:<c@d.example>"),
-         S("250"), C("DATA"), S("354"), C("."), S("250"), C("NOOP"), S("250"), C("NOOP"), S("250"), C("NOOP"), S("250"), C("NOOP"),
-         S("250"), C("NOOP"), S("421"), CLOSED);
+    PLAY(HELLO, C("NOOP"), S("250"), C("RSET"), S("250"), C("HELP"), S("214"), C("VRFY x"), S("421 4.7.0"),
+         CLOSED);
+    PLAY(HELLO, C("NOOP"), S("250"), C("RSET"), S("250"), C("MAIL FROM:<a@b.example>"), S("250"),
+         C("RCPT TO:<c@d.example>"), S("250"), C("DATA"), S("354"), C("."), S("250"), C("NOOP"), S("250"),
+         C("NOOP"), S("250"), C("NOOP"), S("250"), C("NOOP"), S("250"), C("NOOP"), S("421"), CLOSED);
 }
 
 /* proves: M01 */
 static void transactions_are_counted_up_to_the_limit(void **state UNUSED)
 {
     test_limits.transactions = 2;
-    PLAY(HELLO, C("MAIL FROM:<a@b.example>"), S("250"), C("RSET"), S("250"), C("MAIL FROM:<a@b.example>"), S("250"), C("RSET"), S("250"),
-         C("MAIL FROM:<a@b.example>"), S("421 4.7.0"), CLOSED);
+    PLAY(HELLO, C("MAIL FROM:<a@b.example>"), S("250"), C("RSET"), S("250"), C("MAIL FROM:<a@b.example>"),
+         S("250"), C("RSET"), S("250"), C("MAIL FROM:<a@b.example>"), S("421 4.7.0"), CLOSED);
 }
 
 /* proves: B18 */
@@ -371,7 +392,8 @@ static void draining_node_says_so_between_transactions(void **state UNUSED)
 {
     PLAY(HELLO, STOP, S("421 4.3.2"), CLOSED);
     PLAY(S("220"), STOP, S("421 4.3.2"), CLOSED);
-    PLAY(OPENED, STOP, OPEN_STILL, C("DATA"), S("354"), C("x"), STOP, OPEN_STILL, C("."), S("250 2.0.0"), S("421 4.3.2"), STORED(1), CLOSED);
+    PLAY(OPENED, STOP, OPEN_STILL, C("DATA"), S("354"), C("x"), STOP, OPEN_STILL, C("."), S("250 2.0.0"),
+         S("421 4.3.2"), STORED(1), CLOSED);
     PLAY(OPENED, STOP, C("RSET"), S("250"), S("421 4.3.2"), CLOSED);
 }
 
@@ -380,23 +402,28 @@ static void draining_node_says_so_between_transactions(void **state UNUSED)
 /* proves: B20 B21 B22 */
 static void addresses_of_all_kinds(void **state UNUSED)
 {
-    PLAY(HELLO, C("MAIL FROM:<>"), S("250"), C("RCPT TO:<@a.example,@b.example:u@c.example>"), S("250"),
-         C("RCPT TO:<\"a b\"@x.example>"), S("250"), C("RCPT TO:<\"a\\\"b\"@x.example>"), S("250"), C("RCPT TO:<UsEr@X.Example>"),
-         S("250"), C("RCPT TO: <spaced@x.example>"), S("250"), C("RCPT TO:<u@[192.0.2.1]>"), S("250"),
-         C("RCPT TO:<u@[IPv6:2001:db8::1]>"), S("250"), C("RCPT TO:<Postmaster>"), S("250"), C("DATA"), S("354"), C("."), S("250"),
-         RECIPIENTS("u@c.example,\"a b\"@x.example,\"a\\\"b\"@x.example,UsEr@X.Example,spaced@x.example,u@[192.0.2.1],"
-                    "u@[IPv6:2001:db8::1],postmaster@relay.example,"),
-         QUIT);
+    PLAY(
+        HELLO, C("MAIL FROM:<>"), S("250"), C("RCPT TO:<@a.example,@b.example:u@c.example>"), S("250"),
+        C("RCPT TO:<\"a b\"@x.example>"), S("250"), C("RCPT TO:<\"a\\\"b\"@x.example>"), S("250"),
+        C("RCPT TO:<UsEr@X.Example>"), S("250"), C("RCPT TO: <spaced@x.example>"), S("250"),
+        C("RCPT TO:<u@[192.0.2.1]>"), S("250"), C("RCPT TO:<u@[IPv6:2001:db8::1]>"), S("250"),
+        C("RCPT TO:<Postmaster>"), S("250"), C("DATA"), S("354"), C("."), S("250"),
+        RECIPIENTS(
+            "u@c.example,\"a b\"@x.example,\"a\\\"b\"@x.example,UsEr@X.Example,spaced@x.example,u@[192.0.2.1],"
+            "u@[IPv6:2001:db8::1],postmaster@relay.example,"),
+        QUIT);
 }
 
 /* proves: B22 B23 E02 */
 static void what_is_no_address_is_refused(void **state UNUSED)
 {
-    PLAY(HELLO, C("MAIL FROM:a@b.example"), S("501 5.1.7"), C("MAIL FROM:<a@b.example"), S("501 5.1.7"), C("MAIL FROM:<a>"),
-         S("501 5.1.7"), C("MAIL FROM:<postmaster>"), S("501 5.1.7"), C("MAIL FROM:<a@b..example>"), S("501 5.1.7"), C("MAIL FROM:<>"), S("250"), C("RCPT TO:<>"),
-         S("501 5.1.3"), C("RCPT TO:<.a@b.example>"), S("501 5.1.3"), C("RCPT TO:<a..b@c.example>"), S("501 5.1.3"),
-         C("RCPT TO:<a@b@c.example>"), S("501 5.1.3"), C("RCPT TO:<a@c.example.>"), S("501 5.1.3"), C("RCPT TO:<a@[300.1.1.1]>"),
-         S("501 5.1.3"), C("RCPT TO:<a@-b.example>"), S("501 5.1.3"), C("RCPT TO:<;sleep 66;>"), S("501 5.1.3"), C("RCPT TO:< a@b.example>"),
+    PLAY(HELLO, C("MAIL FROM:a@b.example"), S("501 5.1.7"), C("MAIL FROM:<a@b.example"), S("501 5.1.7"),
+         C("MAIL FROM:<a>"), S("501 5.1.7"), C("MAIL FROM:<postmaster>"), S("501 5.1.7"),
+         C("MAIL FROM:<a@b..example>"), S("501 5.1.7"), C("MAIL FROM:<>"), S("250"), C("RCPT TO:<>"),
+         S("501 5.1.3"), C("RCPT TO:<.a@b.example>"), S("501 5.1.3"), C("RCPT TO:<a..b@c.example>"),
+         S("501 5.1.3"), C("RCPT TO:<a@b@c.example>"), S("501 5.1.3"), C("RCPT TO:<a@c.example.>"),
+         S("501 5.1.3"), C("RCPT TO:<a@[300.1.1.1]>"), S("501 5.1.3"), C("RCPT TO:<a@-b.example>"),
+         S("501 5.1.3"), C("RCPT TO:<;sleep 66;>"), S("501 5.1.3"), C("RCPT TO:< a@b.example>"),
          S("501 5.1.3"), QUIT);
 }
 
@@ -414,16 +441,11 @@ static void parts_that_are_too_long_are_refused_not_cut(void **state UNUSED)
     buf_add_text(&good, "@x.example>\r\n");
     buf_add_text(&local, "@x.example>\r\n");
     buf_add_text(&label, ".example>\r\n");
-    const struct step steps[] = {HELLO,
-                                 C("MAIL FROM:<>"),
-                                 S("250"),
-                                 {'C', local.data, local.len},
-                                 S("501 5.1.3"),
-                                 {'C', label.data, label.len},
-                                 S("501 5.1.3"),
-                                 {'C', good.data, good.len},
-                                 S("250 2.1.5"),
-                                 QUIT};
+    const struct step steps[] = {HELLO,          C("MAIL FROM:<>"),
+                                 S("250"),       {'C', local.data, local.len},
+                                 S("501 5.1.3"), {'C', label.data, label.len},
+                                 S("501 5.1.3"), {'C', good.data, good.len},
+                                 S("250 2.1.5"), QUIT};
     play(steps, ARRAY_LEN(steps));
 }
 
@@ -431,9 +453,10 @@ static void parts_that_are_too_long_are_refused_not_cut(void **state UNUSED)
 static void recipients_above_the_limit_get_452(void **state UNUSED)
 {
     test_limits.recipients = 2;
-    PLAY(OPENED, C("RCPT TO:<e@d.example>"), S("250"), C("RCPT TO:<f@d.example>"), S("452 4.5.3"), C("RCPT TO:<e@d.example>"),
-         S("250"), C("DATA"), S("354"), C("."), S("250"), RECIPIENTS("c@d.example,e@d.example,"), C("MAIL FROM:<>"), S("250"),
-         C("RCPT TO:<f@d.example>"), S("250"), QUIT);
+    PLAY(OPENED, C("RCPT TO:<e@d.example>"), S("250"), C("RCPT TO:<f@d.example>"), S("452 4.5.3"),
+         C("RCPT TO:<e@d.example>"), S("250"), C("DATA"), S("354"), C("."), S("250"),
+         RECIPIENTS("c@d.example,e@d.example,"), C("MAIL FROM:<>"), S("250"), C("RCPT TO:<f@d.example>"),
+         S("250"), QUIT);
 }
 
 /* proves: B24 */
@@ -463,9 +486,10 @@ static void a_hundred_recipients_are_taken(void **state UNUSED)
 /* proves: B25 */
 static void same_recipient_twice_is_one(void **state UNUSED)
 {
-    PLAY(OPENED, C("RCPT TO:<c@D.Example>"), S("250"), C("RCPT TO:<C@d.example>"), S("250"), C("RCPT TO:<@x.example:c@d.example>"),
-         S("250"), C("RCPT TO:<postmaster>"), S("250"), C("RCPT TO:<postmaster@relay.example>"), S("250"), C("RCPT TO:<PostMaster>"),
-         S("250"), C("DATA"), S("354"), C("."), S("250"), RECIPIENTS("c@d.example,C@d.example,postmaster@relay.example,"), QUIT);
+    PLAY(OPENED, C("RCPT TO:<c@D.Example>"), S("250"), C("RCPT TO:<C@d.example>"), S("250"),
+         C("RCPT TO:<@x.example:c@d.example>"), S("250"), C("RCPT TO:<postmaster>"), S("250"),
+         C("RCPT TO:<postmaster@relay.example>"), S("250"), C("RCPT TO:<PostMaster>"), S("250"), C("DATA"),
+         S("354"), C("."), S("250"), RECIPIENTS("c@d.example,C@d.example,postmaster@relay.example,"), QUIT);
 }
 
 /* ---- size and kind */
@@ -473,12 +497,14 @@ static void same_recipient_twice_is_one(void **state UNUSED)
 /* proves: B26 */
 static void declared_size_is_judged_at_mail(void **state UNUSED)
 {
-    PLAY(HELLO, C("MAIL FROM:<a@b.example> SIZE=100001"), S("552 5.3.4"), C("MAIL FROM:<a@b.example> SIZE=99999999999999999999"),
-         S("552 5.3.4"), C("MAIL FROM:<a@b.example> SIZE=999999999999999999999"), S("501 5.5.4"),
-         C("MAIL FROM:<a@b.example> SIZE=-1"), S("501 5.5.4"), C("MAIL FROM:<a@b.example> SIZE="), S("501 5.5.4"),
-         C("MAIL FROM:<a@b.example> SIZE"), S("501 5.5.4"), C("MAIL FROM:<a@b.example> SIZE=1x"), S("501 5.5.4"),
-         C("MAIL FROM:<a@b.example> SIZE=1 SIZE=2"), S("501 5.5.4"), C("RCPT TO:<c@d.example>"), S("503"),
-         C("MAIL FROM:<a@b.example> SIZE=100000"), S("250"), QUIT);
+    PLAY(HELLO, C("MAIL FROM:<a@b.example> SIZE=100001"), S("552 5.3.4"),
+         C("MAIL FROM:<a@b.example> SIZE=99999999999999999999"), S("552 5.3.4"),
+         C("MAIL FROM:<a@b.example> SIZE=999999999999999999999"), S("501 5.5.4"),
+         C("MAIL FROM:<a@b.example> SIZE=-1"), S("501 5.5.4"), C("MAIL FROM:<a@b.example> SIZE="),
+         S("501 5.5.4"), C("MAIL FROM:<a@b.example> SIZE"), S("501 5.5.4"),
+         C("MAIL FROM:<a@b.example> SIZE=1x"), S("501 5.5.4"), C("MAIL FROM:<a@b.example> SIZE=1 SIZE=2"),
+         S("501 5.5.4"), C("RCPT TO:<c@d.example>"), S("503"), C("MAIL FROM:<a@b.example> SIZE=100000"),
+         S("250"), QUIT);
 }
 
 /* The limit is for what will be stored: a message of just its size passes, stuffing is not counted. proves: B26 M01 */
@@ -487,15 +513,16 @@ static void undeclared_size_is_judged_at_the_dot(void **state UNUSED)
     test_limits.message_bytes = 10;
     PLAY(STARTED, C("..345678"), C("."), S("250 2.0.0"), M(".345678\r\n"), QUIT);
     PLAY(STARTED, C("..3456789"), C("."), S("250 2.0.0"), M(".3456789\r\n"), QUIT);
-    PLAY(STARTED, C("123456789"), C("NOOP"), C("..x"), C("."), S("552 5.3.4"), STORED(0), C("NOOP"), S("250"), QUIT);
+    PLAY(STARTED, C("123456789"), C("NOOP"), C("..x"), C("."), S("552 5.3.4"), STORED(0), C("NOOP"), S("250"),
+         QUIT);
 }
 
 /* proves: B26 */
 static void lying_size_changes_nothing(void **state UNUSED)
 {
     test_limits.message_bytes = 100;
-    PLAY(HELLO, C("MAIL FROM:<a@b.example> SIZE=5"), S("250"), C("RCPT TO:<c@d.example>"), S("250"), C("DATA"), S("354"),
-         C("more than five"), C("."), S("250"), M("more than five\r\n"), QUIT);
+    PLAY(HELLO, C("MAIL FROM:<a@b.example> SIZE=5"), S("250"), C("RCPT TO:<c@d.example>"), S("250"),
+         C("DATA"), S("354"), C("more than five"), C("."), S("250"), M("more than five\r\n"), QUIT);
 }
 
 /* ---- content */
@@ -517,7 +544,8 @@ static void lone_dot_ends_content_also_as_first_line(void **state UNUSED)
 /* Each of these, and what follows it up to the true end, is content, and is refused. proves: B30 B31 */
 static void other_line_ends_neither_end_content_nor_pass(void **state UNUSED)
 {
-#define REFUSED(bytes) PLAY(STARTED, RAW("x" bytes "\r\nMAIL FROM:<evil@b.example>\r\n.\r\n"), S("554 5.6.0"), STORED(0), CLOSED)
+#define REFUSED(bytes) \
+    PLAY(STARTED, RAW("x" bytes "\r\nMAIL FROM:<evil@b.example>\r\n.\r\n"), S("554 5.6.0"), STORED(0), CLOSED)
     REFUSED("\n.\n");
     REFUSED("\n.\r\n");
     REFUSED("\r\n.\n");
@@ -575,7 +603,8 @@ static void all_other_bytes_pass(void **state UNUSED)
     buf_add_text(&text, "\r\n");
     buf_add_span(&sent, buf_span(&text));
     buf_add_text(&sent, ".\r\n");
-    const struct step steps[] = {STARTED, {'C', sent.data, sent.len}, S("250"), {'M', text.data, text.len}, QUIT};
+    const struct step steps[] = {
+        STARTED, {'C', sent.data, sent.len}, S("250"), {'M', text.data, text.len}, QUIT};
     play(steps, ARRAY_LEN(steps));
 }
 
@@ -590,8 +619,10 @@ static void long_lines_pass_up_to_the_limit(void **state UNUSED)
         buf_add_text(&text, "\r\n");
         buf_add_span(&sent, buf_span(&text));
         buf_add_text(&sent, ".\r\n");
-        const struct step good[] = {STARTED, {'C', sent.data, sent.len}, S("250"), {'M', text.data, text.len}, QUIT};
-        const struct step bad[] = {STARTED, {'C', sent.data, sent.len}, S("554 5.6.0"), STORED(0), C("NOOP"), S("250"), QUIT};
+        const struct step good[] = {
+            STARTED, {'C', sent.data, sent.len}, S("250"), {'M', text.data, text.len}, QUIT};
+        const struct step bad[] = {
+            STARTED, {'C', sent.data, sent.len}, S("554 5.6.0"), STORED(0), C("NOOP"), S("250"), QUIT};
         if (lengths[i] <= 2000)
             play(good, ARRAY_LEN(good));
         else
@@ -605,7 +636,8 @@ static void odd_messages_pass(void **state UNUSED)
     PLAY(STARTED, C("no header at all"), C("."), S("250"), M("no header at all\r\n"), QUIT);
     PLAY(STARTED, C("Subject: no empty line"), C("."), S("250"), M("Subject: no empty line\r\n"), QUIT);
     PLAY(STARTED, C(" begins with a space"), C("."), S("250"), M(" begins with a space\r\n"), QUIT);
-    PLAY(STARTED, C("From me@here Sun"), C("Subject: x"), C("."), S("250"), M("From me@here Sun\r\nSubject: x\r\n"), QUIT);
+    PLAY(STARTED, C("From me@here Sun"), C("Subject: x"), C("."), S("250"),
+         M("From me@here Sun\r\nSubject: x\r\n"), QUIT);
 }
 
 /* proves: B37 */
@@ -613,8 +645,10 @@ static void looping_message_is_refused(void **state UNUSED)
 {
     test_limits.header.hops = 2;
     PLAY(STARTED, C("Received: 1"), C("Received: 2"), C(""), C("Received: 3"), C("."), S("250"), QUIT);
-    PLAY(STARTED, C("Received: 1"), C("received : 2"), C("RECEIVED: 3"), C(""), C("."), S("554 5.4.6"), STORED(0), C("NOOP"), S("250"), QUIT);
-    PLAY(STARTED, C("Received: 1"), C("Received: 2"), C("Received: 3"), C("."), S("554 5.4.6"), STORED(0), QUIT);
+    PLAY(STARTED, C("Received: 1"), C("received : 2"), C("RECEIVED: 3"), C(""), C("."), S("554 5.4.6"),
+         STORED(0), C("NOOP"), S("250"), QUIT);
+    PLAY(STARTED, C("Received: 1"), C("Received: 2"), C("Received: 3"), C("."), S("554 5.4.6"), STORED(0),
+         QUIT);
 }
 
 /* proves: M01 G07 */
@@ -624,15 +658,18 @@ static void header_limits_are_kept(void **state UNUSED)
     PLAY(STARTED, C("A: 1"), C("B: 2"), C("C: 3"), C(""), C("."), S("250"), QUIT);
     PLAY(STARTED, C("A: 1"), C("B: 2"), C("C: 3"), C("D: 4"), C(""), C("."), S("554 5.6.0"), STORED(0), QUIT);
     PLAY(STARTED, C("A: 567890123456789012345678901234567"), C(""), C("."), S("250"), QUIT);
-    PLAY(STARTED, C("A: 567890123456789012345678901234567"), C("B: 2"), C(""), C("."), S("552 5.3.4"), STORED(0), QUIT);
+    PLAY(STARTED, C("A: 567890123456789012345678901234567"), C("B: 2"), C(""), C("."), S("552 5.3.4"),
+         STORED(0), QUIT);
     PLAY(STARTED, C(""), C("the body is not counted, whatever it is"), C("A: 1"), C("."), S("250"), QUIT);
 }
 
 /* proves: G07 */
 static void odd_header_names_are_data(void **state UNUSED)
 {
-    PLAY(STARTED, C("__proto__: x"), C("constructor: y"), C(": no name"), C(":"), C("Subject : blank"), C("Subject: twice"), C(""),
-         C("."), S("250"), M("__proto__: x\r\nconstructor: y\r\n: no name\r\n:\r\nSubject : blank\r\nSubject: twice\r\n\r\n"), QUIT);
+    PLAY(STARTED, C("__proto__: x"), C("constructor: y"), C(": no name"), C(":"), C("Subject : blank"),
+         C("Subject: twice"), C(""), C("."), S("250"),
+         M("__proto__: x\r\nconstructor: y\r\n: no name\r\n:\r\nSubject : blank\r\nSubject: twice\r\n\r\n"),
+         QUIT);
 }
 
 int main(void)
