@@ -176,7 +176,6 @@ static void start(struct loop *loop)
     node_stats_done(&stats);
     grant_start(&courier);
     stray_start(&courier);
-    log_event(LOG_STARTED, F("program", "barid-courier"), F("version", daemon_version()), F("http", daemon_http_address()));
 }
 
 static void reload(void)

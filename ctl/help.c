@@ -30,10 +30,17 @@ static void print_all(void)
     printf("\n`baridctl help VERB` says more. Exit status: 0 done, 1 it failed, 2 not understood.\n");
 }
 
+static void print_sentence(const char *text)
+{
+    bool is_lower = *text >= 'a' && *text <= 'z';
+
+    printf("%c%s.\n\n", is_lower ? *text - 'a' + 'A' : *text, text + 1);
+}
+
 static void print_verb(const struct verb *verb)
 {
-    printf("Usage: baridctl %s%s%s [OPTIONS]\n\n%s.\n\n", verb->name, *verb->operands ? " " : "",
-           verb->operands, verb->does);
+    printf("Usage: baridctl %s%s%s [OPTIONS]\n\n", verb->name, *verb->operands ? " " : "", verb->operands);
+    print_sentence(verb->does);
     for (size_t i = 0; i < option_count; i++)
         if (&verbs[options[i].verb] == verb)
             print_option(options[i].name, options[i].value, options[i].help);
@@ -49,7 +56,8 @@ static void print_markdown(void)
         "Exit status: 0 done, 1 it failed, 2 not understood.\n");
     for (size_t i = 0; i < VERB_COUNT; i++) {
         const struct verb *verb = &verbs[i];
-        printf("\n## %s%s%s\n\n%s.\n\n", verb->name, *verb->operands ? " " : "", verb->operands, verb->does);
+        printf("\n## %s%s%s\n\n", verb->name, *verb->operands ? " " : "", verb->operands);
+        print_sentence(verb->does);
         bool has_options = false;
         for (size_t j = 0; j < option_count; j++) {
             const struct option *o = &options[j];

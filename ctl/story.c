@@ -262,8 +262,9 @@ int story_read(struct ask *k, const struct id *id, struct story *ret_story)
 
     *s = (struct story){.ask = k, .id = *id};
     id_format(id, s->text);
-    (void) snprintf(from, sizeof(from), "%llu",
-                    (unsigned long long) (id_ms > CLOCKS_APART_MS ? id_ms - CLOCKS_APART_MS : 0));
+    (void) snprintf(
+        from, sizeof(from), "%llu",
+        (unsigned long long) (id_ms > CLOCKS_APART_MS ? id_ms - CLOCKS_APART_MS : 0)); /* it fits */
     resp_arg_text(ask_command(k, 1), "TIME");
     ask_send(k, on_story_time, s);
     ask_record(s, 0, home);

@@ -92,7 +92,7 @@ static void on_outcome(void *owner, uint64_t number, bool accepted, struct span 
         printf("\n");
     } else {
         (void) say_failed("message %llu was not accepted: %.*s", (unsigned long long) number + 1,
-                          SPAN_ARG(reply));
+                          SPAN_ARG(reply)); /* the sum decides the status */
     }
 }
 

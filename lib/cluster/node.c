@@ -200,7 +200,6 @@ static void node_send(struct node *n, bool has_beat, bool has_view)
         call->incarnation = n->incarnation;
         n->stats.store_audit_ok = store_is_ready(n->store);
         n->stats.beat_ms = store_redis_ms(n->store);
-        n->stats.beat_ms = store_redis_ms(n->store);
         if (n->events.on_stats)
             n->events.on_stats(n->events.owner, &n->stats);
         wire_put_stats(&n->stats, &stats);

@@ -21,7 +21,8 @@ struct node_stats { /* published with each beat */
     char *http;          /* host:port */
     char *bus;           /* dispatcher: host:port to connect to */
     uint64_t started_ms; /* wall clock */
-    uint64_t beat_ms;    /* of this beat: store_redis_ms(), set by node.c; for display only, nobody is declared dead by it */
+    uint64_t
+        beat_ms; /* of this beat: store_redis_ms(), set by node.c; for display only, nobody is declared dead by it */
     bool store_audit_ok, is_draining;
     uint64_t sessions, accepted, delivered, deferred, failed, in_doubt, claimed, capacity, partitions,
         queues_active;
@@ -29,7 +30,8 @@ struct node_stats { /* published with each beat */
 
 struct node_peer {
     uint64_t incarnation, count; /* count: NODE_NO_COUNT when what is stored begins with no number */
-    struct node_stats stats; /* empty strings and ROLE_COUNT until its first beat, and when they are unreadable */
+    struct node_stats
+        stats; /* empty strings and ROLE_COUNT until its first beat, and when they are unreadable */
 };
 #define NODE_NO_COUNT UINT64_MAX
 

@@ -16,27 +16,38 @@
 /* ---- accepting ---- */
 struct queue_job { /* a job to be made */
     unsigned partition;
-    const char *job;   /* "<message>.<index>" */
+    const char *job; /* "<message>.<index>" */
     const char *queue;
     struct span envelope, state; /* records */
     uint64_t mark_ms;
-    bool keeps_content;      /* w */
+    bool keeps_content; /* w */
     uint32_t chunk_count;
-    uint64_t size_bytes;     /* sum of its own chunks; 0 for a child that names its parent's */
-    const struct span *chunks; /* all chunks of the job when they travel with the commit (chunk_count of them), else NULL: spooled before */
-    const char *detail;      /* of the accepted event */
+    uint64_t size_bytes; /* sum of its own chunks; 0 for a child that names its parent's */
+    /* All chunks of the job when they travel with the commit (chunk_count of them), else NULL: spooled before. */
+    const struct span *chunks;
+    const char *detail; /* of the accepted event */
 };
-enum commit_answer { COMMIT_NEW, COMMIT_AGAIN, COMMIT_CLASH, COMMIT_REVOKED, COMMIT_INCOMPLETE, COMMIT_FULL, COMMIT_UNKNOWN };
+enum commit_answer {
+    COMMIT_NEW,
+    COMMIT_AGAIN,
+    COMMIT_CLASH,
+    COMMIT_REVOKED,
+    COMMIT_INCOMPLETE,
+    COMMIT_FULL,
+    COMMIT_UNKNOWN
+};
 typedef void queue_on_commit(void *context, enum commit_answer answer);
 /*
  * carry: what couriers send (allow-oom). Repeated for time_ms at most. COMMIT_FULL: not committed, Redis is full. COMMIT_INCOMPLETE: not
  * committed, a chunk is missing, or Redis refused the call with an error that no repeat mends (it is logged).
  */
-void queue_commit(struct store *s, const struct queue_job *job, bool carry, uint64_t time_ms, queue_on_commit *on_answer, void *context);
+void queue_commit(struct store *s, const struct queue_job *job, bool carry, uint64_t time_ms,
+                  queue_on_commit *on_answer, void *context);
 
 enum delete_answer { DELETE_DELETED, DELETE_GONE, DELETE_LATER, DELETE_CLAIMED, DELETE_UNKNOWN };
 typedef void queue_on_delete(void *context, enum delete_answer answer);
-void queue_delete(struct store *s, unsigned partition, const char *job, const char *queue, bool revoke, uint64_t time_ms, queue_on_delete *on_answer, void *context);
+void queue_delete(struct store *s, unsigned partition, const char *job, const char *queue, bool revoke,
+                  uint64_t time_ms, queue_on_delete *on_answer, void *context);
 
 /* ---- working ---- */
 enum fate { FATE_NONE, FATE_HOLD, FATE_DELETE, FATE_BOUNCE };
@@ -51,12 +62,13 @@ struct queue_claimed { /* one job as claimed; spans valid during the callback */
 };
 enum claim_answer { CLAIM_JOBS, CLAIM_WAIT, CLAIM_UNKNOWN };
 /* token: what every later change of these jobs carries. wait_ms: from now, for CLAIM_WAIT: the queue is paused, or Redis refused the call. */
-typedef void queue_on_claim(void *context, enum claim_answer answer, const char *token, const struct queue_claimed *jobs, size_t count, uint64_t wait_ms);
+typedef void queue_on_claim(void *context, enum claim_answer answer, const char *token,
+                            const struct queue_claimed *jobs, size_t count, uint64_t wait_ms);
 struct queue_claim {
     unsigned partition;
     const char *queue;
     uint32_t count;
-    uint64_t record_bytes; /* of envelopes and states, at most; one job always */
+    uint64_t record_bytes;     /* of envelopes and states, at most; one job always */
     uint64_t incarnation, seq; /* seq: new for every claim */
     uint32_t suspects;
 };
@@ -64,7 +76,7 @@ struct queue_claim {
 void queue_claim(struct store *s, const struct queue_claim *claim, queue_on_claim *on_answer, void *context);
 
 enum outcome { OUTCOME_END, OUTCOME_BACK, OUTCOME_HOLD, OUTCOME_KEEP };
-struct queue_dsn { /* made in the same write as the verdict it reports */
+struct queue_dsn {   /* made in the same write as the verdict it reports */
     const char *job; /* "<its own id>.0" */
     struct span envelope, state;
     struct span content; /* at most 64 KiB: one chunk */
@@ -72,9 +84,9 @@ struct queue_dsn { /* made in the same write as the verdict it reports */
 struct queue_settle { /* of one job */
     const char *job, *queue, *token;
     enum outcome outcome;
-    uint64_t delay_ms;    /* BACK */
-    const char *next;     /* KEEP: the new token */
-    struct span state;    /* at NULL: none */
+    uint64_t delay_ms; /* BACK */
+    const char *next;  /* KEEP: the new token */
+    struct span state; /* at NULL: none */
     bool is_exact;
     uint32_t chunk_count; /* its own chunks, removed by END */
     const char *event, *detail;
@@ -84,34 +96,44 @@ enum settle_answer { SETTLE_OK, SETTLE_GONE, SETTLE_AGAIN, SETTLE_STALE, SETTLE_
 /* answers in the order given. repeated: an earlier send of the call may have been executed, so GONE and STALE may be our own doing. */
 typedef void queue_on_settle(void *context, const enum settle_answer *answers, size_t count, bool repeated);
 /* At most 64 jobs of one partition. Repeated without end; SETTLE_UNKNOWN only when the store is closed. */
-void queue_settle(struct store *s, unsigned partition, const struct queue_settle *jobs, size_t count, queue_on_settle *on_answer, void *context);
+void queue_settle(struct store *s, unsigned partition, const struct queue_settle *jobs, size_t count,
+                  queue_on_settle *on_answer, void *context);
 
 /* ---- operator: answers "ok", "later", "gone" ---- */
 enum rule_answer { RULE_OK, RULE_LATER, RULE_GONE, RULE_UNKNOWN };
 typedef void queue_on_rule(void *context, enum rule_answer answer);
 enum rule { RULE_HOLD, RULE_UNHOLD, RULE_RETRY, RULE_BOUNCE };
-void queue_rule(struct store *s, enum rule rule, unsigned partition, const char *job, const char *queue, uint64_t time_ms, queue_on_rule *on_answer, void *context);
-void queue_pause(struct store *s, unsigned partition, const char *queue, uint64_t pause_ms, const char *error, uint64_t time_ms, queue_on_rule *on_answer, void *context);
+void queue_rule(struct store *s, enum rule rule, unsigned partition, const char *job, const char *queue,
+                uint64_t time_ms, queue_on_rule *on_answer, void *context);
+void queue_pause(struct store *s, unsigned partition, const char *queue, uint64_t pause_ms, const char *error,
+                 uint64_t time_ms, queue_on_rule *on_answer, void *context);
 
 /* ---- dispatcher ---- */
 enum lease_answer { LEASE_OK, LEASE_TAKEN, LEASE_LOST, LEASE_UNKNOWN };
 /* sent_ms: clock_ms() when the request that was confirmed was sent: a lease is used until 2 s after it. */
-typedef void queue_on_lease(void *context, unsigned partition, enum lease_answer answer, uint64_t token, uint64_t sent_ms);
-void queue_acquire(struct store *s, unsigned partition, uint64_t incarnation, uint64_t floor, queue_on_lease *on_answer, void *context);
-void queue_keep(struct store *s, unsigned partition, uint64_t incarnation, uint64_t token, queue_on_lease *on_answer, void *context);
-void queue_yield(struct store *s, unsigned partition, uint64_t incarnation, uint64_t token, queue_on_lease *on_answer, void *context);
+typedef void queue_on_lease(void *context, unsigned partition, enum lease_answer answer, uint64_t token,
+                            uint64_t sent_ms);
+void queue_acquire(struct store *s, unsigned partition, uint64_t incarnation, uint64_t floor,
+                   queue_on_lease *on_answer, void *context);
+void queue_keep(struct store *s, unsigned partition, uint64_t incarnation, uint64_t token,
+                queue_on_lease *on_answer, void *context);
+void queue_yield(struct store *s, unsigned partition, uint64_t incarnation, uint64_t token,
+                 queue_on_lease *on_answer, void *context);
 
 struct queue_due {
     struct span queue;
     uint64_t waiting, ready;
 };
 /* next_ms: wall clock of Redis of the lowest score left, 0: nothing left; in_ms: the same from now. ok false: unknown, ask again with horizon = park. */
-typedef void queue_on_due(void *context, unsigned partition, bool ok, const struct queue_due *queues, size_t count, uint64_t in_ms, bool is_empty);
-void queue_due(struct store *s, unsigned partition, uint32_t count, uint64_t horizon_ms, uint64_t park_ms, queue_on_due *on_answer, void *context);
+typedef void queue_on_due(void *context, unsigned partition, bool ok, const struct queue_due *queues,
+                          size_t count, uint64_t in_ms, bool is_empty);
+void queue_due(struct store *s, unsigned partition, uint32_t count, uint64_t horizon_ms, uint64_t park_ms,
+               queue_on_due *on_answer, void *context);
 
 typedef void queue_on_reap(void *context, unsigned partition, bool ok, uint32_t reaped);
 /* last, live: from one confirmed read of the nodes. */
-void queue_reap(struct store *s, unsigned partition, uint64_t last, const uint64_t *live, size_t live_count, queue_on_reap *on_answer, void *context);
+void queue_reap(struct store *s, unsigned partition, uint64_t last, const uint64_t *live, size_t live_count,
+                queue_on_reap *on_answer, void *context);
 
 /* ---- reading ---- */
 /*
@@ -122,12 +144,15 @@ struct queue_held_claim {
     struct span job, token, queue;
     uint32_t chunk_count;
 };
-typedef void queue_on_compare(void *context, unsigned partition, bool ok, const struct queue_held_claim *claims, size_t count);
-void queue_compare(struct store *s, unsigned partition, uint64_t incarnation, queue_on_compare *on_answer, void *context);
+typedef void queue_on_compare(void *context, unsigned partition, bool ok,
+                              const struct queue_held_claim *claims, size_t count);
+void queue_compare(struct store *s, unsigned partition, uint64_t incarnation, queue_on_compare *on_answer,
+                   void *context);
 /* Which of these jobs still exist, confirmed by a later write on the same connection. */
 typedef void queue_on_exist(void *context, bool ok, const bool *exist, size_t count);
 struct queue_place {
     unsigned partition;
     const char *job;
 };
-void queue_exist(struct store *s, const struct queue_place *places, size_t count, queue_on_exist *on_answer, void *context);
+void queue_exist(struct store *s, const struct queue_place *places, size_t count, queue_on_exist *on_answer,
+                 void *context);

@@ -17,13 +17,16 @@ enum spool_result { SPOOL_OK, SPOOL_FULL, SPOOL_MISSING, SPOOL_UNKNOWN };
 
 typedef void spool_on_written(void *context, enum spool_result result);
 /* SET NX EX; bytes are copied. A repeat is harmless. By courier (plain refused for memory): again through the script chunk. */
-void spool_write(struct store *s, unsigned partition, const char *job, uint32_t index, struct span bytes, bool by_courier, uint64_t time_ms, spool_on_written *on_written, void *context);
+void spool_write(struct store *s, unsigned partition, const char *job, uint32_t index, struct span bytes,
+                 bool by_courier, uint64_t time_ms, spool_on_written *on_written, void *context);
 /* EXPIRE XX of chunks 0 to count - 1: while a slow client still sends. */
-void spool_refresh(struct store *s, unsigned partition, const char *job, uint32_t count, spool_on_written *on_written, void *context);
+void spool_refresh(struct store *s, unsigned partition, const char *job, uint32_t count,
+                   spool_on_written *on_written, void *context);
 /* Forgets what a client did not finish; not confirmed, TTL does the rest. */
 void spool_discard(struct store *s, unsigned partition, const char *job, uint32_t count);
 
 /* bytes: valid during the call; NULL span unless SPOOL_OK. */
 typedef void spool_on_read(void *context, enum spool_result result, struct span bytes);
 /* Repeated until answered, without end (SPOOL_UNKNOWN only when the store is closed). */
-void spool_read(struct store *s, unsigned partition, const char *job, uint32_t index, spool_on_read *on_read, void *context);
+void spool_read(struct store *s, unsigned partition, const char *job, uint32_t index, spool_on_read *on_read,
+                void *context);

@@ -21,7 +21,7 @@ enum script {
 
 struct store;
 struct store_events {
-    void (*on_ready)(void *owner);                      /* connected, audited, meta agreed */
+    void (*on_ready)(void *owner); /* connected, audited, meta agreed */
     void (*on_lost)(void *owner, const char *reason);
     void *owner;
 };
@@ -30,7 +30,7 @@ struct store_events {
 int store_open(struct loop *l, const struct store_events *events, struct store **ret_store, char **ret_error);
 struct store *store_close(struct store *s); /* always NULL */
 bool store_is_ready(const struct store *s);
-bool store_is_full(const struct store *s);  /* above the soft watermark: MAIL gets 452 */
+bool store_is_full(const struct store *s); /* above the soft watermark: MAIL gets 452 */
 /* Why it is not ready, one sentence that says what to do; "" when ready. Valid until the next event. */
 const char *store_trouble(const struct store *s);
 unsigned store_memory_percent(const struct store *s);
@@ -41,7 +41,7 @@ uint64_t store_redis_ms(const struct store *s);
 struct loop *store_loop(const struct store *s);
 
 enum store_result {
-    STORE_OK,      /* confirmed; values hold the replies, none of them a temporary error */
+    STORE_OK, /* confirmed; values hold the replies, none of them a temporary error */
     STORE_REFUSED, /* a definite error reply (OOM as asked for, or a bug), and no earlier send can have happened: nothing did */
     STORE_UNKNOWN, /* time is over */
 };
@@ -55,13 +55,17 @@ struct store_call {
     struct store *store;
     uint64_t give_up_ms; /* clock_ms() */
     unsigned sends;
-    bool is_unsure; /* an earlier send may have been executed: its outcome is unknown, or some of its commands were refused */
-    bool is_repeat_harmful_oom; /* true: -OOM ends the call as STORE_REFUSED at once, unless is_unsure (commit) */
-    bool is_once;               /* never repeated: what would be a repeat is STORE_UNKNOWN (beat) */
-    bool accepts_errors;        /* definite errors are values like others (reads of keys that may be of any type) */
-    bool is_never_refused;      /* definite errors are repeated too, until somebody mends what is wrong (settle) */
-    bool was_full;              /* a send was refused for memory, in whole or in part */
-    uint64_t sent_ms;           /* clock_ms() of the last send: a reply confirms this moment */
+    uint64_t sent_ms; /* clock_ms() of the last send: a reply confirms this moment */
+    /* An earlier send may have been executed: its outcome is unknown, or only some of its commands were refused. */
+    bool is_unsure;
+    bool was_full; /* a send was refused for memory, in whole or in part */
+    /* For the caller to choose: -OOM ends the call as STORE_REFUSED at once, unless is_unsure (commit). */
+    bool is_repeat_harmful_oom;
+    bool is_once; /* never repeated: what would be a repeat is STORE_UNKNOWN (beat) */
+    /* Definite errors are values like others (reads of keys that may be of any type). */
+    bool accepts_errors;
+    /* Definite errors are repeated too, until somebody mends what is wrong (settle). */
+    bool is_never_refused;
     /* If set, runs before the second and later sends and may change the bytes (claim sets `repeated`). */
     void (*on_repeat)(struct store_call *c);
     /* values: request.reply_count of them for STORE_OK; one error value for STORE_REFUSED. The call may be freed or sent anew inside. */

@@ -13,24 +13,35 @@
 #include "io/loop.h"
 #include "mail/addr.h"
 
-enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_SOA = 6, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
+enum dns_type {
+    DNS_A = 1,
+    DNS_CNAME = 5,
+    DNS_SOA = 6,
+    DNS_PTR = 12,
+    DNS_MX = 15,
+    DNS_TXT = 16,
+    DNS_AAAA = 28,
+    DNS_TLSA = 52
+};
 enum dns_result { DNS_OK, DNS_NO_NAME, DNS_NO_DATA, DNS_AWAY };
 enum { DNS_RECORDS_MAX = 256, DNS_CNAME_MAX = 8 };
 
 struct dns_record {
-    uint16_t preference;       /* MX */
-    char name[DOMAIN_MAX + 1]; /* MX, CNAME, PTR: lower case, no trailing dot; "" for the root; "?" prefix never: unprintable names are left out */
-    struct ip ip;              /* A, AAAA */
-    struct span data;          /* TXT (strings joined), TLSA (raw) */
+    uint16_t preference; /* MX */
+    char name
+        [DOMAIN_MAX +
+         1]; /* MX, CNAME, PTR: lower case, no trailing dot; "" for the root; "?" prefix never: unprintable names are left out */
+    struct ip ip;     /* A, AAAA */
+    struct span data; /* TXT (strings joined), TLSA (raw) */
 };
 
 struct dns_answer {
     enum dns_result result;
     struct dns_record *records; /* of the type asked for, CNAMEs followed; at most DNS_RECORDS_MAX */
     size_t count;
-    bool is_secure;             /* AD bit; of use only with a trusted validating resolver */
-    char name[DOMAIN_MAX + 1];  /* the name at the end of the CNAME chain */
-    uint32_t ttl_s;             /* smallest of the chain, or of the SOA for negatives */
+    bool is_secure;            /* AD bit; of use only with a trusted validating resolver */
+    char name[DOMAIN_MAX + 1]; /* the name at the end of the CNAME chain */
+    uint32_t ttl_s;            /* smallest of the chain, or of the SOA for negatives */
 };
 
 struct dns_settings {
@@ -49,9 +60,11 @@ struct dns *dns_close(struct dns *d); /* callbacks not yet made are never made; 
 struct dns_question; /* handle of a question under way */
 typedef void dns_on_answer(void *context, const struct dns_answer *answer);
 /* Always answers later, never inside the call, also from the cache. name: A-labels. */
-struct dns_question *dns_ask(struct dns *d, const char *name, enum dns_type type, dns_on_answer *on_answer, void *context);
+struct dns_question *dns_ask(struct dns *d, const char *name, enum dns_type type, dns_on_answer *on_answer,
+                             void *context);
 void dns_cancel(struct dns_question *q); /* on_answer is not called any more */
 
 /* The pure part, under fuzz: one raw answer -> records. -EBADMSG: not an answer to this question. ret_answer is freed by dns_answer_done(). is_truncated: ask by TCP. */
-int dns_answer_parse(struct span packet, const char *name, enum dns_type type, struct dns_answer *ret_answer, bool *ret_is_truncated);
+int dns_answer_parse(struct span packet, const char *name, enum dns_type type, struct dns_answer *ret_answer,
+                     bool *ret_is_truncated);
 void dns_answer_done(struct dns_answer *a);

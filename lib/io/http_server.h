@@ -16,5 +16,6 @@ struct http_server;
 /* Fills *out and *ret_type (a MIME type that outlives the call); returns the HTTP status; 404 for paths not known. */
 typedef unsigned http_on_get(void *owner, const char *path, struct buf *out, const char **ret_type);
 /* address "host:port", port 0 for any free one. */
-int http_server_open(struct loop *l, const char *address, http_on_get *on_get, void *owner, struct http_server **ret_server, uint16_t *ret_port);
+int http_server_open(struct loop *l, const char *address, http_on_get *on_get, void *owner,
+                     struct http_server **ret_server, uint16_t *ret_port);
 struct http_server *http_server_close(struct http_server *s); /* always NULL */

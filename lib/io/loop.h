@@ -14,9 +14,9 @@
 
 struct loop;
 struct loop *loop_new(void);
-void loop_run(struct loop *l);  /* until loop_stop() */
-void loop_stop(struct loop *l); /* from its own thread */
-struct loop *loop_free(struct loop *l); /* always NULL; closes what is left */
+void loop_run(struct loop *l);              /* until loop_stop() */
+void loop_stop(struct loop *l);             /* from its own thread */
+struct loop *loop_free(struct loop *l);     /* always NULL; closes what is left */
 uint64_t loop_now_ms(const struct loop *l); /* clock_ms() as of this round: cheap */
 /* One buffer for all streams of the loop to read into; its content lives until the callback that is given it returns. */
 enum { LOOP_SCRATCH_BYTES = 262144 };
@@ -49,7 +49,8 @@ struct tail {
     struct list link;
     void (*on_tail)(struct tail *t);
 };
-void tail_add(struct loop *l, struct tail *t, void (*on_tail)(struct tail *t)); /* once, however often it is called */
+void tail_add(struct loop *l, struct tail *t,
+              void (*on_tail)(struct tail *t)); /* once, however often it is called */
 void tail_remove(struct tail *t);
 
 /* Runs on_wake in the loop's thread soon after loop_wake() from any thread; calls may merge. One per loop. */

@@ -29,9 +29,9 @@ enum redis_result { REDIS_OK, REDIS_UNKNOWN };
 
 struct redis;
 struct redis_request {
-    struct buf bytes;     /* one or more whole commands, RESP encoded; kept, so that it can be submitted again */
+    struct buf bytes; /* one or more whole commands, RESP encoded; kept, so that it can be submitted again */
     unsigned reply_count; /* how many commands that is */
-    uint64_t give_up_ms;  /* clock_ms() at which it becomes REDIS_UNKNOWN in any case, sent or not; 0: never */
+    uint64_t give_up_ms; /* clock_ms() at which it becomes REDIS_UNKNOWN in any case, sent or not; 0: never */
     /* values: reply_count of them for REDIS_OK (error replies are values), valid during the call only. The request may be submitted again or freed here. */
     void (*on_done)(struct redis_request *r, enum redis_result result, const struct redis_value *values);
     uint64_t sent_ms; /* clock_ms() when it was sent: what a reply confirms */
@@ -52,12 +52,13 @@ struct redis_settings {
     void (*greet)(void *owner, struct redis_request *greeting);
     /* Judges the greeting's replies: 0 makes the connection usable; else it is closed and tried again later. */
     int (*on_greeted)(void *owner, const struct redis_value *values, unsigned count);
-    void (*on_up)(void *owner);   /* first usable connection */
+    void (*on_up)(void *owner);                       /* first usable connection */
     void (*on_down)(void *owner, const char *reason); /* last one lost */
     void *owner;
 };
 
-int redis_open(struct loop *l, const struct redis_settings *settings, struct redis **ret_redis); /* -EINVAL: address */
+int redis_open(struct loop *l, const struct redis_settings *settings,
+               struct redis **ret_redis); /* -EINVAL: address */
 /* All requests end as REDIS_UNKNOWN, within the call; what is submitted again there is not taken. Always NULL. */
 struct redis *redis_close(struct redis *r);
 /* Queued if no connection has room; sent in order of submission, spread over connections. Gathered per round. */
@@ -66,7 +67,7 @@ void redis_submit(struct redis *r, struct redis_request *request);
 bool redis_withdraw(struct redis *r, struct redis_request *request);
 bool redis_is_up(const struct redis *r);
 unsigned redis_connections_up(const struct redis *r);
-size_t redis_waiting(const struct redis *r); /* queued and not sent */
+size_t redis_waiting(const struct redis *r);            /* queued and not sent */
 void redis_request_done(struct redis_request *request); /* frees its bytes */
 
 /* RESP encoding. */

@@ -278,7 +278,8 @@ static size_t on_data(void *owner, struct span in)
                 redis_connection_give_up(c, "a reply that nobody asked for");
         }
         if (r < 0)
-            redis_connection_give_up(c, r == -EMSGSIZE ? "a reply of unreasonable size" : "a reply not understood");
+            redis_connection_give_up(c, r == -EMSGSIZE ? "a reply of unreasonable size"
+                                                       : "a reply not understood");
     }
     redis_stir(c->redis);
     return len;

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "io/loop.h"
 #include "base/buf.h"
+#include "io/loop.h"
 #include "mail/addr.h"
 
 struct stream;
@@ -29,8 +29,10 @@ struct stream_events {
 };
 
 /* address: host is numeric. unix path when path is not NULL. source: bind address or NULL. */
-struct stream *stream_connect(struct loop *l, const struct ip *ip, uint16_t port, const struct ip *source, const struct stream_events *events, void *owner);
-struct stream *stream_connect_unix(struct loop *l, const char *path, const struct stream_events *events, void *owner);
+struct stream *stream_connect(struct loop *l, const struct ip *ip, uint16_t port, const struct ip *source,
+                              const struct stream_events *events, void *owner);
+struct stream *stream_connect_unix(struct loop *l, const char *path, const struct stream_events *events,
+                                   void *owner);
 struct stream *stream_adopt(struct loop *l, int fd, const struct stream_events *events, void *owner);
 
 /* Queued and sent at the end of the round. Ignored when closing. */
@@ -62,7 +64,7 @@ int stream_local(const struct stream *s, struct ip *ret_ip, uint16_t *ret_port);
 
 /* A listening TCP socket with SO_REUSEPORT; on_accept gets a non-blocking socket. on_fault: EMFILE and the like (accepting stops for 100 ms). */
 struct listener;
-int listener_open(struct loop *l, const struct ip *ip, uint16_t port, void (*on_accept)(void *owner, int fd), void (*on_fault)(void *owner, int error),
-                  void *owner, struct listener **ret_listener);
+int listener_open(struct loop *l, const struct ip *ip, uint16_t port, void (*on_accept)(void *owner, int fd),
+                  void (*on_fault)(void *owner, int error), void *owner, struct listener **ret_listener);
 uint16_t listener_port(const struct listener *l);
 struct listener *listener_close(struct listener *l); /* always NULL */

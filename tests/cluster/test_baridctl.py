@@ -70,7 +70,6 @@ def wait_ready(cluster):
     wait.until(lambda: cluster.status()["ready"], 20, lambda: f"ready, it is {cluster.status()}")
 
 
-# proves: A12
 def test_status_sees_every_node_and_who_has_gone():
     with Cluster(ingress=2, dispatchers=2, couriers=1) as cluster:
         wait_ready(cluster)

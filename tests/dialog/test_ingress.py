@@ -195,7 +195,7 @@ def test_sigterm_does_not_wait_for_clients_for_ever():
         assert cluster.nodes[0].process.wait(10) == 0
 
 
-# proves: G01 G03 G08
+# proves: G01 G03 G04 G08
 def test_received_field_is_ours_and_only_ours():
     with ingress() as cluster:
         content = b"Received: from x by y; Sun, 22 Nov 2026 07:15:45 +0000\r\nSubject:  \xc3\xa4 \r\n\tfolded \r\n\r\nno end"
@@ -299,6 +299,19 @@ def test_live_settings_count_from_the_next_session_and_bad_ones_do_not():
         cluster.wait_log("ingress", "event=config_refused.*relay_domains")
         ask(client, b"RCPT TO:<d@relay.example>", b"250")
         ask(client, b"QUIT", b"221")
+
+
+# proves: M04
+def test_any_bytes_on_the_port_do_no_harm():
+    source = random.Random(4)
+    words = [b"EHLO x", b"MAIL FROM:<a@b.example>", b"RCPT TO:<c@d.example>", b"DATA", b"\r\n", b"\n", b".", b"\0", b"\xff" * 50, b"RSET", b" " * 600]
+    with ingress({"ingress": {"threads": 2}}) as cluster:
+        for _ in range(150):
+            client = Client(cluster.addresses[0])
+            client.say(b"".join(source.choice(words) if source.random() < 0.8 else source.randbytes(40) for _ in range(60)), False)
+            client.socket.close()
+        end_data(start_data(connect(cluster)), b"x\r\n")
+        wait.until(lambda: cluster.metric("barid_sessions") <= 1, 10, "all sessions are gone")
 
 
 # proves: M03

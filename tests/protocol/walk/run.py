@@ -14,7 +14,7 @@ INGRESSES, COURIERS, DISPATCHERS = 3, 3, 2
 
 
 def walk(redis, seed, steps, sources=None, roughness=None):
-    """Walks `steps` commands with faults, then to the end. Raises Violation; returns the world, for its counts."""
+    """`steps` commands with faults, then on to the end. Raises Violation; returns the world, for its counts."""
     world = World(redis, seed, sources or scripts.sources(), roughness)
     ledger = Ledger(world)
     hints, couriers = [], []

@@ -223,7 +223,8 @@ static void bare_carriage_return_in_a_command_is_refused(void **state UNUSED)
          S("500 5.5.2"), RAW("MAIL FROM:<a\0b@c.example>\r\n"), S("500 5.5.2"), OPEN_STILL, QUIT);
 }
 
-/* A client of 512 bytes, then of a bit more, then of the limit. proves: B10 */
+/* A client of 512 bytes, then of a bit more, then of the limit. */
+/* proves: B10 */
 static void long_commands_up_to_the_limit_are_taken(void **state UNUSED)
 {
     static const size_t lengths[] = {512, 1000, SMTP_LINE_MAX};
@@ -507,7 +508,8 @@ static void declared_size_is_judged_at_mail(void **state UNUSED)
          S("250"), QUIT);
 }
 
-/* The limit is for what will be stored: a message of just its size passes, stuffing is not counted. proves: B26 M01 */
+/* The limit is for what will be stored: a message of just its size passes, stuffing is not counted. */
+/* proves: B26 M01 */
 static void undeclared_size_is_judged_at_the_dot(void **state UNUSED)
 {
     test_limits.message_bytes = 10;
@@ -541,7 +543,8 @@ static void lone_dot_ends_content_also_as_first_line(void **state UNUSED)
     PLAY(STARTED, C(""), C("."), S("250"), M("\r\n"), STORED(1), QUIT);
 }
 
-/* Each of these, and what follows it up to the true end, is content, and is refused. proves: B30 B31 */
+/* Each of these, and what follows it up to the true end, is content, and is refused. */
+/* proves: B30 B31 */
 static void other_line_ends_neither_end_content_nor_pass(void **state UNUSED)
 {
 #define REFUSED(bytes) \
@@ -566,7 +569,8 @@ static void other_line_ends_neither_end_content_nor_pass(void **state UNUSED)
     REFUSED("\r\ny\nz");
 }
 
-/* The first bytes of content. proves: B30 */
+/* The first bytes of content. */
+/* proves: B30 */
 static void other_line_ends_are_no_end_at_the_start(void **state UNUSED)
 {
     PLAY(STARTED, RAW(".\n\r\n.\r\n"), S("554 5.6.0"), STORED(0), CLOSED);
@@ -575,7 +579,8 @@ static void other_line_ends_are_no_end_at_the_start(void **state UNUSED)
     PLAY(STARTED, RAW("\r.\r\n.\r\n"), S("554 5.6.0"), STORED(0), CLOSED);
 }
 
-/* A byte that must not be there, at each place where blocks and pieces end. proves: B30 B31 */
+/* A byte that must not be there, at each place where blocks and pieces end. */
+/* proves: B30 B31 */
 static void bad_byte_is_found_wherever_it_is(void **state UNUSED)
 {
     static const char bad[] = {'\n', '\r', '\0'};

@@ -182,7 +182,7 @@ static int setup(void **state)
     servers[0] = server_text;
     settings = (struct dns_settings){.servers = servers,
                                      .server_count = 1,
-                                     .timeout_ms = 100,
+                                     .timeout_ms = 5000,
                                      .tries = 2,
                                      .min_ttl_ms = 0,
                                      .max_ttl_ms = 3600000,
