@@ -71,7 +71,8 @@ static void on_fault(struct job *j, size_t target)
         attempt_end(j, &m->fault_verdict);
         return;
     }
-    if (!m->was_answered && j->stale_returns < STALE_RETURNS_MAX) { /* a connection that had gone stale is nobody's failure (H15) */
+    /* A reused connection that had gone stale is nobody's failure (H15). */
+    if (!m->is_first && !m->was_answered && m->fault != FAULT_TIMEOUT && j->stale_returns < STALE_RETURNS_MAX) {
         j->stale_returns++;
         work_return(j->work, j);
         return;

@@ -40,6 +40,7 @@ static void on_chunk(void *context, enum spool_result result, struct span bytes)
     smtp_client_content(k->client, bytes, stream_output(k->stream));
     stream_written(k->stream);
     k->next_chunk++;
+    k->has_progress = true;
     connection_drive(k);
 }
 
@@ -93,6 +94,7 @@ static bool send_next(struct connection *k)
         k->next_chunk = 0;
     smtp_client_send(k->client, &j->message, stream_output(k->stream));
     stream_written(k->stream);
+    k->has_progress = true;
     timer_start(k->courier->loop, &k->total, conf->courier.transaction_time_ms, on_total);
     return true;
 }
@@ -108,6 +110,7 @@ static void send_dot(struct connection *k)
     }
     smtp_client_dot(k->client, stream_output(k->stream));
     stream_written(k->stream);
+    k->has_progress = true;
     k->next_chunk = 0;
     if (smtp_client_has_room(k->client))
         send_next(k);
@@ -197,7 +200,9 @@ static void set_deadline(struct connection *k)
         [LIMIT_IDLE] = conf->courier.idle_time_ms,
     };
 
-    stream_deadline(k->stream, limits[smtp_client_limit(k->client)]);
+    if (k->has_progress)
+        stream_deadline(k->stream, limits[smtp_client_limit(k->client)]);
+    k->has_progress = false;
 }
 
 static void became_ready(struct connection *k)
@@ -252,7 +257,7 @@ static void on_connected(void *owner)
 {
     struct connection *k = owner;
 
-    k->is_connected = true;
+    k->is_connected = k->has_progress = true;
     metric_add(METRIC_CONNECTIONS_TOTAL, 1);
     set_deadline(k);
 }
@@ -264,10 +269,12 @@ static size_t on_data(void *owner, struct span in)
 
     /* The engine stops at each result; what it left is offered again once that is taken. */
     while (used < in.len && !k->is_closing) {
+        unsigned before = smtp_client_reply_count(k->client);
         size_t n = smtp_client_feed(k->client, (struct span){in.at + used, in.len - used}, stream_output(k->stream));
 
         used += n;
         stream_written(k->stream);
+        k->has_progress |= smtp_client_reply_count(k->client) != before;
         connection_drive(k);
         if (n == 0)
             break;
@@ -277,7 +284,10 @@ static size_t on_data(void *owner, struct span in)
 
 static void on_drained(void *owner)
 {
-    connection_drive(owner);
+    struct connection *k = owner;
+
+    k->has_progress = true;
+    connection_drive(k);
 }
 
 static const char *reason_text(const struct connection *k, int reason)

@@ -27,6 +27,7 @@ struct connection {
     struct content_read *read;
     struct timer total;   /* a transaction's longest time (BEHAVIOURS H24) */
     bool is_connected, was_ready, is_closing;
+    bool has_progress; /* something whole was heard or sent since the deadline was set: octets alone extend none (H24) */
     uint64_t idle_since_ms;
 };
 

@@ -359,6 +359,8 @@ void settle_attempt(struct job *j)
     } else if (t.failed > 0) {
         e->event = t.delivered > 0 ? "delivered" : "bounced";
     }
+    if (j->work->route)
+        buf_printf(&e->detail, "; by %s", j->work->route->how);
     if (e->has_dsn)
         buf_printf(&e->detail, "; dsn %s", e->dsn.name);
     tally_done(j, &t);

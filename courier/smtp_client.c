@@ -50,7 +50,7 @@ struct smtp_client {
     uint64_t size_limit; /* 0: none told */
     enum client_fault fault;
     struct verdict fault_verdict;
-    unsigned sent_count;
+    unsigned sent_count, reply_count;
 };
 
 /* ---- expected replies ---- */
@@ -229,6 +229,7 @@ void smtp_client_send(struct smtp_client *c, struct client_message *m, struct bu
     *t = (struct transaction){.message = m, .is_accepted = mem_array(m->count, sizeof(bool))};
     m->fault = FAULT_NONE;
     m->was_answered = m->dot_sent = false;
+    m->is_first = c->sent_count == 0;
     if (c->current)
         c->next = t;
     else
@@ -476,12 +477,13 @@ static void handle_reply(struct smtp_client *c, struct buf *out)
 {
     struct expected e;
 
+    c->reply_count++;
     if (c->expected_count == 0) { /* it speaks unasked: 421 of a server that will close, or nonsense */
         end_by_reply(c, c->reply.code == 421 ? FAULT_CLOSING : FAULT_BAD_REPLY);
         return;
     }
     e = expected_take(c);
-    if (e.transaction)
+    if (e.transaction && !(c->reply.code == 421 && e.step == STEP_MAIL))
         e.transaction->message->was_answered = true;
     if (c->reply.code == 421 && e.step != STEP_QUIT)
         on_closing(c, &e);
@@ -583,4 +585,9 @@ const struct verdict *smtp_client_fault_verdict(const struct smtp_client *c)
 unsigned smtp_client_sent_count(const struct smtp_client *c)
 {
     return c->sent_count;
+}
+
+unsigned smtp_client_reply_count(const struct smtp_client *c)
+{
+    return c->reply_count;
 }

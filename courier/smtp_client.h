@@ -36,7 +36,8 @@ struct client_message {
     /* set by the engine */
     enum client_fault fault;
     struct verdict fault_verdict; /* why, when fault is set: what the undecided get if there is no other host */
-    bool was_answered;            /* the remote answered something of this transaction: else a reused connection was stale (H15) */
+    bool is_first;                /* of its connection */
+    bool was_answered;            /* the remote answered something of this transaction but 421 to MAIL: else a reused connection was stale (H15) */
     bool dot_sent;
 };
 
@@ -85,4 +86,5 @@ void smtp_client_quit(struct smtp_client *c, struct buf *out);
 void smtp_client_end(struct smtp_client *c, enum client_fault fault, const char *detail);
 enum client_fault smtp_client_fault(const struct smtp_client *c);
 const struct verdict *smtp_client_fault_verdict(const struct smtp_client *c);
-unsigned smtp_client_sent_count(const struct smtp_client *c); /* messages given to it so far */
+unsigned smtp_client_sent_count(const struct smtp_client *c);  /* messages given to it so far */
+unsigned smtp_client_reply_count(const struct smtp_client *c); /* whole replies heard so far */

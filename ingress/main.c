@@ -17,7 +17,7 @@
 #include "ingress/listener.h"
 #include "ingress/reactor.h"
 
-enum { EXIT_USAGE = 2, VIEW_EVERY_MS = 1000, THREADS_MAX = 256, POLITE_PERCENT = 80 };
+enum { EXIT_USAGE = 2, VIEW_EVERY_MS = 1000, THREADS_MAX = 256, POLITE_PERCENT = 80, LINGER_PERCENT = 15 };
 
 static struct {
     struct loop *loop;
@@ -130,10 +130,12 @@ static void *run_thread(void *context)
     return NULL;
 }
 
-static void on_polite_over(struct timer *t UNUSED)
+/* First all sessions are told to end; when it comes again, those that do not read it are cut. */
+static void on_polite_over(struct timer *t)
 {
     atomic_store(&reactor_shared.drain, DRAIN_AT_ONCE);
     wake_all();
+    timer_start(ingress.loop, t, conf_get()->node.drain_time_ms * LINGER_PERCENT / 100, on_polite_over);
 }
 
 static void drain(void)

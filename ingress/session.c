@@ -153,11 +153,11 @@ static void serve_body(struct session *s)
 /* True: more may come. */
 static bool serve_content(struct session *s)
 {
-    submission_add(s->submission, s->engine.content);
     if (s->engine.transaction->content->header.starts_with_body && !s->has_separator) {
         s->has_separator = true;
         submission_starts_with_body(s->submission);
     }
+    submission_add(s->submission, s->engine.content);
     if (!submission_has_room(s->submission))
         return false;
     engine_go_on(s);
@@ -233,7 +233,7 @@ static size_t session_step(struct session *s, struct span in, bool *ret_goes_on)
     size_t used = smtp_server_feed(&s->engine, in, now_ms, out);
     *ret_goes_on = session_advance(s) && used > 0;
     if (s->engine.errors > s->errors_told) {
-        struct span command = {.at = in.at, .len = is_content ? 0 : used};
+        struct span command = {.at = is_content ? NULL : in.at, .len = is_content ? 0 : used};
         struct span said = buf_span(stream_output(s->stream));
         struct span reply = {.at = said.at + before, .len = said.len > before ? said.len - before : 0};
         tell_refusal(s, command, reply);
@@ -372,6 +372,8 @@ void sessions_stop(struct reactor *r, bool at_once)
         struct session *s = LIST_ENTRY(it, struct session, link);
         uint64_t now_ms;
         struct buf *out;
+        if (at_once && s->is_finished)
+            stream_abort(s->stream); /* it has had its time to read our last words */
         now_and_out(s, &now_ms, &out);
         smtp_server_stop(&s->engine, at_once, now_ms, out);
         session_settle(s);

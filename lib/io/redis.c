@@ -182,9 +182,10 @@ static int redis_parse_address(struct redis *r, const char *address)
         r->path = mem_string(address + 5);
         return 0;
     }
-    if (hostport_parse(span_of(address), REDIS_PORT, host, &r->port) < 0 ||
-        ip_parse(span_of(host), &r->ip) < 0)
+    if (hostport_parse(span_of(address), REDIS_PORT, host, &r->port) < 0)
         return -EINVAL;
+    if (ip_parse(span_of(host), &r->ip) < 0)
+        r->host = mem_string(host);
     return 0;
 }
 
@@ -220,6 +221,7 @@ static void on_funeral(struct tail *t)
     }
     mem_free(r->connections);
     mem_free(r->path);
+    mem_free(r->host);
     mem_free(r);
 }
 

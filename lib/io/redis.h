@@ -44,7 +44,7 @@ struct redis_request {
 };
 
 struct redis_settings {
-    const char *address; /* "host:port" with a numeric host, or "unix:/path" */
+    const char *address; /* "host:port", a name being looked up anew for each connection, or "unix:/path" */
     unsigned connections;
     unsigned window;     /* requests under way per connection */
     uint64_t timeout_ms; /* a reply owed for longer ends the connection */

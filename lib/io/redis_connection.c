@@ -361,17 +361,40 @@ static void on_closed(void *owner, int reason)
 static const struct stream_events connection_events = {
     .on_connected = on_connected, .on_data = on_data, .on_drained = on_drained, .on_closed = on_closed};
 
+static void connection_connect(struct redis_connection *c, const struct ip *ip)
+{
+    struct redis *r = c->redis;
+    c->reader = reply_reader_new();
+    if (r->path)
+        c->stream = stream_connect_unix(r->loop, r->path, &connection_events, c);
+    else
+        c->stream = stream_connect(r->loop, ip, r->port, NULL, &connection_events, c);
+    stream_deadline(c->stream, r->settings.timeout_ms);
+}
+
+static void on_found(void *context, int error UNUSED, const struct ip *ip)
+{
+    struct redis_connection *c = context;
+    c->lookup = NULL;
+    if (ip) {
+        connection_connect(c, ip);
+        return;
+    }
+    c->state = CONNECTION_DOWN;
+    connection_retry_later(c);
+}
+
 void redis_connection_open(struct redis_connection *c)
 {
     struct redis *r = c->redis;
     c->state = CONNECTION_OPENING;
     c->life.client_id = 0;
-    c->reader = reply_reader_new();
-    if (r->path)
-        c->stream = stream_connect_unix(r->loop, r->path, &connection_events, c);
-    else
-        c->stream = stream_connect(r->loop, &r->ip, r->port, NULL, &connection_events, c);
-    stream_deadline(c->stream, r->settings.timeout_ms);
+    if (!r->host) {
+        connection_connect(c, &r->ip);
+    } else if (lookup_open(r->loop, r->host, on_found, c, &c->lookup) < 0) {
+        c->state = CONNECTION_DOWN;
+        connection_retry_later(c);
+    }
 }
 
 void redis_connection_init(struct redis_connection *c, struct redis *r)
@@ -384,6 +407,7 @@ void redis_connection_init(struct redis_connection *c, struct redis *r)
 void redis_connection_end(struct redis_connection *c)
 {
     timer_stop(&c->retry);
+    c->lookup = lookup_cancel(c->lookup);
     if (c->state != CONNECTION_DOWN) {
         if (c->stream && c->state != CONNECTION_ENDING)
             stream_reset(c->stream);

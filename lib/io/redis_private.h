@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/mem.h"
+#include "io/lookup.h"
 #include "io/redis.h"
 #include "io/redis_reply.h"
 #include "io/stream.h"
@@ -43,6 +44,7 @@ struct redis_connection {
     struct redis_request own;
     struct redis_request greeting;
     struct timer retry;
+    struct lookup *lookup; /* of the host's name, before the stream */
     uint64_t retry_ms;
     const char *fault; /* why it is being given up */
 };
@@ -50,6 +52,7 @@ struct redis_connection {
 struct redis {
     struct loop *loop;
     struct redis_settings settings;
+    char *host; /* a name to be looked up for each connection, or NULL: ip or path is set */
     struct ip ip;
     uint16_t port;
     char *path; /* of a unix socket, or NULL */

@@ -11,7 +11,7 @@ from harness import wait
 from harness.cluster import Cluster
 from harness.dns import Dns, Zone
 from harness.postfix import Postfix, SmtpSink
-from harness.process import Process
+from harness.redis import RedisServer
 
 _OURS = re.compile(rb"\AReceived: from [^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
 
@@ -124,3 +124,12 @@ def test_the_received_field_tells_where_it_came_from(relay):
     field = re.sub(rb"\r\n[ \t]+", b" ", _OURS.match(arrived.content).group(0)).decode()
     assert re.match(r"Received: from client\.test \((?:unknown )?\[127\.0\.0\.1\]\) by ingress1\.relay\.test with ESMTP "
                     r"id [0-9A-Z]{26} for <r@one\.test>; \w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d \+0000\r\n", field), field
+
+
+def test_the_store_may_be_given_by_name():
+    with RedisServer(tcp=True) as redis, SmtpSink() as target:
+        settings = {"store": {"address": f"localhost:{redis.port}"}, "courier": {"routes": {"routed.test": f"127.0.0.1:{target.port}"}}}
+        with Cluster(redis=redis, settings=settings) as cluster:
+            send(cluster, "r@routed.test", b"Subject: hello\r\n\r\nhello\r\n")
+            cluster.wait_metric("barid_delivered_total", 1, "courier")
+            cluster.wait_empty()

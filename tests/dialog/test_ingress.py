@@ -79,6 +79,14 @@ def test_content_of_any_size_is_stored_whole(size):
             assert len(redis.keys(b"j:*")) == 1
 
 
+# proves: B33
+def test_body_without_header_of_many_chunks_keeps_its_empty_line():
+    with ingress() as cluster:
+        content = b" begins with a blank\r\n" + lines(random.Random(5), 600000)
+        ulid = end_data(start_data(connect(cluster)), content)
+        assert stored_content(cluster, ulid, "content") == b"\r\n" + content
+
+
 # proves: A14
 def test_client_that_goes_before_the_dot_leaves_nothing():
     with ingress() as cluster:
@@ -192,6 +200,21 @@ def test_sigterm_does_not_wait_for_clients_for_ever():
         client = start_data(connect(cluster))
         cluster.nodes[0].process.signal(signal.SIGTERM)
         assert client.reply("end").startswith(b"421 4.3.2")
+        assert cluster.nodes[0].process.wait(10) == 0
+
+
+# proves: A15
+def test_sigterm_does_not_wait_for_clients_that_do_not_read():
+    with ingress({"node": {"drain_time": "4s"}, "ingress": {"max_junk": 1000000}}) as cluster:
+        client = start_data(connect(cluster), sender=b"")
+        end_data(client, b"x\r\n")
+        client.socket.setblocking(False)
+        try:
+            while True:
+                client.socket.send(b"HELP\r\n" * 1000)
+        except BlockingIOError:
+            pass
+        cluster.nodes[0].process.signal(signal.SIGTERM)
         assert cluster.nodes[0].process.wait(10) == 0
 
 
