@@ -105,7 +105,8 @@ static void on_carried(void *context, enum commit_answer answer)
     struct carry *carry = context;
     struct expansion *x = carry->expansion;
 
-    x->is_confirmed[carry->place] = answer == COMMIT_NEW || answer == COMMIT_AGAIN;
+    /* Revoked: the operator deleted the parent before this child was made, and it never will be. */
+    x->is_confirmed[carry->place] = answer == COMMIT_NEW || answer == COMMIT_AGAIN || answer == COMMIT_REVOKED;
     mem_free(carry);
     if (--x->open == 0)
         batch_over(x);

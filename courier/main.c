@@ -167,6 +167,7 @@ static void start(struct loop *loop)
 
     courier.loop = loop;
     list_init(&courier.idle);
+    list_init(&courier.open_claims);
     courier.settler = settler_new(&courier);
     take_names(&(struct node_view){0});
     open_dns();

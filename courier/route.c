@@ -8,6 +8,8 @@
 #include "base/conf.h"
 #include "cluster/daemon.h"
 
+enum { FALLBACK_GROUP = UINT16_MAX + 1 }; /* worse than any preference of an MX */
+
 struct host {
     char name[DOMAIN_MAX + 1];
     uint16_t port;
@@ -147,7 +149,7 @@ static void add_targets(struct route *r, const struct host *h, size_t most)
         memcpy(t->host, h->name, sizeof(t->host));
         t->ip = h->ips[i];
         t->port = h->port;
-        t->group = h->preference;
+        t->group = h->preference + (h->is_fallback ? FALLBACK_GROUP : 0);
     }
 }
 

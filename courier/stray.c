@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "cluster/queue.h"
 #include "courier/settle.h"
+#include "courier/work.h"
 
 enum { ROUND_MS = 30000, STEP_MS = ROUND_MS / PARTITION_COUNT };
 
@@ -15,26 +16,29 @@ static struct {
     struct map seen; /* job -> token of a claim that was unknown a round ago */
 } strays;
 
-/* "<incarnation>.<seq>...": did this life ask for it? */
-static bool is_asked_for(const struct courier *c, struct span token)
+/* The number in "<incarnation>.<seq>...", 0 when this life did not ask for it. */
+static uint64_t claim_of(const struct courier *c, struct span token)
 {
     struct span rest = token, incarnation = span_cut(&rest, '.'), seq = span_cut(&rest, '.');
     uint64_t i, n;
 
-    return span_number(incarnation, UINT64_MAX, &i) == 0 && span_number(seq, UINT64_MAX, &n) == 0 && i == c->incarnation && n > 0 && n <= c->claim_seq;
+    if (span_number(incarnation, UINT64_MAX, &i) < 0 || span_number(seq, UINT64_MAX, &n) < 0 || i != c->incarnation || n > c->claim_seq)
+        return 0;
+    return n;
 }
 
 static void look_at(struct courier *c, unsigned partition, const struct queue_held_claim *claim)
 {
     char *before;
+    uint64_t seq = claim_of(c, claim->token);
 
-    if (map_get(&c->jobs, claim->job) || claim->token.len == 0)
+    if (map_get(&c->jobs, claim->job) || claim->token.len == 0 || work_claim_is_open(c, seq))
         return;
     before = map_remove(&strays.seen, claim->job);
     if (before && span_equal(span_of(before), claim->token)) {
         AUTO_FREE char *job = mem_text(claim->job.at, claim->job.len);
 
-        must(is_asked_for(c, claim->token));
+        must(seq > 0);
         log_event(LOG_CLAIM_UNKNOWN, F("job", job), FS("token", claim->token));
         settle_stray(c, &(struct stray){partition, claim->job, claim->queue, claim->token, claim->chunk_count}, OUTCOME_BACK, "the claim came late");
     } else {

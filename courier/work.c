@@ -237,11 +237,22 @@ static void take_job(struct work *w, const struct queue_claimed *claimed, const 
 }
 
 struct claim_context {
+    struct list link; /* in courier.open_claims */
+    uint64_t seq;
     struct work *work;
     uint64_t incarnation;
     size_t asked;
     bool took_suspect_slot;
 };
+
+bool work_claim_is_open(const struct courier *c, uint64_t seq)
+{
+    for (const struct list *it = c->open_claims.next; it != &c->open_claims; it = it->next) {
+        if (LIST_ENTRY((struct list *) (uintptr_t) it, struct claim_context, link)->seq == seq)
+            return true;
+    }
+    return false;
+}
 
 static void on_claim(void *context, enum claim_answer answer, const char *token, const struct queue_claimed *jobs, size_t count, uint64_t wait_ms)
 {
@@ -252,6 +263,7 @@ static void on_claim(void *context, enum claim_answer answer, const char *token,
     bool is_stale = cc->incarnation != c->incarnation; /* buried meanwhile: the jobs will be reaped */
 
     c->suspects -= cc->took_suspect_slot;
+    list_remove(&cc->link);
     mem_free(cc);
     w->is_claiming = false;
     w->wait_until_ms = answer == CLAIM_WAIT ? clock_ms() + wait_ms : 0;
@@ -286,6 +298,8 @@ static void claim(struct work *w)
     cc = NEW(struct claim_context);
     *cc = (struct claim_context){.work = w, .incarnation = c->incarnation, .asked = count, .took_suspect_slot = c->suspects == 0};
     c->suspects += cc->took_suspect_slot;
+    cc->seq = ++c->claim_seq;
+    list_append(&c->open_claims, &cc->link);
     queue_claim(c->store,
                 &(struct queue_claim){
                     .partition = w->partition,
@@ -293,7 +307,7 @@ static void claim(struct work *w)
                     .count = (uint32_t) count,
                     .record_bytes = CLAIM_RECORD_BYTES,
                     .incarnation = c->incarnation,
-                    .seq = ++c->claim_seq,
+                    .seq = cc->seq,
                     .suspects = cc->took_suspect_slot,
                 },
                 on_claim, cc);

@@ -51,6 +51,8 @@ struct work {
 /* A grant came: a new one, a renewal or a wake-up. connections 0 takes it back. */
 void work_grant(struct courier *c, unsigned partition, struct span queue, uint64_t token, uint32_t connections, uint64_t rate_micro, uint64_t until_ms);
 struct work *work_find(struct courier *c, unsigned partition, struct span queue);
+/* A claim of that number is under way: what the store shows of it is no surprise. */
+bool work_claim_is_open(const struct courier *c, uint64_t seq);
 bool work_is_granted(const struct work *w);
 /* Something changed: claim, connect, send as far as possible; runs at the end of the round. */
 void work_wake(struct work *w);

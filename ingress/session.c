@@ -14,7 +14,7 @@
 #include "ingress/client.h"
 #include "ingress/submit.h"
 
-enum { SESSION_MAGIC = 0x5e5510, SESSION_ID_MAX = 36 };
+enum { SESSION_MAGIC = 0x5e5510, SESSION_ID_MAX = 36, IP_TEXT_MAX = 64 };
 
 struct session {
     unsigned magic;
@@ -31,6 +31,7 @@ struct session {
     uint64_t errors_told;
     uint64_t deadline_ms; /* as told to the stream */
     char id[SESSION_ID_MAX];
+    char client_text[IP_TEXT_MAX];
 };
 
 /* ---- the log */
@@ -40,6 +41,14 @@ static void set_id(struct session *s)
 {
     (void) snprintf(s->id, sizeof s->id, "%llx-%x-%llx", (unsigned long long) clock_wall_ms(),
                     s->reactor->index, (unsigned long long) ++s->reactor->session_number); /* it fits */
+}
+
+static void set_client_text(struct session *s)
+{
+    AUTO_BUF struct buf text = {0};
+    ip_format(&s->client, &text);
+    must(text.len < sizeof s->client_text);
+    memcpy(s->client_text, text.data, text.len);
 }
 
 /* Commands whose arguments are addresses are told whole, of others the verb only: it could be a password typed at the wrong prompt. */
@@ -54,14 +63,12 @@ static struct span tellable(struct span command)
 /* One line for each command refused: what was said to it, and the command unless it was content. */
 static void tell_refusal(struct session *s, struct span command, struct span reply)
 {
-    AUTO_BUF struct buf ip = {0};
     metric_add(METRIC_COMMANDS_REFUSED_TOTAL, (int64_t) (s->engine.errors - s->errors_told));
     s->errors_told = s->engine.errors;
     if (!log_is_on(LOG_REFUSED))
         return;
-    ip_format(&s->client, &ip);
     struct span said = tellable(command);
-    log_event(LOG_REFUSED, F("session", s->id), FS("client", buf_span(&ip)), F("helo", s->engine.helo),
+    log_event(LOG_REFUSED, F("session", s->id), F("client", s->client_text), F("helo", s->engine.helo),
               FS("command", said), FS("reply", span_cut(&reply, '\r')));
 }
 
@@ -142,8 +149,11 @@ static void serve_body(struct session *s)
 {
     static const struct submission_events events = {.on_room = on_room, .on_answer = on_answer};
     static const struct smtp_answer go = {354, "", "", NULL};
-    const struct submission_client client = {
-        .ip = s->client, .helo = s->engine.helo, .is_esmtp = s->engine.is_esmtp, .session = s->id};
+    const struct submission_client client = {.ip = s->client,
+                                             .ip_text = s->client_text,
+                                             .helo = s->engine.helo,
+                                             .is_esmtp = s->engine.is_esmtp,
+                                             .session = s->id};
     must(!s->submission);
     s->submission = submission_new(s->reactor, s->engine.transaction, &client, &events, s);
     s->has_separator = false;
@@ -331,13 +341,11 @@ static void session_greet(struct session *s, bool is_within_limits, bool has_spo
 
 static void tell_connected(const struct session *s, bool is_within_limits)
 {
-    AUTO_BUF struct buf ip = {0};
     enum log_event event = is_within_limits ? LOG_CONNECTED : LOG_SESSION_LIMIT;
     if (!log_is_on(event) ||
         (!is_within_limits && !client_may_tell(s->reactor ? loop_now_ms(s->reactor->loop) : 0)))
         return;
-    ip_format(&s->client, &ip);
-    log_event(event, F("session", s->id), FS("client", buf_span(&ip)),
+    log_event(event, F("session", s->id), F("client", s->client_text),
               FN("sessions", metric_get(METRIC_SESSIONS)));
 }
 
@@ -354,6 +362,7 @@ void session_open(struct reactor *r, int fd)
     s->stream = stream_adopt(r->loop, fd, &events, s);
     if (stream_peer(s->stream, &s->client, &port) < 0)
         s->client = (struct ip){.is_v4 = false}; /* it has gone already; :: is trusted by nobody */
+    set_client_text(s);
     reactor_refresh(r);
     bool is_within_limits = client_enter(&s->client, r->max_sessions, r->max_sessions_per_client);
     metric_add(METRIC_SESSIONS, 1);

@@ -39,6 +39,7 @@ struct submission *submission_new(struct reactor *r, const struct smtp_transacti
     s->events = *events;
     s->owner = owner;
     s->ip = client->ip;
+    s->ip_text = mem_string(client->ip_text);
     s->helo = mem_string(client->helo);
     s->session = mem_string(client->session);
     s->is_esmtp = client->is_esmtp;
@@ -66,6 +67,7 @@ static void submission_free_if_over(struct submission *s)
     list_remove(&s->link);
     r->submission_count--;
     envelope_done(&s->envelope);
+    mem_free(s->ip_text);
     mem_free(s->helo);
     mem_free(s->session);
     mem_free(s);
@@ -111,13 +113,11 @@ static void answer(struct submission *s, unsigned code, const char *status, cons
 static void log_outcome(const struct submission *s, enum log_event event, const char *why)
 {
     const struct envelope *e = &s->envelope;
-    AUTO_BUF struct buf ip = {0};
     char id[ID_TEXT_LEN + 1];
     if (!log_is_on(event))
         return;
     id_format(&e->id, id);
-    ip_format(&s->ip, &ip);
-    log_event(event, F("msg", id), F("job", s->job), F("session", s->session), FS("client", buf_span(&ip)),
+    log_event(event, F("msg", id), F("job", s->job), F("session", s->session), F("client", s->ip_text),
               F("helo", s->helo), F("from", e->sender),
               F("to", e->recipient_count == 1 ? e->recipients[0].addr : NULL),
               FN("recipients", e->recipient_count), F("queue", submission_queue(s)),

@@ -14,6 +14,7 @@ struct submission;
 
 struct submission_client {
     struct ip ip;
+    const char *ip_text;
     const char *helo;
     bool is_esmtp;
     const char *session; /* its id, for the log */

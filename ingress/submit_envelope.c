@@ -76,7 +76,7 @@ void submission_address(struct submission *s, const struct smtp_transaction *t)
     add_recipients(e, t);
     buf_add_text(&client, s->helo);
     buf_add_text(&client, " [");
-    ip_format(&s->ip, &client);
+    buf_add_text(&client, s->ip_text);
     buf_add_char(&client, ']');
     e->client = buf_steal_text(&client);
     submission_new_id(s);

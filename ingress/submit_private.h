@@ -28,6 +28,7 @@ struct submission {
     struct submission_events events;
     void *owner; /* NULL: the session has gone */
     struct ip ip;
+    char *ip_text;
     char *helo;
     char *session;
     bool is_esmtp;

@@ -9,7 +9,7 @@ from harness.cluster import Cluster
 from harness.sink import ScriptedSink, drop, stall
 
 LIMITS = {"connect_timeout": 0.4, "greeting_timeout": 0.5, "command_timeout": 0.6, "data_timeout": 0.7, "block_timeout": 0.8, "dot_timeout": 0.9,
-          "transaction_time": 3.0}
+          "transaction_time": 2.0}
 RAW = ["127.0.6.1", "127.0.6.2", "127.0.6.3", "127.0.6.4", "127.0.6.5", "127.0.6.6"]
 LARGE = (b"x" * 70 + b"\r\n") * 250000
 
@@ -73,9 +73,9 @@ def take_a_message(octets, pause):
 
 
 # proves: H02 H24
-@pytest.mark.parametrize("raw, pause, limit", [(4, 30, "block_timeout"), (5, 0.05, "transaction_time")])
+@pytest.mark.parametrize("raw, pause, limit", [(4, 30, "block_timeout"), (5, 0.04, "transaction_time")])
 def test_a_host_that_takes_content_too_slowly_is_left_for_the_next(scene, raw, pause, limit):
-    with RawHost(RAW[raw], scene.sink.port, take_a_message(65536, pause), receive_buffer=65536):
+    with RawHost(RAW[raw], scene.sink.port, take_a_message(160000, pause), receive_buffer=160000):
         letter = scene.send(f"r@raw{raw}.test", body=LARGE)
         assert scene.wait_delivered(letter).session.host == scene.places.HOME
     assert waited(scene, letter, "delivered", limit)

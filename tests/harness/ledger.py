@@ -65,10 +65,10 @@ class Report:
 def parse_reports(content):
     """The recipients a DSN tells of; [] when the content is no DSN."""
     message = email.message_from_bytes(content, policy=email.policy.compat32)
-    if message.get_content_type() != "multipart/report":
+    if message.get_content_type() != "multipart/report" or not message.is_multipart():
         return []
     ledger_id, groups = None, []
-    for part in message.walk():
+    for part in message.get_payload():  # not deeper: the original may hold messages of its own
         kind = part.get_content_type()
         if kind == "message/delivery-status":
             groups = [group for group in part.get_payload() if group["Final-Recipient"]]

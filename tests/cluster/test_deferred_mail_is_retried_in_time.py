@@ -1,0 +1,123 @@
+"""Deferred mail comes back by itself: later and later, spread out, over restarts, and soon after its destination is back."""
+
+import math
+
+import pytest
+from post import Places, Post
+
+from harness import wait
+from harness.cluster import Cluster
+from harness.sink import ScriptedSink, reply
+
+FIRST_MS, LONGEST_MS = 400, 1600
+
+
+@pytest.fixture(scope="module")
+def scene():
+    places = Places(12)
+    with ScriptedSink(places.hosts()) as sink:
+        settings = {"courier": {"port": sink.port, "routes": places.routes(sink.port)},
+                    "retry": {"first": f"{FIRST_MS}ms", "longest": f"{LONGEST_MS}ms"}}
+        with Cluster(couriers=2, settings=settings) as cluster:
+            post = Post(cluster, sink)
+            post.places = places
+            yield post
+            post.assert_balanced()
+
+
+@pytest.fixture
+def place(scene):
+    return scene.places.take()
+
+
+def refuse(scene, place):
+    """Until the rules are cleared."""
+    return [scene.sink.rule("rcpt", reply("450 4.2.0 wait"), host=host) for host in (place.first, place.second)]
+
+
+def ages(scene, letter):
+    """How old it was at each try."""
+    return [int(line["delay_ms"]) for line in scene.told(letter, "deferred")]
+
+
+# proves: J01
+def test_tries_thin_out_with_the_age_of_a_message(scene, place):
+    rules = refuse(scene, place)
+    letter = scene.send(place.address())
+    scene.wait_told(letter, "deferred", 5)
+    scene.sink.clear(*rules)
+    scene.wait_delivered(letter)
+    tried = ages(scene, letter)
+    for before, after in zip(tried, tried[1:]):
+        due = min(max(before, FIRST_MS), LONGEST_MS)
+        assert after - before >= due * 0.85 - 5, tried
+    assert tried[4] - tried[3] > tried[1] - tried[0]
+
+
+# proves: J04
+def test_messages_deferred_together_come_back_spread_out(scene, place):
+    rules = refuse(scene, place)
+    letters = scene.send_many([place.address(f"r{n}") for n in range(60)])
+    for letter in letters:
+        scene.wait_told(letter, "deferred", 3)
+    scene.sink.clear(*rules)
+    for letter in letters:
+        scene.wait_delivered(letter)
+    gaps = [tried[2] - max(tried[1], FIRST_MS) - tried[1] for tried in (ages(scene, letter) for letter in letters)]
+    mean = sum(gaps) / len(gaps)
+    spread = math.sqrt(sum((gap - mean) ** 2 for gap in gaps) / len(gaps))
+    # 15 percent to either side of at least 400 ms: evenly drawn, that deviates by 35 ms. Polls and load only widen it.
+    assert spread >= 20, sorted(gaps)
+
+
+# proves: J05
+def test_the_time_of_the_next_try_survives_restarts_of_every_node(scene, place):
+    rules = refuse(scene, place)
+    letter = scene.send(place.address())
+    scene.wait_told(letter, "deferred", 1)
+    for node in list(scene.cluster.nodes):
+        scene.cluster.kill(node)
+    tried = len(scene.told(letter, "deferred"))
+    for node in scene.cluster.nodes:
+        scene.cluster.restart(node)
+    scene.cluster.wait_ready()
+    scene.wait_told(letter, "deferred", tried + 1)
+    scene.sink.clear(*rules)
+    scene.wait_delivered(letter)
+    scene.wait_settled(letter)
+    moments = ages(scene, letter)
+    assert all(after - before >= FIRST_MS * 0.85 - 5 for before, after in zip(moments, moments[1:])), f"overdue: tried once, not several times: {moments}"
+    assert len(scene.copies(letter)) == 1
+
+
+# proves: J06
+def test_waiting_mail_flows_when_its_destination_is_back(scene, place):
+    for host in (place.first, place.second):
+        scene.sink.rule("connect", reply("421 4.3.2 down", then_drop=True), host=host)
+    letters = scene.send_many([place.address(f"r{n}") for n in range(150)])
+    for letter in letters:
+        scene.wait_told(letter, "deferred")
+    scene.sink.clear()
+    opened = len(scene.sink.sessions)
+    for letter in letters:
+        scene.wait_delivered(letter)
+    assert all(len(scene.copies(letter)) == 1 for letter in letters)
+    assert len(scene.sink.sessions) - opened < 150, "a few connections carry them"
+    most, now = 0, 0
+    sessions = [s for s in scene.sink.sessions[opened:] if s.host in (place.first, place.second)]
+    for _, change in sorted([(s.opened_at, 1) for s in sessions] + [(s.closed_at, -1) for s in sessions if s.closed_at]):
+        now += change
+        most = max(most, now)
+    assert most <= 20, "the queue's limit holds"
+
+
+# proves: J01 J08
+def test_an_outage_of_one_destination_leaves_the_schedule_of_others_alone(scene, place):
+    refuse(scene, place)
+    scene.send_many([place.address(f"r{n}") for n in range(100)])
+    other = scene.places.take()
+    letter = scene.send(other.address())
+    scene.wait_delivered(letter)
+    assert scene.wait_told(letter, "delivered")[0]["attempt"] == "1"
+    wait.until(lambda: scene.cluster.metric("barid_deferred_total", "courier") > 100, 10, "an outage")
+    scene.sink.clear()
