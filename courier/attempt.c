@@ -40,6 +40,10 @@ void attempt_begin(struct job *j)
 void attempt_end(struct job *j, const struct verdict *why)
 {
     must(why->class != VERDICT_NONE);
+    if (j->is_dropped) { /* not ours to decide any more */
+        settle_release(j);
+        return;
+    }
     job_decide(j, why);
     settle_attempt(j);
 }

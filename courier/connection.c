@@ -13,6 +13,8 @@
 #include "courier/settle.h"
 #include "courier/work.h"
 
+enum { UNSENT_MAX = 65536 }; /* content that the kernel takes together with its dot, or soon after */
+
 /* A chunk on its way; outlives the connection that asked for it. */
 struct content_read {
     struct connection *connection; /* NULL: nobody waits any more */
@@ -30,8 +32,10 @@ static void on_chunk(void *context, enum spool_result result, struct span bytes)
     if (!k)
         return;
     k->read = NULL;
+    if (k->is_closing) /* it ended while the chunk was on its way: there is no message any more */
+        return;
     j = smtp_client_current(k->client)->owner;
-    if (result != SPOOL_OK || bytes.len != job_chunk_size(j, k->next_chunk)) { /* never a dot behind a part */
+    if (result != SPOOL_OK || !job_chunk_fits(j, k->next_chunk, k->content_bytes, bytes.len)) { /* never a dot behind a part */
         j->lacks_content = result != SPOOL_UNKNOWN;
         smtp_client_end(k->client, FAULT_ABORTED, "content is missing");
         connection_drive(k);
@@ -39,6 +43,7 @@ static void on_chunk(void *context, enum spool_result result, struct span bytes)
     }
     smtp_client_content(k->client, bytes, stream_output(k->stream));
     stream_written(k->stream);
+    k->content_bytes += bytes.len;
     k->next_chunk++;
     k->has_progress = true;
     connection_drive(k);
@@ -52,6 +57,7 @@ static bool feed_content(struct connection *k)
 
     if (k->next_chunk == 0) {
         smtp_client_content(k->client, buf_span(&j->chunk), stream_output(k->stream));
+        k->content_bytes = j->chunk.len;
         k->next_chunk = 1;
     }
     if (k->next_chunk >= e->chunk_count) {
@@ -102,12 +108,15 @@ static bool send_next(struct connection *k)
 /* Invariant 4: the last thing before the dot is the right to send it. */
 static void send_dot(struct connection *k)
 {
+#ifndef PLANT_NO_DOT_CHECK /* a planted bug, for the test that must find its second copy */
     struct job *j = smtp_client_current(k->client)->owner;
 
     if (j->is_dropped || !node_may_send_dot(k->courier->node, j->incarnation)) {
         smtp_client_end(k->client, FAULT_ABORTED, "this courier lost touch with the cluster");
         return;
     }
+#endif
+
     smtp_client_dot(k->client, stream_output(k->stream));
     stream_written(k->stream);
     k->has_progress = true;
@@ -162,10 +171,10 @@ static void rest(struct connection *k)
         connection_quit(k);
         return;
     }
-    if (!connection_is_idle(k)) {
-        list_append(&k->courier->idle, &k->idle_link);
-        stream_deadline(k->stream, conf->courier.idle_time_ms);
-    }
+    if (connection_is_idle(k)) /* asked in vain: it rests on, and wakes nobody */
+        return;
+    list_append(&k->courier->idle, &k->idle_link);
+    stream_deadline(k->stream, conf->courier.idle_time_ms);
     work_wake(k->work);
 }
 
@@ -224,11 +233,11 @@ void connection_drive(struct connection *k)
             break;
         case ASK_MESSAGE:
             became_ready(k);
-            leave_idle(k);
             if (!send_next(k)) {
                 rest(k);
                 return;
             }
+            leave_idle(k);
             break;
         case ASK_CONTENT:
             if (!feed_content(k)) {
@@ -237,6 +246,11 @@ void connection_drive(struct connection *k)
             }
             break;
         case ASK_DOT:
+            if (stream_unsent(k->stream) > UNSENT_MAX) { /* a dot behind it would leave long after its check */
+                stream_await_sent(k->stream);
+                set_deadline(k);
+                return;
+            }
             send_dot(k);
             break;
         case ASK_REPLY:
@@ -312,7 +326,7 @@ static void on_closed(void *owner, int reason)
     take_results(k);
     if (!k->was_ready) {
         w->connecting--;
-        if (!was_idle && smtp_client_fault(k->client) != FAULT_NONE)
+        if (!was_idle && smtp_client_fault(k->client) != FAULT_NONE && smtp_client_fault(k->client) != FAULT_ABORTED)
             work_target_failed(w, work_target_of(w, &k->target.ip, k->target.port), smtp_client_fault_verdict(k->client));
     }
     list_remove(&k->link);

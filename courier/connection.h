@@ -22,7 +22,7 @@ struct connection {
     char *remote;         /* "host [address]:port" */
     struct stream *stream;
     struct smtp_client *client;
-    uint64_t sent_bytes;
+    uint64_t content_bytes; /* of the content under way, written so far */
     uint32_t next_chunk;  /* of the content under way */
     struct content_read *read;
     struct timer total;   /* a transaction's longest time (BEHAVIOURS H24) */

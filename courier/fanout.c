@@ -9,6 +9,7 @@
 #include "cluster/queue.h"
 #include "cluster/spool.h"
 #include "cluster/wire.h"
+#include "courier/ring.h"
 #include "courier/settle.h"
 #include "courier/work.h"
 
@@ -106,6 +107,11 @@ static void on_carried(void *context, enum commit_answer answer)
     struct expansion *x = carry->expansion;
 
     /* Revoked: the operator deleted the parent before this child was made, and it never will be. */
+    if (answer == COMMIT_NEW) {
+        struct span queue = span_of(x->job->envelope.queues[x->first + carry->place]);
+
+        ring_queue(courier_of(x), partition_of(queue), queue);
+    }
     x->is_confirmed[carry->place] = answer == COMMIT_NEW || answer == COMMIT_AGAIN || answer == COMMIT_REVOKED;
     mem_free(carry);
     if (--x->open == 0)
@@ -186,9 +192,11 @@ static void on_exist(void *context, bool ok, const bool *exist, size_t count)
     size_t left = 0;
 
     for (size_t i = 0; i < count; i++)
-        left += !ok || exist[i];
+        left += exist[i];
     if (j->is_dropped) {
         work_job_over(j->work, j);
+    } else if (!ok) { /* nobody can say: what may still be read stays */
+        settle_wait(j, RETRY_MS, true, "a partition did not answer");
     } else if (left == 0) {
         settle_end(j, "expanded", "its content has no reader left");
     } else {
@@ -244,7 +252,7 @@ void fanout_begin(struct job *j)
         settle_end(j, "deleted", "by the operator");
         return;
     }
-    if (!j->state.is_waiting && j->state.cursor > 0 && j->exact_ms && now > j->exact_ms && now - j->exact_ms > INEXACT_MAX_MS) {
+    if (!j->state.is_waiting && j->exact_ms && now > j->exact_ms && now - j->exact_ms > INEXACT_MAX_MS) {
         settle_hold(j, "too old to tell which of its jobs exist");
         return;
     }

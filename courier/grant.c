@@ -89,7 +89,7 @@ void grant_on_view(struct courier *c, const struct node_view *view)
     }
 }
 
-static void send_all(struct courier *c, const struct frame *f)
+void grant_send(struct courier *c, const struct frame *f)
 {
     AUTO_BUF struct buf bytes = {0};
     size_t cursor = 0;
@@ -135,6 +135,8 @@ static void send_reports(struct courier *c, bool all)
         if (!w->is_report_due && !(all && work_is_granted(w)))
             continue;
         w->is_report_due = false;
+        if (!work_is_granted(w))
+            work_wake(w); /* this may be all that kept it */
         reports[f.report_count++] = (struct report){
             .partition = w->partition,
             .queue = span_of(w->queue),
@@ -149,14 +151,14 @@ static void send_reports(struct courier *c, bool all)
         w->finished = 0;
         if (f.report_count == FRAME_ENTRIES) {
             fill_hello(c, &f);
-            send_all(c, &f);
+            grant_send(c, &f);
             f.report_count = 0;
             is_sent = true;
         }
     }
     if (f.report_count > 0 || (all && !is_sent)) {
         fill_hello(c, &f);
-        send_all(c, &f);
+        grant_send(c, &f);
     }
 }
 

@@ -15,4 +15,7 @@ void grant_on_view(struct courier *c, const struct node_view *view);
 void grant_report(struct work *w);
 /* All grants are given back (drain): said once, at once. */
 void grant_return_all(struct courier *c);
+/* A frame to every dispatcher. */
+struct frame;
+void grant_send(struct courier *c, const struct frame *f);
 void grant_stop(struct courier *c);

@@ -128,7 +128,7 @@ static void tell(const struct job *j, size_t recipient, const struct verdict *v)
     metric_add(metrics[v->class], 1);
     if (v->class == VERDICT_DELIVERED)
         metric_observe_us(METRIC_DELIVERY_SECONDS, job_age_ms(j) * 1000);
-    if (!log_is_on(events[v->class]))
+    if (!log_is_on(events[v->class]) && !v->in_doubt)
         return;
     id_format(&j->envelope.id, message);
     log_event(events[v->class], F("msg", message), F("job", j->name), F("queue", j->work->queue), F("from", j->envelope.sender),
@@ -175,11 +175,11 @@ uint64_t job_age_ms(const struct job *j)
     return now > j->envelope.arrival_ms ? now - j->envelope.arrival_ms : 0;
 }
 
-size_t job_chunk_size(const struct job *j, uint32_t i)
+bool job_chunk_fits(const struct job *j, uint32_t i, uint64_t before, size_t size_bytes)
 {
-    uint64_t start = (uint64_t) i * SPOOL_CHUNK;
+    const struct envelope *e = &j->envelope;
 
-    if (i >= j->envelope.chunk_count || start >= j->envelope.size_bytes)
-        return 0;
-    return (size_t) (j->envelope.size_bytes - start < SPOOL_CHUNK ? j->envelope.size_bytes - start : SPOOL_CHUNK);
+    if (size_bytes == 0 || before > e->size_bytes || size_bytes > e->size_bytes - before)
+        return false;
+    return i + 1 < e->chunk_count ? size_bytes < e->size_bytes - before : size_bytes == e->size_bytes - before;
 }

@@ -57,5 +57,5 @@ void job_take_verdicts(struct job *j);
 /* Every recipient still undecided gets this verdict. */
 void job_decide(struct job *j, const struct verdict *v);
 uint64_t job_age_ms(const struct job *j); /* since arrival, by the wall clock; 0 when that lies ahead */
-/* Size of chunk i of the content, from the envelope's figures. */
-size_t job_chunk_size(const struct job *j, uint32_t i);
+/* May chunk i, behind `before` bytes of content, be of this size? Ingress writes short ones too; the last one ends the content. */
+bool job_chunk_fits(const struct job *j, uint32_t i, uint64_t before, size_t size_bytes);

@@ -122,6 +122,7 @@ static void on_store_ready(void *owner UNUSED)
 
 static void on_store_lost(void *owner UNUSED, const char *reason UNUSED)
 {
+    courier_check_drained(&courier);
 }
 
 /* ---- life ---- */
@@ -191,6 +192,7 @@ static void on_left(void *owner UNUSED)
 {
     courier.node = NULL;
     grant_stop(&courier);
+    each_work(work_drop_search);
     courier.dns = dns_close(courier.dns);
     courier.store = store_close(courier.store);
     daemon_end();
@@ -199,6 +201,8 @@ static void on_left(void *owner UNUSED)
 void courier_check_drained(struct courier *c)
 {
     if (!c->is_draining || c->is_leaving || c->job_count > 0 || settler_pending_count(c->settler) > 0)
+        return;
+    if (!list_is_empty(&c->open_claims) && store_is_ready(c->store)) /* it may bring jobs, which go back at once */
         return;
     c->is_leaving = true;
     node_leave(c->node, on_left, NULL);

@@ -395,11 +395,15 @@ struct route_search *route_find(struct courier *c, const char *domain, route_on_
     struct route_search *s = NEW(struct route_search);
     const char *hosts = route_static(&conf_get()->courier.routes, domain);
 
-    must(strlen(domain) < sizeof(s->domain));
-    memcpy(s->domain, domain, strlen(domain) + 1);
     s->courier = c;
     s->on_found = on_found;
     s->context = context;
+    if (strlen(domain) > DOMAIN_MAX) { /* a queue that ingress would not have made: no host has such a name */
+        s->how = "no domain";
+        tail_add(c->loop, &s->tail, on_tail);
+        return s;
+    }
+    memcpy(s->domain, domain, strlen(domain) + 1);
     if (hosts) {
         s->how = "static";
         add_static_hosts(s, span_of(hosts), false);

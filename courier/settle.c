@@ -11,6 +11,7 @@
 #include "base/metric.h"
 #include "cluster/wire.h"
 #include "courier/dsn_job.h"
+#include "courier/ring.h"
 #include "courier/work.h"
 #include "mail/retry.h"
 
@@ -114,7 +115,8 @@ static void entry_over(struct entry *e, enum settle_answer answer, bool repeated
         tell_in_doubt(e);
     if (answer == SETTLE_OK && e->has_dsn) {
         metric_add(METRIC_DSN_TOTAL, 1);
-        log_event(LOG_DSN_SENT, F("job", e->name), F("to", j ? j->envelope.sender : ""), F("dsn", e->dsn.name));
+        ring_queue(j->work->courier, e->partition, SPAN(QUEUE_FANOUT));
+        log_event(LOG_DSN_SENT, F("job", e->name), F("to", j->envelope.sender), F("dsn", e->dsn.name));
     }
     if (answer == SETTLE_OK && e->outcome == OUTCOME_HOLD) {
         metric_add(METRIC_HELD_TOTAL, 1);
@@ -161,7 +163,7 @@ static void shard_send(struct shard *shard)
     struct queue_dsn dsns[SETTLE_MAX];
     size_t count = 0;
 
-    if (shard->sent_count > 0)
+    if (shard->sent_count > 0 || !shard->settler->courier->store) /* it has left */
         return;
     LIST_EACH (&shard->waiting, it, save) {
         struct entry *e = LIST_ENTRY(it, struct entry, link);
@@ -400,10 +402,12 @@ void settle_note(struct job *j, void (*on_noted)(struct job *j))
             add_detail(&e->detail, j->envelope.recipients[i].addr, &s->last);
         if (s->is_fresh && s->last.class == VERDICT_DELIVERED)
             s->is_done = true;
+        if (s->last.class != VERDICT_DEFERRED) /* a deferred one stays decided until this attempt is over */
+            s->is_fresh = false;
     }
     e->on_noted = on_noted;
     make_next_token(j, e->next, sizeof(e->next));
-    put_state(e);
+    wire_put_state(&j->state, &e->state);
     entry_send(j->work->courier, e);
 }
 

@@ -16,9 +16,9 @@
 /* What ended a connection before a message had its verdict. */
 enum client_fault {
     FAULT_NONE,
-    FAULT_REFUSED,   /* no connection, or greeting, EHLO or HELO was not 2xx: the next host may do */
-    FAULT_CLOSING,   /* 421 (BEHAVIOURS H09) */
-    FAULT_LOST,      /* connection lost */
+    FAULT_REFUSED, /* no connection, or greeting, EHLO or HELO was not 2xx: the next host may do */
+    FAULT_CLOSING, /* 421 (BEHAVIOURS H09) */
+    FAULT_LOST,    /* connection lost */
     FAULT_TIMEOUT,
     FAULT_BAD_REPLY, /* not SMTP */
     FAULT_LOOP,      /* the host is this cluster (H22) */
@@ -28,16 +28,19 @@ enum client_fault {
 struct client_message {
     const char *sender; /* "" for null */
     const char *const *recipients;
-    struct verdict *verdicts; /* one per recipient; VERDICT_NONE when handed back: not decided (see fault), or to be sent in another transaction (H08) */
+    struct verdict *
+        verdicts; /* one per recipient; VERDICT_NONE when handed back: not decided (see fault), or to be sent in another transaction (H08) */
     size_t count;
     uint64_t size_bytes; /* without dot-stuffing */
     bool is_8bit;
     void *owner;
     /* set by the engine */
     enum client_fault fault;
-    struct verdict fault_verdict; /* why, when fault is set: what the undecided get if there is no other host */
-    bool is_first;                /* of its connection */
-    bool was_answered;            /* the remote answered something of this transaction but 421 to MAIL: else a reused connection was stale (H15) */
+    struct verdict
+        fault_verdict; /* why, when fault is set: what the undecided get if there is no other host */
+    bool is_first;     /* of its connection */
+    bool
+        was_answered; /* the remote answered something of this transaction but 421 to MAIL: else a reused connection was stale (H15) */
     bool dot_sent;
 };
 
@@ -51,7 +54,15 @@ enum client_ask {
 };
 
 /* Which time limit applies while ASK_REPLY or ASK_CONTENT lasts. */
-enum client_limit { LIMIT_GREETING, LIMIT_COMMAND, LIMIT_DATA, LIMIT_BLOCK, LIMIT_DOT, LIMIT_QUIT, LIMIT_IDLE };
+enum client_limit {
+    LIMIT_GREETING,
+    LIMIT_COMMAND,
+    LIMIT_DATA,
+    LIMIT_BLOCK,
+    LIMIT_DOT,
+    LIMIT_QUIT,
+    LIMIT_IDLE
+};
 
 struct client_settings {
     const char *helo_name;

@@ -16,6 +16,7 @@
 
 enum {
     CLAIM_MAX = 64,
+    AHEAD = 6, /* jobs at hand for each connection: what it sends while a claim and its content are on their way */
     CLAIM_RECORD_BYTES = 4 << 20,
     ROUTE_KEEP_MS = 30000,
     TARGET_BAD_MS = 60000,
@@ -59,6 +60,13 @@ static struct work *work_new(struct courier *c, unsigned partition, struct span 
     return w;
 }
 
+void work_drop_search(struct work *w)
+{
+    if (w->search)
+        route_cancel(w->search);
+    w->search = NULL;
+}
+
 bool work_check_over(struct work *w)
 {
     AUTO_BUF struct buf key = {0};
@@ -69,8 +77,7 @@ bool work_check_over(struct work *w)
     must(map_remove(&c->works, work_key(w->partition, span_of(w->queue), &key)) == w);
     timer_stop(&w->timer);
     tail_remove(&w->tail);
-    if (w->search)
-        route_cancel(w->search);
+    work_drop_search(w);
     route_free(w->route);
     mem_free(w->queue);
     mem_free(w->domain);
@@ -111,6 +118,8 @@ void work_grant(struct courier *c, unsigned partition, struct span queue, uint64
     w->until_ms = until_ms;
     w->is_rung = true;
     work_wake(w);
+    if (connections == 0) /* the owner waits for it, to grant the queue to another */
+        grant_report(w);
 }
 
 void work_release(struct work *w)
@@ -153,10 +162,8 @@ static size_t claim_size(const struct work *w)
 {
     const struct courier *c = w->courier;
     const struct conf *conf = conf_get();
-    size_t most = w->is_fanout ? FANOUT_AT_ONCE : 2 * (size_t) w->connections_max, room;
+    size_t most = w->is_fanout ? FANOUT_AT_ONCE : AHEAD * (size_t) w->connections_max, room, at_hand = w->ready_count + w->loading_count;
 
-    if (most > CLAIM_MAX)
-        most = CLAIM_MAX;
     if (w->rate_micro && most > 1 + (size_t) (w->rate_micro / MILLION))
         most = 1 + (size_t) (w->rate_micro / MILLION);
     if (w->is_fanout && store_is_full(c->store)) /* the reserve above the watermark holds one expansion at a time */
@@ -166,9 +173,9 @@ static size_t claim_size(const struct work *w)
     room = conf->courier.max_claimed - c->job_count;
     if (w->is_fanout)
         return w->job_count < most ? most - w->job_count : 0;
-    if (w->ready_count + w->loading_count > most / 2)
+    if (at_hand > most - most / 4)
         return 0;
-    most -= w->ready_count + w->loading_count;
+    most = most - at_hand < CLAIM_MAX ? most - at_hand : CLAIM_MAX;
     return most < room ? most : room;
 }
 
@@ -189,7 +196,7 @@ static void on_content(void *context, enum spool_result result, struct span byte
         work_job_over(w, j);
         return;
     }
-    if (result == SPOOL_MISSING || bytes.len != job_chunk_size(j, 0)) {
+    if (!job_chunk_fits(j, 0, 0, bytes.len) && j->fate != FATE_BOUNCE && j->fate != FATE_DELETE) {
         settle_hold(j, "content is missing");
         return;
     }
@@ -277,6 +284,7 @@ static void on_claim(void *context, enum claim_answer answer, const char *token,
     if (w->is_empty && !w->is_rung)
         grant_report(w);
     work_wake(w);
+    courier_check_drained(c);
 }
 
 static void claim(struct work *w)
@@ -449,6 +457,20 @@ void work_return(struct work *w, struct job *j)
     work_wake(w);
 }
 
+/* The next suspect may be claimed, of any queue: a claim meanwhile has passed it over. */
+static void suspect_over(struct courier *c)
+{
+    size_t cursor = 0;
+    struct span key;
+    void *value;
+
+    c->suspects--;
+    while (map_next(&c->works, &cursor, &key, &value)) {
+        ((struct work *) value)->is_rung = true;
+        work_wake(value);
+    }
+}
+
 void work_job_over(struct work *w, struct job *j)
 {
     struct courier *c = w->courier;
@@ -457,7 +479,8 @@ void work_job_over(struct work *w, struct job *j)
     if (map_get(&c->jobs, span_of(j->name)) == j)
         map_remove(&c->jobs, span_of(j->name));
     c->content_bytes -= j->chunk.len;
-    c->suspects -= j->is_suspect;
+    if (j->is_suspect)
+        suspect_over(c);
     job_free(j);
     w->job_count--;
     c->job_count--;

@@ -64,6 +64,8 @@ size_t work_target_of(const struct work *w, const struct ip *ip, uint16_t port);
 void work_return(struct work *w, struct job *j);
 /* A target could not be used; after the last one all ready jobs are decided. */
 void work_target_failed(struct work *w, size_t target, const struct verdict *why);
+/* Before the resolver is closed. */
+void work_drop_search(struct work *w);
 /* The next attempt looks for its hosts afresh: the settings have changed. */
 void work_forget_route(struct work *w);
 /* A job is settled or dropped: freed here. */

@@ -289,7 +289,7 @@ static void start_commit(struct submission *s)
     s->state = SUBMISSION_COMMITTING;
     e->size_bytes = s->size_bytes;
     e->chunk_count = is_small ? 1 : s->chunk_count;
-    e->keeps_content = e->is_parent && e->queue_count * s->size_bytes > COPY_BYTES;
+    e->keeps_content = e->is_parent && (!is_small || e->queue_count * s->size_bytes > COPY_BYTES);
     wire_put_envelope(e, &envelope);
     job_state_init(&fresh, e);
     wire_put_state(&fresh, &state);

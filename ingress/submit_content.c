@@ -168,7 +168,8 @@ void submission_add(struct submission *s, struct span content)
 
 bool submission_has_room(struct submission *s)
 {
-    s->wants_room = s->writing >= WRITES_MAX || is_crowded();
+    /* Crowded or not, a part grows until it can be written early: else many small ones could hold the room that all wait for. */
+    s->wants_room = s->writing >= WRITES_MAX || (is_crowded() && s->part.len >= EARLY_CHUNK_BYTES);
     if (s->wants_room)
         submission_wait_room(s->reactor);
     return !s->wants_room;

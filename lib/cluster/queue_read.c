@@ -3,7 +3,7 @@
 
 #include "cluster/queue_call.h"
 
-enum { PAGE_JOBS = 500, READ_TIME_MS = 10000, PROBE_TTL_S = 60 };
+enum { PAGE_JOBS = 500, READ_TIME_MS = 10000, PROBE_TTL_S = 60, CHUNKS_MAX = 4096 };
 
 /* ---- compare: page by page, first the jobs in c, then the record of each ---- */
 
@@ -92,7 +92,7 @@ static void on_records(struct store_call *c, enum store_result result, const str
         }
         claim->token = copy_of(redis_text(&values[i].items[0]));
         claim->queue = copy_of(redis_text(&values[i].items[1]));
-        if (redis_number(&values[i].items[2], &chunks) == 0 && chunks > 0 && chunks <= UINT32_MAX)
+        if (redis_number(&values[i].items[2], &chunks) == 0 && chunks > 0 && chunks <= CHUNKS_MAX)
             claim->chunk_count = (uint32_t) chunks;
     }
     if (c->request.reply_count < PAGE_JOBS)

@@ -1,5 +1,5 @@
 /*
- * Does: content in the store, in chunks of SPOOL_CHUNK bytes that no script touches: written while it arrives, read while it leaves.
+ * Does: content in the store, in chunks of at most SPOOL_CHUNK bytes that no script touches: written while it arrives, read while it leaves.
  * Does not: make content permanent (commit and settle do).
  * Owns: chunks on their way.
  * Fails: SPOOL_UNKNOWN: not confirmed in time; SPOOL_FULL: refused for memory; SPOOL_MISSING: a chunk is not there.

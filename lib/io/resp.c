@@ -35,8 +35,14 @@ void resp_arg_text(struct buf *b, const char *arg)
 void resp_arg_number(struct buf *b, int64_t n)
 {
     char text[NUMBER_MAX];
-    int len = snprintf(text, sizeof(text), "%" PRId64, n);
-    resp_arg(b, (struct span){.at = text, .len = (size_t) len});
+    size_t at = sizeof(text);
+    uint64_t rest = n < 0 ? 0 - (uint64_t) n : (uint64_t) n;
+    do
+        text[--at] = (char) ('0' + rest % 10);
+    while (rest /= 10);
+    if (n < 0)
+        text[--at] = '-';
+    resp_arg(b, (struct span){.at = text + at, .len = sizeof(text) - at});
 }
 
 struct span redis_text(const struct redis_value *v)

@@ -111,6 +111,11 @@ bool stream_is_full(const struct stream *s)
     return stream_unsent(s) > FULL_BYTES;
 }
 
+void stream_await_sent(struct stream *s)
+{
+    s->was_full = s->awaits_sent = true;
+}
+
 void stream_pause(struct stream *s)
 {
     stream_check(s)->is_paused = true;

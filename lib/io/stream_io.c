@@ -146,8 +146,8 @@ static void stream_flush(struct stream *s)
         return;
     }
     s->is_blocked = stream_unsent(s) > 0;
-    if (s->was_full && !stream_is_full(s)) {
-        s->was_full = false;
+    if (s->was_full && (s->awaits_sent ? !s->is_blocked : !stream_is_full(s))) {
+        s->was_full = s->awaits_sent = false;
         if (s->events->on_drained && s->state == STREAM_OPEN)
             s->events->on_drained(s->owner);
     }

@@ -36,6 +36,7 @@ struct stream {
     bool is_eof;      /* the peer has said its last */
     bool is_offering; /* kept bytes go to on_data in the tail */
     bool was_full;    /* on_drained is owed */
+    bool awaits_sent; /* but not before everything is sent */
     bool has_input;   /* finishing: the peer still talks, so wait for its end */
 };
 

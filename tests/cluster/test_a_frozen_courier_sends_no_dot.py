@@ -1,5 +1,7 @@
 """A courier that was buried may not end a message, and a slow remote is no sign of death."""
 
+import os
+
 import pytest
 from post import Places, Post
 from raw_host import RawHost
@@ -8,7 +10,7 @@ from harness import wait
 from harness.cluster import Cluster
 from harness.sink import Gate, ScriptedSink, reply, stall
 
-LARGE = (b"x" * 70 + b"\r\n") * 30000
+LARGE = (b"x" * 70 + b"\r\n") * 120000
 SLOW = "127.0.6.21"
 
 
@@ -42,7 +44,6 @@ def holder(scene, host):
 
 
 def open_sockets(pid):
-    import os
     found = set()
     for name in os.listdir(f"/proc/{pid}/fd"):
         try:
@@ -93,8 +94,8 @@ def test_frozen_in_the_content_and_thawed_after_its_burial(scene):
             connection.sendall(answer)
         number, tail = len(seen), b""
         seen.append(tail)
-        while not pause(0 if may_flow else 0.1):
-            if not may_flow and number == 0:
+        while not pause(0.1 if number == 0 and not may_flow else 0):
+            if number == 0 and not may_flow:
                 continue
             piece = connection.recv(1 << 16)
             if not piece:
@@ -108,8 +109,8 @@ def test_frozen_in_the_content_and_thawed_after_its_burial(scene):
                 return
 
     may_flow = []
-    with RawHost(SLOW, scene.sink.port, serve, receive_buffer=65536):
-        letter = scene.send("r@slow.test", body=LARGE * 6)
+    with RawHost(SLOW, scene.sink.port, serve):
+        letter = scene.send("r@slow.test", body=LARGE)
         node = wait.until(lambda: seen and holder(scene, SLOW), 20, "content on its way")
         thaw = freeze_until_buried(scene, node)
         wait.until(lambda: len(seen) == 2 and seen[1] == b"\r\n.\r\n", 30, "another courier's dot")
