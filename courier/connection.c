@@ -335,6 +335,7 @@ static void on_closed(void *owner, int reason)
     metric_set(METRIC_CONNECTIONS, (int64_t) k->courier->connection_count);
     smtp_client_free(k->client);
     mem_free(k->remote);
+    work_wake_short(k->courier);
     work_wake(w);
     mem_free(k);
 }

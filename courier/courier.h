@@ -30,6 +30,7 @@ struct courier {
     struct map jobs;        /* job -> struct job: what we know to have claimed */
     struct list open_claims; /* claims without an answer yet (work.c) */
     struct list idle;       /* connections without a message, longest idle first */
+    struct list short_works; /* works that could use more of what all share, longest waiting first (work.c) */
     size_t job_count;       /* claimed and not yet settled */
     size_t content_bytes;   /* held in memory */
     size_t connection_count;

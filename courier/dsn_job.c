@@ -9,14 +9,30 @@
 #include "cluster/wire.h"
 #include "courier/work.h"
 #include "mail/addr.h"
+#include "mail/ascii.h"
+
+/* The queue of a sender: its domain, or its address literal, in lower case; the courier that has it goes there without MX. */
+static int queue_of(const char *text, char ret_queue[static DOMAIN_MAX + 1])
+{
+    struct addr sender;
+
+    if (addr_parse(span_of(text), &sender) < 0)
+        return -EINVAL;
+    if (!sender.is_literal)
+        return domain_normalise(sender.domain, ret_queue);
+    must(sender.domain.len <= DOMAIN_MAX);
+    for (size_t i = 0; i < sender.domain.len; i++)
+        ret_queue[i] = to_lower(sender.domain.at[i]);
+    ret_queue[sender.domain.len] = '\0';
+    return 0;
+}
 
 static int fill_envelope(const struct job *j, const struct id *id, const char *name, const struct dsn_written *written, uint64_t size_bytes,
                          struct envelope *ret_envelope)
 {
-    char domain[DOMAIN_MAX + 1];
-    struct addr sender;
+    char queue[DOMAIN_MAX + 1];
 
-    if (addr_parse(span_of(j->envelope.sender), &sender) < 0 || sender.is_literal || domain_normalise(sender.domain, domain) < 0)
+    if (queue_of(j->envelope.sender, queue) < 0)
         return -EINVAL;
     *ret_envelope = (struct envelope){
         .id = *id,
@@ -36,7 +52,7 @@ static int fill_envelope(const struct job *j, const struct id *id, const char *n
         .client = mem_string(""),
     };
     ret_envelope->recipients[0].addr = mem_string(j->envelope.sender);
-    ret_envelope->queues[0] = mem_string(domain);
+    ret_envelope->queues[0] = mem_string(queue);
     return 0;
 }
 

@@ -169,6 +169,7 @@ static void start(struct loop *loop)
     courier.loop = loop;
     list_init(&courier.idle);
     list_init(&courier.open_claims);
+    list_init(&courier.short_works);
     courier.settler = settler_new(&courier);
     take_names(&(struct node_view){0});
     open_dns();

@@ -91,6 +91,36 @@ void work_wake(struct work *w)
     tail_add(w->courier->loop, &w->tail, on_tail);
 }
 
+/* ---- what all works share ---- */
+
+static bool has_job_room(const struct courier *c)
+{
+    const struct conf *conf = conf_get();
+
+    return c->job_count < conf->courier.max_claimed && c->content_bytes < conf->courier.max_content_bytes;
+}
+
+static bool has_connection_room(const struct courier *c)
+{
+    return c->connection_count < conf_get()->courier.connections;
+}
+
+static void wait_for_room(struct work *w)
+{
+    if (!list_is_linked(&w->short_link))
+        list_append(&w->courier->short_works, &w->short_link);
+}
+
+void work_wake_short(struct courier *c)
+{
+    struct work *w = LIST_FIRST(&c->short_works, struct work, short_link);
+
+    if (!w)
+        return;
+    list_remove(&w->short_link);
+    work_wake(w);
+}
+
 /* ---- grants ---- */
 
 bool work_is_granted(const struct work *w)
@@ -168,7 +198,7 @@ static size_t claim_size(const struct work *w)
         most = 1 + (size_t) (w->rate_micro / MILLION);
     if (w->is_fanout && store_is_full(c->store)) /* the reserve above the watermark holds one expansion at a time */
         most = c->expanding == 0 && w->job_count == 0;
-    if (c->job_count >= conf->courier.max_claimed || c->content_bytes >= conf->courier.max_content_bytes)
+    if (!has_job_room(c))
         return 0;
     room = conf->courier.max_claimed - c->job_count;
     if (w->is_fanout)
@@ -293,6 +323,8 @@ static void claim(struct work *w)
     struct claim_context *cc;
     size_t count = claim_size(w);
 
+    if (!has_job_room(c) && (w->is_rung || !w->is_empty))
+        wait_for_room(w);
     if (w->is_claiming || count == 0 || !c->incarnation || c->is_draining || !store_is_ready(c->store))
         return;
     if (w->is_rung) {
@@ -484,6 +516,7 @@ void work_job_over(struct work *w, struct job *j)
     job_free(j);
     w->job_count--;
     c->job_count--;
+    work_wake_short(c);
     work_wake(w);
     courier_check_drained(c);
 }
@@ -504,10 +537,10 @@ static void connect_more(struct work *w)
         }
         if (connection_reuse(w, &w->route->targets[target]))
             continue;
-        if (c->connection_count >= conf_get()->courier.connections) {
-            if (list_is_empty(&c->idle))
-                break;
-            connection_quit(LIST_FIRST(&c->idle, struct connection, idle_link));
+        if (!has_connection_room(c)) {
+            wait_for_room(w);
+            if (!list_is_empty(&c->idle))
+                connection_quit(LIST_FIRST(&c->idle, struct connection, idle_link));
             break;
         }
         connection_open(w, &w->route->targets[target]);
@@ -524,6 +557,7 @@ static void work_pump(struct work *w)
     struct courier *c = w->courier;
     uint64_t now = clock_ms(), at = w->until_ms;
 
+    list_remove(&w->short_link);
     if (!work_is_granted(w) || c->is_draining) {
         w->connections_max = 0;
         work_release(w);
@@ -551,6 +585,8 @@ static void work_pump(struct work *w)
     if (at > w->until_ms)
         at = w->until_ms;
     timer_start(c->loop, &w->timer, at > now ? at - now : 1, on_timer);
+    if (has_connection_room(c) && has_job_room(c)) /* what this one did not need is for the next */
+        work_wake_short(c);
 }
 
 static void on_tail(struct tail *t)

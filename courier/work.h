@@ -44,6 +44,7 @@ struct work {
     uint64_t route_until_ms;
     struct timer timer; /* rate, or the end of the grant */
     struct tail tail;   /* work_pump() at the end of the round */
+    struct list short_link; /* in courier.short_works */
     uint32_t finished;  /* since the last report */
     bool is_report_due;
 };
@@ -56,6 +57,8 @@ bool work_claim_is_open(const struct courier *c, uint64_t seq);
 bool work_is_granted(const struct work *w);
 /* Something changed: claim, connect, send as far as possible; runs at the end of the round. */
 void work_wake(struct work *w);
+/* A connection or a job's room has come free: the work that waits longest for one has its turn. */
+void work_wake_short(struct courier *c);
 /* The next job a connection at this target may send, or NULL. It leaves the ready list. */
 struct job *work_take(struct work *w, size_t target);
 /* Which target of the route is this address, or SIZE_MAX. */

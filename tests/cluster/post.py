@@ -166,6 +166,15 @@ class Post:
         return self.told(letter)
 
 
+def most_at_once(sessions):
+    """How many of these sessions of a sink were open at the same time."""
+    most = now = 0
+    for _, change in sorted([(s.opened_at, 1) for s in sessions] + [(s.closed_at, -1) for s in sessions if s.closed_at]):
+        now += change
+        most = max(most, now)
+    return most
+
+
 class Place:
     """A domain with a first host and a second one that is worse, both its own: what a test does to them hurts no other."""
 

@@ -32,7 +32,8 @@ def make_zone():
 @pytest.fixture(scope="module")
 def scene():
     with ScriptedSink(HOSTS) as sink, ScriptedDns(make_zone()) as dns:
-        settings = {"courier": {"port": sink.port, "idle_time": "0s"}, "dns": {"timeout": "300ms", "tries": 2}}
+        settings = {"courier": {"port": sink.port, "idle_time": "0s"}, "dns": {"timeout": "300ms", "tries": 2},
+                    "retry": {"first": "100ms", "longest": "300ms"}}
         with Cluster(dns_port=dns.port, settings=settings) as cluster:
             post = Post(cluster, sink)
             post.dns = dns

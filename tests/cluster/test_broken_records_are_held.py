@@ -125,3 +125,19 @@ def test_odd_numbers_beside_a_record_do_no_harm(scene, field, value):
     if not scene.copies(letter):
         scene.held += 1
     scene.wait_delivered(scene.send(place.address("after")))
+
+
+# proves: A10 M06
+@pytest.mark.parametrize("field, value", [("e", b"garbage"), ("s", b"garbage")])
+def test_a_garbled_many_queue_message_is_held(scene, field, value):
+    one, two = scene.places.take(), scene.places.take()
+    courier = scene.cluster.kill("courier")
+    letter = scene.send([one.address(), two.address()])
+    key, = scene.redis.scan_iter(f"j:*:{letter.message_id}.0", 1000)
+    scene.redis.hset(key, field, value)
+    scene.cluster.restart(courier, wait_ready=True)
+    wait.until(lambda: is_held(scene, letter, key), 20, lambda: f"held; {scene.told(letter)[-3:]} {scene.cluster.queue()}")
+    scene.held += 2  # both recipients, in one job
+    assert scene.copies(letter) == [] and scene.reports(letter) == []
+    scene.redis.zrem(b"h:" + key.split(b":")[1], f"{letter.message_id}.0")
+    scene.redis.zadd(b"h:" + key.split(b":")[1], {f"{letter.message_id}.0": 1})

@@ -1,7 +1,7 @@
 """Connections carry message after message, what goes stale is nobody's failure, and one slow destination stops no other."""
 
 import pytest
-from post import Places, Post
+from post import Places, Post, most_at_once
 
 from harness import wait
 from harness.cluster import Cluster
@@ -12,7 +12,7 @@ from harness.sink import Gate, ScriptedSink, drop, reply, stall
 
 @pytest.fixture(scope="module")
 def scene():
-    places = Places(30)
+    places = Places(50)
     with ScriptedSink(places.hosts()) as sink:
         settings = {"courier": {"port": sink.port, "routes": places.routes(sink.port), "idle_time": "2s", "max_per_connection": 10},
                     "dispatcher": {"limits": {places.all[0].domain: "connections=2", places.all[1].domain: "rate=120"}}}
@@ -34,7 +34,7 @@ def sessions(scene, host):
 
 # proves: H15
 def test_messages_one_after_another_share_a_connection(scene, place):
-    for letter in [scene.send(place.address()) for _ in range(3) if True]:
+    for letter in [scene.send(place.address()) for _ in range(3)]:
         scene.wait_delivered(letter)
     letter = scene.send(place.address())
     scene.wait_delivered(letter)
@@ -124,6 +124,26 @@ def test_a_destination_that_throttles_slows_down_no_other(scene, place, text):
         scene.wait_delivered(letter)
 
 
+# proves: H15 H17
+@pytest.mark.parametrize("limit", [{"connections": 2}, {"max_claimed": 4}])
+def test_many_destinations_share_what_a_courier_may_use(scene, limit):
+    scene.cluster.reload({"courier": limit})
+    try:
+        for node in scene.cluster.of("courier"):
+            wait.until(lambda node=node: node.log_text().count("event=config_loaded") >= 2, 10, "the new limit")
+        busy = [scene.places.take() for _ in range(8)]
+        hosts = {host for place in busy for host in (place.first, place.second)}
+        scene.sink.rule("dot", stall(0.02), match=lambda session, _: session.host in hosts)
+        letters = scene.send_many([place.address(f"r{n}") for n in range(10) for place in busy])
+        for letter in letters:
+            scene.wait_delivered(letter)
+        assert all(line["attempt"] == "1" for letter in letters for line in scene.told(letter, "delivered"))
+        if "connections" in limit:
+            assert most_at_once([s for s in scene.sink.sessions if s.host in hosts]) <= 4
+    finally:
+        scene.cluster.reload({"courier": {"connections": 500, "max_claimed": 2000}})
+
+
 # proves: H16
 def test_a_destination_never_sees_more_connections_than_its_limit(scene):
     gate = Gate()
@@ -134,13 +154,7 @@ def test_a_destination_never_sees_more_connections_than_its_limit(scene):
         generator.wait_done()
     gate.open()
     wait.until(lambda: len([t for t in scene.sink.taken() if t.session.host == scene.limited.first]) == 120, 60, "120 messages")
-    changes = sorted([(s.opened_at, 1) for s in sessions(scene, scene.limited.first)]
-                     + [(s.closed_at, -1) for s in sessions(scene, scene.limited.first) if s.closed_at], key=lambda c: c)
-    now = most = 0
-    for _, change in changes:
-        now += change
-        most = max(most, now)
-    assert most == 2
+    assert most_at_once(sessions(scene, scene.limited.first)) == 2
     scene.items += generator.items
 
 

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from post import Places, Post
+from post import Places, Post, most_at_once
 
 from harness import wait
 from harness.cluster import Cluster
@@ -104,12 +104,7 @@ def test_waiting_mail_flows_when_its_destination_is_back(scene, place):
         scene.wait_delivered(letter)
     assert all(len(scene.copies(letter)) == 1 for letter in letters)
     assert len(scene.sink.sessions) - opened < 150, "a few connections carry them"
-    most, now = 0, 0
-    sessions = [s for s in scene.sink.sessions[opened:] if s.host in (place.first, place.second)]
-    for _, change in sorted([(s.opened_at, 1) for s in sessions] + [(s.closed_at, -1) for s in sessions if s.closed_at]):
-        now += change
-        most = max(most, now)
-    assert most <= 20, "the queue's limit holds"
+    assert most_at_once([s for s in scene.sink.sessions[opened:] if s.host in (place.first, place.second)]) <= 20, "the queue's limit holds"
 
 
 # proves: J01 J08

@@ -163,6 +163,24 @@ def test_a_report_that_cannot_be_delivered_ends_there(scene, refusing):
     assert scene.cluster.metric("barid_dsn_total", "courier") == before + 1 and scene.reports(letter) == []
 
 
+# proves: J03 K03
+def test_mail_of_a_null_sender_is_given_up_after_its_own_time(scene, place):
+    for host in (place.first, place.second):
+        scene.sink.rule("rcpt", reply("451 4.7.1 never"), host=host)
+    letter = scene.send(place.address(), sender="")
+    scene.dropped.add((letter.ledger_id, place.address()))
+    before = scene.cluster.metric("barid_dsn_total", "courier")
+    scene.wait_told(letter, "dsn_dropped")
+    scene.cluster.wait_empty()
+    assert scene.cluster.metric("barid_dsn_total", "courier") == before and scene.copies(letter) == []
+
+
+# proves: K01 K02
+def test_a_sender_at_an_address_literal_gets_its_report(scene, refusing):
+    letter = scene.send(refusing.address(), sender=f"writer@[{scene.places.HOME}]")
+    assert scene.wait_returned(letter).transaction.recipients == [f"writer@[{scene.places.HOME}]"]
+
+
 # proves: K20
 def test_mail_refused_at_the_door_is_not_reported_as_well(scene):
     before = scene.cluster.metric("barid_dsn_total", "courier")

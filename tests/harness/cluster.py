@@ -200,8 +200,9 @@ class Cluster:
     def kill(self, which):
         """SIGKILL to a node, or to one of a role at random. Returns the node."""
         node = self._pick(which)
-        self.faults.note(node.role, node.name, node.pid)
+        fault = self.faults.note(node.role, node.name, node.pid, lasting=True)
         node.process.kill()
+        fault.end()  # a dot that it sent meanwhile was open
         return node
 
     def restart(self, which, wait_ready=False):

@@ -14,8 +14,9 @@ def test_spreads_sessions_and_goes_round_a_dead_backend():
                     connection.sendmail("a@origin.test", ["b@one.test"], b"Subject: x\r\n\r\nx\r\n")
             for _ in range(6):
                 send()
-            assert len(one.taken()) == len(two.taken()) == 3
+            before = len(one.taken())  # health checks take turns as well: 3, or one more or less
+            assert before >= 2 and len(two.taken()) == 6 - before >= 2
             two.stop()
             for _ in range(6):
                 send()
-            assert len(one.taken()) == 9
+            assert len(one.taken()) == before + 6

@@ -122,15 +122,15 @@ static void faults_say_where_and_what_was_expected(void **state)
     (void) state;
     assert_value_refused(
         "ingress.max_message", "abc",
-        "b.yaml:7: ingress.max_message: expected a size from 64KiB to 2GiB (units: B KiB MiB GiB TiB), got "
+        "b.yaml:7: ingress.max_message: expected a size from 64KiB to 1GiB (units: B KiB MiB GiB TiB), got "
         "\"abc\"");
     assert_value_refused(
         "ingress.max_message", "65536",
-        "b.yaml:7: ingress.max_message: expected a size from 64KiB to 2GiB (units: B KiB MiB GiB TiB), got "
+        "b.yaml:7: ingress.max_message: expected a size from 64KiB to 1GiB (units: B KiB MiB GiB TiB), got "
         "\"65536\"");
     assert_value_refused(
         "ingress.max_message", "3GiB",
-        "b.yaml:7: ingress.max_message: expected a size from 64KiB to 2GiB (units: B KiB MiB GiB TiB), got "
+        "b.yaml:7: ingress.max_message: expected a size from 64KiB to 1GiB (units: B KiB MiB GiB TiB), got "
         "\"3GiB\"");
     assert_value_refused("retry.first", "99999999999999999999d",
                          "b.yaml:7: retry.first: expected a time from 10ms to 1d (units: ms s min h d), got "
@@ -265,7 +265,7 @@ static void reference_pages_have_every_row(void **state)
         assert_non_null(strstr(markdown, cell));
         assert_non_null(strstr(yaml, line));
     }
-    assert_non_null(strstr(yaml, "(size, 64KiB to 2GiB, live)\n  #max_message: 50MiB\n"));
+    assert_non_null(strstr(yaml, "(size, 64KiB to 1GiB, live)\n  #max_message: 50MiB\n"));
     assert_non_null(strstr(yaml, "(choice of text json, live)\n  #format: text\n"));
 }
 

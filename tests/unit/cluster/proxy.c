@@ -1,4 +1,6 @@
 /* A proxy between a store and its Redis that loses replies: the request was executed, and nobody knows. */
+#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -53,6 +55,8 @@ static bool pass(struct pair *pair, int from, int to, bool is_reply)
     ssize_t n = recv(from, piece, sizeof piece, MSG_DONTWAIT);
     struct proxy *p = pair->proxy;
 
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return true;
     if (n <= 0)
         return false;
     if (is_reply && p->lose && memmem(piece, (size_t) n, p->lose, strlen(p->lose))) {
@@ -62,6 +66,10 @@ static bool pass(struct pair *pair, int from, int to, bool is_reply)
     }
     for (ssize_t done = 0; done < n;) {
         ssize_t sent = send(to, piece + done, (size_t) (n - done), MSG_NOSIGNAL);
+        if (sent < 0 && errno == EAGAIN) { /* the loop has made it non-blocking */
+            (void) poll(&(struct pollfd){.fd = to, .events = POLLOUT}, 1, 1000);
+            continue;
+        }
         if (sent <= 0)
             return false;
         done += sent;

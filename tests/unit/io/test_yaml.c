@@ -212,7 +212,7 @@ static void faults_of_a_value_name_file_and_line(void **state)
     put(text, sizeof(text) - 1);
     assert_int_equal(conf_load(path, yaml_read_settings, &c, &error), -EINVAL);
     AUTO_FREE char *wanted = mem_format(
-        "%s:4: ingress.max_message: expected a size from 64KiB to 2GiB (units: B KiB MiB GiB TiB), got \"abc\"",
+        "%s:4: ingress.max_message: expected a size from 64KiB to 1GiB (units: B KiB MiB GiB TiB), got \"abc\"",
         path);
     assert_string_equal(error, wanted);
     mem_free(error);
