@@ -27,6 +27,7 @@ struct expansion {
     struct job *job;
     size_t first, count, open; /* the batch: queue indexes from first on */
     bool is_confirmed[BATCH];
+    bool is_unknown; /* whether a child was revoked */
 };
 
 struct carry {
@@ -205,7 +206,7 @@ static void on_exist(void *context, bool ok, const bool *exist, size_t count)
     }
 }
 
-static void look_for_readers(struct expansion *x)
+static void ask_for_children(struct expansion *x, queue_on_exist *on_answer)
 {
     const struct job *j = x->job;
     size_t count = j->envelope.queue_count;
@@ -216,9 +217,58 @@ static void look_for_readers(struct expansion *x)
         job_format(&j->envelope.id, (uint32_t) i + 1, names[i]);
         places[i] = (struct queue_place){partition_of(span_of(j->envelope.queues[i])), names[i]};
     }
-    queue_exist(courier_of(x)->store, places, count, on_exist, x);
+    queue_exist(courier_of(x)->store, places, count, on_answer, x);
     mem_free(names);
     mem_free(places);
+}
+
+/* ---- deleted by the operator while children may read its content ---- */
+
+static void all_revoked(struct expansion *x)
+{
+    bool is_unknown = x->is_unknown;
+    struct job *j = expansion_end(x);
+
+    if (j->is_dropped) {
+        work_job_over(j->work, j);
+    } else if (is_unknown) {
+        settle_wait(j, RETRY_MS, false, "a partition did not answer");
+    } else {
+        j->state.cursor = (uint32_t) j->envelope.queue_count;
+        j->state.is_waiting = true;
+        settle_wait(j, 0, true, "deleted by the operator: no more are made");
+    }
+}
+
+static void on_revoked(void *context, enum delete_answer answer)
+{
+    struct expansion *x = context;
+
+    x->is_unknown |= answer == DELETE_UNKNOWN;
+    if (--x->open == 0)
+        all_revoked(x);
+}
+
+/* Those that are not there may still be on their way from a courier that died: they are never to come. */
+static void on_asked(void *context, bool ok, const bool *exist, size_t count)
+{
+    struct expansion *x = context;
+    const struct job *j = x->job;
+
+    x->is_unknown = !ok;
+    x->open = 1;
+    for (size_t i = 0; i < count && !j->is_dropped; i++) {
+        const char *queue = j->envelope.queues[i];
+        char job[JOB_TEXT_MAX + 1];
+
+        if (exist[i])
+            continue;
+        x->open++;
+        job_format(&j->envelope.id, (uint32_t) i + 1, job);
+        queue_delete(courier_of(x)->store, partition_of(span_of(queue)), job, queue, true, CARRY_MS, on_revoked, x);
+    }
+    if (--x->open == 0)
+        all_revoked(x);
 }
 
 /* ---- beginning ---- */
@@ -252,7 +302,7 @@ void fanout_begin(struct job *j)
         settle_end(j, "deleted", "by the operator");
         return;
     }
-    if (!j->state.is_waiting && j->exact_ms && now > j->exact_ms && now - j->exact_ms > INEXACT_MAX_MS) {
+    if (!j->state.is_waiting && j->fate != FATE_DELETE && j->exact_ms && now > j->exact_ms && now - j->exact_ms > INEXACT_MAX_MS) {
         settle_hold(j, "too old to tell which of its jobs exist");
         return;
     }
@@ -260,7 +310,9 @@ void fanout_begin(struct job *j)
     x->job = j;
     courier_of(x)->expanding++;
     if (j->state.is_waiting)
-        look_for_readers(x);
+        ask_for_children(x, on_exist);
+    else if (j->fate == FATE_DELETE)
+        ask_for_children(x, on_asked);
     else if (j->envelope.keeps_content || j->chunk.len > 0)
         next_batch(x);
     else

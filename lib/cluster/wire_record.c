@@ -193,7 +193,7 @@ static bool has_news(const struct recipient_state *s)
     return s->is_done || s->last.class != VERDICT_NONE;
 }
 
-static void put_recipient_state(Barid__RecipientState *m, uint32_t index, const struct recipient_state *s)
+static void put_recipient_state(Barid__RecipientState *m, uint32_t index, const struct recipient_state *s, size_t words_max)
 {
     const struct verdict *v = &s->last;
 
@@ -206,7 +206,7 @@ static void put_recipient_state(Barid__RecipientState *m, uint32_t index, const 
     WIRE_PUT(m, code, v->code);
     m->status = bytes_of(v->status);
     m->has_status = m->status.len > 0;
-    m->text = bytes_of_start(v->text, VERDICT_WORDS_MAX);
+    m->text = bytes_of_start(v->text, words_max);
     m->has_text = m->text.len > 0;
     m->remote = bytes_of_start(v->remote, VERDICT_REMOTE_MAX);
     m->has_remote = m->remote.len > 0;
@@ -218,8 +218,10 @@ void wire_put_state(const struct job_state *s, struct buf *out)
 {
     struct arena a;
     Barid__JobState m = BARID__JOB_STATE__INIT;
-    size_t count = 0;
+    size_t count = 0, words_max = VERDICT_WORDS_MAX;
 
+    if (s->recipient_count > 0 && RECORD_MAX_BYTES / 4 / s->recipient_count < words_max)
+        words_max = RECORD_MAX_BYTES / 4 / s->recipient_count; /* hosts choose how much they say: the record stays one */
     arena_init(&a, SIZE_MAX / 2);
     for (size_t i = 0; i < s->recipient_count; i++)
         count += has_news(&s->recipients[i]);
@@ -228,7 +230,7 @@ void wire_put_state(const struct job_state *s, struct buf *out)
     for (size_t i = 0; i < s->recipient_count; i++) {
         if (!has_news(&s->recipients[i]))
             continue;
-        put_recipient_state(r, (uint32_t) i, &s->recipients[i]);
+        put_recipient_state(r, (uint32_t) i, &s->recipients[i], words_max);
         m.recipients[m.n_recipients++] = r++;
     }
     WIRE_PUT(&m, attempts, s->attempts);

@@ -109,6 +109,20 @@ def make_all_parents_due(redis):
         redis.zadd(key.replace(b"q:", b"d:", 1)[:-len(b":#fanout")], {"#fanout": 1})
 
 
+# proves: A01
+def test_a_deleted_message_makes_no_more_jobs_and_leaves_no_content():
+    with scene() as post:
+        redis = post.cluster.redis.client(decode_responses=True)
+        courier = post.cluster.kill("courier")
+        letter = post.send([place.address() for place in post.places.all], body=(b"y" * 70 + b"\r\n") * 2000)
+        record, = redis.scan_iter("j:*")
+        redis.hset(record, mapping={"f": "delete", "y": int(time.time() * 1000)})  # what `delete` does to a parent that was claimed before
+        post.cluster.restart(courier)
+        wait.until(lambda: not list(redis.scan_iter("j:*")), 30, "the end of the message")
+        assert list(redis.scan_iter("b:*")) == [] and post.copies(letter) == []
+        post.dropped.update((letter.ledger_id, recipient) for recipient in letter.recipients)
+
+
 # proves: B29
 def test_many_small_messages_under_way_do_not_hold_the_room_all_wait_for():
     with scene({"ingress": {"threads": 1, "max_unstored": "1MiB"}}) as post:

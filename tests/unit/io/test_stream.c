@@ -18,6 +18,7 @@ struct peer {
     bool stops;       /* the loop, when closed */
     size_t stop_at;   /* the loop, when so much came */
     size_t feed_left; /* to be written whenever drained */
+    size_t unsent;    /* when drained last */
 };
 
 static void feed(struct peer *p)
@@ -61,6 +62,7 @@ static void on_drained(void *owner)
 {
     struct peer *p = owner;
     p->drained++;
+    p->unsent = stream_unsent(p->stream);
     feed(p);
 }
 
@@ -317,6 +319,20 @@ static void writes_more_than_the_kernel_takes(void **state)
     assert_true(a.drained > 10);
 }
 
+static void tells_when_everything_is_sent(void **state)
+{
+    (void) state;
+    static char block[200000]; /* less than what makes a stream full */
+    pair(false);
+    for (size_t n = 0; n < 5; n++)
+        stream_write(a.stream, (struct span){.at = block, .len = sizeof(block)});
+    stream_await_sent(a.stream);
+    b.stop_at = 5 * sizeof(block);
+    loop_go();
+    assert_int_equal(a.drained, 1);
+    assert_int_equal(a.unsent, 0);
+}
+
 static void keeps_the_order_of_copied_and_taken_buffers(void **state)
 {
     (void) state;
@@ -525,6 +541,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_end_comes_after_what_was_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(reading_stops_when_a_mebibyte_is_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(writes_more_than_the_kernel_takes, setup, teardown),
+        cmocka_unit_test_setup_teardown(tells_when_everything_is_sent, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_the_order_of_copied_and_taken_buffers, setup, teardown),
         cmocka_unit_test_setup_teardown(a_deadline_ends_the_stream, setup, teardown),
         cmocka_unit_test_setup_teardown(a_deadline_moved_or_taken_back_does_not, setup, teardown),
