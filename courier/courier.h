@@ -28,7 +28,7 @@ struct courier {
     struct map works;       /* partition and queue -> struct work */
     struct map dispatchers; /* incarnation -> struct dispatcher (grant.c) */
     struct map jobs;        /* job -> struct job: what we know to have claimed */
-    struct list open_claims; /* claims without an answer yet (work.c) */
+    struct list open_claims; /* claims without an answer yet (claim.c) */
     struct list idle;       /* connections without a message, longest idle first */
     struct list short_works; /* works that could use more of what all share, longest waiting first (work.c) */
     size_t job_count;       /* claimed and not yet settled */

@@ -175,7 +175,8 @@ static void next_batch(struct expansion *x)
         all_carried(x);
         return;
     }
-    if (!node_may_send_dot(courier_of(x)->node, j->incarnation)) { /* as before a dot: the claim may not be ours any more */
+    /* As before a dot: the claim may not be ours any more. Another courier goes on where a draining one ends. */
+    if (courier_of(x)->is_draining || !node_may_send_dot(courier_of(x)->node, j->incarnation)) {
         settle_release(expansion_end(x));
         return;
     }

@@ -6,13 +6,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cluster/queue.h"
+#include "courier/claim.h"
 #include "courier/settle.h"
-#include "courier/work.h"
 
 enum { ROUND_MS = 30000, STEP_MS = ROUND_MS / PARTITION_COUNT };
 
 static struct {
     unsigned partition;
+    uint64_t incarnation; /* that the question under way is about */
     struct map seen; /* job -> token of a claim that was unknown a round ago */
 } strays;
 
@@ -32,7 +33,7 @@ static void look_at(struct courier *c, unsigned partition, const struct queue_he
     char *before;
     uint64_t seq = claim_of(c, claim->token);
 
-    if (map_get(&c->jobs, claim->job) || claim->token.len == 0 || work_claim_is_open(c, seq))
+    if (map_get(&c->jobs, claim->job) || claim->token.len == 0 || claim_is_open(c, seq))
         return;
     before = map_remove(&strays.seen, claim->job);
     if (before && span_equal(span_of(before), claim->token)) {
@@ -51,7 +52,7 @@ static void on_compare(void *context, unsigned partition, bool ok, const struct 
 {
     struct courier *c = context;
 
-    for (size_t i = 0; ok && i < count && c->incarnation && !c->is_draining; i++)
+    for (size_t i = 0; ok && i < count && c->incarnation == strays.incarnation && !c->is_draining; i++)
         look_at(c, partition, &claims[i]);
 }
 
@@ -76,8 +77,9 @@ static void on_timer(struct timer *t)
     timer_start(c->loop, t, STEP_MS, on_timer);
     if (!c->incarnation || !store_is_ready(c->store))
         return;
-    if (strays.partition == 0 && strays.seen.count > 10000)
+    if (strays.incarnation != c->incarnation || (strays.partition == 0 && strays.seen.count > 10000))
         forget();
+    strays.incarnation = c->incarnation;
     queue_compare(c->store, strays.partition, c->incarnation, on_compare, c);
     strays.partition = (strays.partition + 1) % PARTITION_COUNT;
 }

@@ -52,13 +52,15 @@ struct work {
 /* A grant came: a new one, a renewal or a wake-up. connections 0 takes it back. */
 void work_grant(struct courier *c, unsigned partition, struct span queue, uint64_t token, uint32_t connections, uint64_t rate_micro, uint64_t until_ms);
 struct work *work_find(struct courier *c, unsigned partition, struct span queue);
-/* A claim of that number is under way: what the store shows of it is no surprise. */
-bool work_claim_is_open(const struct courier *c, uint64_t seq);
 bool work_is_granted(const struct work *w);
 /* Something changed: claim, connect, send as far as possible; runs at the end of the round. */
 void work_wake(struct work *w);
 /* A connection or a job's room has come free: the work that waits longest for one has its turn. */
 void work_wake_short(struct courier *c);
+/* Room for more jobs, of any queue. */
+bool work_has_job_room(const struct courier *c);
+/* It has its turn when there is room. */
+void work_wait_for_room(struct work *w);
 /* The next job a connection at this target may send, or NULL. It leaves the ready list. */
 struct job *work_take(struct work *w, size_t target);
 /* Which target of the route is this address, or SIZE_MAX. */

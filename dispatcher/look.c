@@ -67,7 +67,12 @@ static void on_due(void *context, unsigned i, bool ok, const struct queue_due *q
 static void look(struct looks *l, unsigned i, uint64_t now_ms)
 {
     struct look *k = &l->of[i];
+    struct partition *p = &l->partitions->of[i];
 
+    /* A queue put off while it had due work may have later work that falls due before the park time ends. */
+    if (p->was_emptied && !k->deep_ms)
+        k->deep_ms = now_ms;
+    p->was_emptied = false;
     k->is_looking = true;
     k->look_ms = now_ms + LOOK_EVERY_MS;
     queue_due(l->partitions->store, i, k->deep_ms ? LOOK_COUNT_DEEP : LOOK_COUNT,

@@ -24,7 +24,7 @@ enum {
 struct look {
     uint64_t look_ms, reap_ms;
     uint64_t
-        deep_ms; /* since when the horizon is LOOK_PARK_MS: after acquire and unknown outcomes; 0: it is now */
+        deep_ms; /* since when the horizon is LOOK_PARK_MS: after acquire, unknown outcomes and an emptied queue; 0: it is now */
     bool is_looking, is_reaping;
     bool is_reap_urgent; /* a node is gone */
 };

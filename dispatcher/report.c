@@ -65,6 +65,8 @@ static void answer(struct schedule *s, struct work *w, const struct report *r, u
         (void) work_grant(s, w, now_ms); /* when it cannot be: the next report comes in a second */
         return;
     }
+    if (w->wants || r->finished)
+        work_partition(s, w)->was_emptied = true;
     if (w->is_rung) {
         (void) work_grant(s, w, now_ms); /* work came after the claim that found nothing, maybe */
         return;

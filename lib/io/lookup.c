@@ -68,7 +68,9 @@ static void *look_up(void *context)
 static void on_ready(void *context, int events UNUSED)
 {
     struct lookup *u = context;
+    uint64_t one;
 
+    (void) read(u->fd, &one, sizeof(one)); /* it is there: on_ready says so; what the thread wrote before is ours now */
     u->watch = watch_close(u->watch);
     u->on_found(u->context, u->error, u->error ? NULL : &u->ip);
     let_go(u);

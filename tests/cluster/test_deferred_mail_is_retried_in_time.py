@@ -14,7 +14,7 @@ FIRST_MS, LONGEST_MS = 300, 1000
 
 @pytest.fixture(scope="module")
 def scene():
-    places = Places(12)
+    places = Places(20)
     with ScriptedSink(places.hosts()) as sink:
         settings = {"courier": {"port": sink.port, "routes": places.routes(sink.port)},
                     "retry": {"first": f"{FIRST_MS}ms", "longest": f"{LONGEST_MS}ms"}}
@@ -69,6 +69,28 @@ def test_messages_deferred_together_come_back_spread_out(scene, place):
     spread = math.sqrt(sum((gap - mean) ** 2 for gap in gaps) / len(gaps))
     # 15 percent to either side of at least 300 ms: evenly drawn, that deviates by 26 ms. Polls and load only widen it.
     assert spread >= 15, sorted(gaps)
+
+
+# proves: J01 J05
+def test_a_message_that_waits_behind_another_is_tried_at_its_own_time(scene, place):
+    scene.cluster.reload({"retry": {"first": "20s", "longest": "20s"}, "courier": {"idle_time": "0s"}})
+    try:
+        for node in scene.cluster.of("courier"):
+            wait.until(lambda node=node: node.log_text().count("event=config_loaded") >= 2, 10, "the new settings")
+        rules = refuse(scene, place)
+        letters = scene.send_many([place.address("sooner"), place.address("later")])
+        redis = scene.cluster.redis.client()
+        for letter in letters:
+            scene.wait_told(letter, "deferred")
+        queue = wait.until(lambda: next((key for key in redis.scan_iter(f"q:*:{place.domain}", 1000) if redis.zcard(key) == 2), None), 10, "both wait")
+        scene.sink.clear(*rules)
+        now = int(redis.time()[0]) * 1000
+        redis.zadd(queue, {f"{letter.message_id}.0": now + wait_ms for letter, wait_ms in zip(letters, (1500, 2500))})
+        redis.zadd(queue.replace(b"q:", b"d:").rsplit(b":", 1)[0], {place.domain: now + 1500})
+        for letter in letters:
+            scene.wait_delivered(letter, timeout=10)
+    finally:
+        scene.cluster.reload({"retry": {"first": f"{FIRST_MS}ms", "longest": f"{LONGEST_MS}ms"}, "courier": {"idle_time": "3s"}})
 
 
 # proves: J05

@@ -82,7 +82,7 @@ def finish(client, letter, sent):
     client.quit()
 
 
-# proves: A01 B29
+# proves: A01
 def test_content_written_early_for_slow_clients_is_delivered_whole():
     with scene({"ingress": {"threads": 1, "max_unstored": "1MiB"}}) as post:
         place, other = post.places.take(), post.places.take()
@@ -123,7 +123,6 @@ def test_a_deleted_message_makes_no_more_jobs_and_leaves_no_content():
         post.dropped.update((letter.ledger_id, recipient) for recipient in letter.recipients)
 
 
-# proves: B29
 def test_many_small_messages_under_way_do_not_hold_the_room_all_wait_for():
     with scene({"ingress": {"threads": 1, "max_unstored": "1MiB"}}) as post:
         place = post.places.take()
@@ -138,7 +137,7 @@ def test_many_small_messages_under_way_do_not_hold_the_room_all_wait_for():
             post.wait_delivered(letter)
 
 
-# proves: H16
+# proves: H09
 def test_a_host_that_gives_up_in_mid_content_harms_nobody():
     said = []
 
@@ -189,7 +188,6 @@ def test_one_recipient_at_a_time_and_none_taken_is_tried_once_each():
         post.wait_settled(letter, timeout=60)
 
 
-# proves: A10
 def test_many_jobs_of_couriers_that_died_twice_are_worked_one_after_another():
     count = 12
     with scene(couriers=1) as post:
