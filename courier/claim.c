@@ -109,7 +109,6 @@ struct claim_context {
     uint64_t seq;
     struct work *work;
     uint64_t incarnation;
-    size_t asked;
     bool took_suspect_slot;
 };
 
@@ -127,7 +126,6 @@ static void on_claim(void *context, enum claim_answer answer, const char *token,
     struct claim_context *cc = context;
     struct work *w = cc->work;
     struct courier *c = w->courier;
-    size_t asked = cc->asked;
     bool is_stale = cc->incarnation != c->incarnation; /* buried meanwhile: the jobs will be reaped */
 
     c->suspects -= cc->took_suspect_slot;
@@ -139,9 +137,7 @@ static void on_claim(void *context, enum claim_answer answer, const char *token,
         for (size_t i = 0; i < count; i++)
             take_job(w, &jobs[i], token);
     }
-    /* What came during a claim is fetched when its jobs are done; only nothing at all is empty. */
-    w->is_empty = answer == CLAIM_WAIT || count == 0;
-    w->is_drained_below = count < asked;
+    w->is_empty = answer == CLAIM_WAIT || count == 0; /* fewer than asked is not empty: more may have come meanwhile */
     if (w->is_empty && !w->is_rung)
         grant_report(w);
     work_wake(w);
@@ -159,15 +155,15 @@ void claim_more(struct work *w)
     if (w->is_claiming || count == 0 || !c->incarnation || c->is_draining || !store_is_ready(c->store))
         return;
     if (w->is_rung) {
-        w->is_empty = w->is_drained_below = false;
+        w->is_empty = false;
         w->wait_until_ms = 0;
     }
-    if (w->is_empty || (w->is_drained_below && w->ready_count + w->loading_count > 0) || !node_may_send_dot(c->node, c->incarnation))
+    if (w->is_empty || !node_may_send_dot(c->node, c->incarnation))
         return;
     w->is_rung = false;
     w->is_claiming = true;
     cc = NEW(struct claim_context);
-    *cc = (struct claim_context){.work = w, .incarnation = c->incarnation, .asked = count, .took_suspect_slot = c->suspects == 0};
+    *cc = (struct claim_context){.work = w, .incarnation = c->incarnation, .took_suspect_slot = c->suspects == 0};
     c->suspects += cc->took_suspect_slot;
     cc->seq = ++c->claim_seq;
     list_append(&c->open_claims, &cc->link);

@@ -28,7 +28,6 @@ struct work {
     /* claiming */
     bool is_claiming;
     bool is_empty;         /* the last claim found nothing due */
-    bool is_drained_below; /* the last claim found less than it asked for */
     bool is_rung; /* a grant came while a claim was under way */
     uint64_t wait_until_ms;
     struct list ready; /* jobs whose content is at hand */

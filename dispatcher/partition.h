@@ -33,7 +33,7 @@ struct partition {
     bool is_named;
     bool is_orphan; /* the one who should have it is silent */
     bool was_taken; /* the last acquire met somebody else's lease */
-    bool was_emptied; /* of a queue of it nothing is due any more; but what is due within the park time is not known */
+    bool was_emptied; /* a queue of it has nothing due now; what it has later is not known */
 };
 
 enum partition_step { STEP_NONE, STEP_ACQUIRE, STEP_KEEP, STEP_YIELD };

@@ -145,15 +145,15 @@ class Post:
                                  lambda: f"a report about {letter.ledger_id}; {self.told(letter)[-3:]}"))
 
     def told(self, letter, event=None, role="courier"):
-        """What the nodes of a role logged of it: [{field: text}]."""
+        """What the nodes of a role logged of it, in order of time: [{field: text}]."""
         found = []
         for node in self.cluster.of(role):
             for line in node.process.log_text(all_starts=True).splitlines():
                 if letter.message_id and letter.message_id in line:
                     fields = parse_line(line)
                     if event in (None, fields.get("event")):
-                        found.append(fields)
-        return found
+                        found.append((line[:24], fields))
+        return [fields for _, fields in sorted(found, key=lambda one: one[0])]
 
     def wait_told(self, letter, event, count=1, timeout=30):
         """Waits for `count` lines of that event; returns them all."""
