@@ -13,19 +13,13 @@ void attempt_begin(struct job *j)
     struct work *w = j->work;
 
     switch (j->fate) {
-    case FATE_HOLD:
-        settle_hold(j, "held by the operator");
-        return;
-    case FATE_DELETE:
-        settle_end(j, "deleted", "by the operator");
-        return;
-    case FATE_BOUNCE:
-        settle_bounce(j);
-        return;
-    case FATE_NONE:
-        break;
+    case FATE_HOLD: settle_hold(j, "held by the operator"); return;
+    case FATE_DELETE: settle_end(j, "deleted", "by the operator"); return;
+    case FATE_BOUNCE: settle_bounce(j); return;
+    case FATE_NONE: break;
     }
-    if (job_undecided_count(j) == 0) { /* an earlier courier recorded the last of it and died before it settled */
+    if (job_undecided_count(j) ==
+        0) { /* an earlier courier recorded the last of it and died before it settled */
         settle_attempt(j);
         return;
     }
@@ -76,7 +70,8 @@ static void on_fault(struct job *j, size_t target)
         return;
     }
     /* A reused connection that had gone stale is nobody's failure (H15). */
-    if (!m->is_first && !m->was_answered && m->fault != FAULT_TIMEOUT && j->stale_returns < STALE_RETURNS_MAX) {
+    if (!m->is_first && !m->was_answered && m->fault != FAULT_TIMEOUT &&
+        j->stale_returns < STALE_RETURNS_MAX) {
         j->stale_returns++;
         work_return(j->work, j);
         return;

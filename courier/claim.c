@@ -13,7 +13,8 @@
 
 enum {
     CLAIM_MAX = 64,
-    AHEAD = 6, /* jobs at hand for each connection: what it sends while a claim and its content are on their way */
+    AHEAD =
+        6, /* jobs at hand for each connection: what it sends while a claim and its content are on their way */
     CLAIM_RECORD_BYTES = 4 << 20,
     FANOUT_AT_ONCE = 16,
     MILLION = 1000000,
@@ -23,11 +24,13 @@ static size_t claim_size(const struct work *w)
 {
     const struct courier *c = w->courier;
     const struct conf *conf = conf_get();
-    size_t most = w->is_fanout ? FANOUT_AT_ONCE : AHEAD * (size_t) w->connections_max, room, at_hand = w->ready_count + w->loading_count;
+    size_t most = w->is_fanout ? FANOUT_AT_ONCE : AHEAD * (size_t) w->connections_max, room,
+           at_hand = w->ready_count + w->loading_count;
 
     if (w->rate_micro && most > 1 + (size_t) (w->rate_micro / MILLION))
         most = 1 + (size_t) (w->rate_micro / MILLION);
-    if (w->is_fanout && store_is_full(c->store)) /* the reserve above the watermark holds one expansion at a time */
+    if (w->is_fanout &&
+        store_is_full(c->store)) /* the reserve above the watermark holds one expansion at a time */
         most = c->expanding == 0 && w->job_count == 0;
     if (!work_has_job_room(c))
         return 0;
@@ -121,7 +124,8 @@ bool claim_is_open(const struct courier *c, uint64_t seq)
     return false;
 }
 
-static void on_claim(void *context, enum claim_answer answer, const char *token, const struct queue_claimed *jobs, size_t count, uint64_t wait_ms)
+static void on_claim(void *context, enum claim_answer answer, const char *token,
+                     const struct queue_claimed *jobs, size_t count, uint64_t wait_ms)
 {
     struct claim_context *cc = context;
     struct work *w = cc->work;
@@ -137,7 +141,8 @@ static void on_claim(void *context, enum claim_answer answer, const char *token,
         for (size_t i = 0; i < count; i++)
             take_job(w, &jobs[i], token);
     }
-    w->is_empty = answer == CLAIM_WAIT || count == 0; /* fewer than asked is not empty: more may have come meanwhile */
+    w->is_empty = answer == CLAIM_WAIT ||
+                  count == 0; /* fewer than asked is not empty: more may have come meanwhile */
     if (w->is_empty && !w->is_rung)
         grant_report(w);
     work_wake(w);
@@ -163,7 +168,8 @@ void claim_more(struct work *w)
     w->is_rung = false;
     w->is_claiming = true;
     cc = NEW(struct claim_context);
-    *cc = (struct claim_context){.work = w, .incarnation = c->incarnation, .took_suspect_slot = c->suspects == 0};
+    *cc = (struct claim_context){
+        .work = w, .incarnation = c->incarnation, .took_suspect_slot = c->suspects == 0};
     c->suspects += cc->took_suspect_slot;
     cc->seq = ++c->claim_seq;
     list_append(&c->open_claims, &cc->link);

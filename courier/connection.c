@@ -35,7 +35,8 @@ static void on_chunk(void *context, enum spool_result result, struct span bytes)
     if (k->is_closing) /* it ended while the chunk was on its way: there is no message any more */
         return;
     j = smtp_client_current(k->client)->owner;
-    if (result != SPOOL_OK || !job_chunk_fits(j, k->next_chunk, k->content_bytes, bytes.len)) { /* never a dot behind a part */
+    if (result != SPOOL_OK ||
+        !job_chunk_fits(j, k->next_chunk, k->content_bytes, bytes.len)) { /* never a dot behind a part */
         j->lacks_content = result != SPOOL_UNKNOWN;
         smtp_client_end(k->client, FAULT_ABORTED, "content is missing");
         connection_drive(k);
@@ -89,7 +90,8 @@ static bool send_next(struct connection *k)
     const struct conf *conf = conf_get();
     struct job *j;
 
-    if (k->is_closing || k->courier->is_draining || smtp_client_sent_count(k->client) >= conf->courier.max_per_connection)
+    if (k->is_closing || k->courier->is_draining ||
+        smtp_client_sent_count(k->client) >= conf->courier.max_per_connection)
         return false;
     j = work_take(k->work, work_target_of(k->work, &k->target.ip, k->target.port));
     if (!j)
@@ -180,10 +182,11 @@ static void rest(struct connection *k)
 
 struct connection *connection_reuse(struct work *w, const struct target *t)
 {
-    LIST_EACH (&w->courier->idle, it, save) {
+    LIST_EACH(&w->courier->idle, it, save) {
         struct connection *k = LIST_ENTRY(it, struct connection, idle_link);
 
-        if (k->work == w || k->target.port != t->port || !ip_equal(&k->target.ip, &t->ip) || strcmp(k->target.host, t->host) != 0)
+        if (k->work == w || k->target.port != t->port || !ip_equal(&k->target.ip, &t->ip) ||
+            strcmp(k->target.host, t->host) != 0)
             continue;
         list_remove(&k->link);
         k->work->connection_count--;
@@ -203,9 +206,12 @@ static void set_deadline(struct connection *k)
 {
     const struct conf *conf = conf_get();
     const uint64_t limits[] = {
-        [LIMIT_GREETING] = conf->courier.greeting_timeout_ms, [LIMIT_COMMAND] = conf->courier.command_timeout_ms,
-        [LIMIT_DATA] = conf->courier.data_timeout_ms,         [LIMIT_BLOCK] = conf->courier.block_timeout_ms,
-        [LIMIT_DOT] = conf->courier.dot_timeout_ms,           [LIMIT_QUIT] = 5000,
+        [LIMIT_GREETING] = conf->courier.greeting_timeout_ms,
+        [LIMIT_COMMAND] = conf->courier.command_timeout_ms,
+        [LIMIT_DATA] = conf->courier.data_timeout_ms,
+        [LIMIT_BLOCK] = conf->courier.block_timeout_ms,
+        [LIMIT_DOT] = conf->courier.dot_timeout_ms,
+        [LIMIT_QUIT] = 5000,
         [LIMIT_IDLE] = conf->courier.idle_time_ms,
     };
 
@@ -228,9 +234,7 @@ void connection_drive(struct connection *k)
         return;
     for (;;) {
         switch (smtp_client_ask(k->client)) {
-        case ASK_RESULT:
-            take_results(k);
-            break;
+        case ASK_RESULT: take_results(k); break;
         case ASK_MESSAGE:
             became_ready(k);
             if (!send_next(k)) {
@@ -246,7 +250,8 @@ void connection_drive(struct connection *k)
             }
             break;
         case ASK_DOT:
-            if (stream_unsent(k->stream) > UNSENT_MAX) { /* a dot behind it would leave long after its check */
+            if (stream_unsent(k->stream) >
+                UNSENT_MAX) { /* a dot behind it would leave long after its check */
                 stream_await_sent(k->stream);
                 set_deadline(k);
                 return;
@@ -284,7 +289,8 @@ static size_t on_data(void *owner, struct span in)
     /* The engine stops at each result; what it left is offered again once that is taken. */
     while (used < in.len && !k->is_closing) {
         unsigned before = smtp_client_reply_count(k->client);
-        size_t n = smtp_client_feed(k->client, (struct span){in.at + used, in.len - used}, stream_output(k->stream));
+        size_t n = smtp_client_feed(k->client, (struct span){in.at + used, in.len - used},
+                                    stream_output(k->stream));
 
         used += n;
         stream_written(k->stream);
@@ -322,12 +328,18 @@ static void on_closed(void *owner, int reason)
     if (k->read)
         k->read->connection = NULL;
     if (smtp_client_ask(k->client) != ASK_CLOSE)
-        smtp_client_end(k->client, !k->is_connected ? FAULT_REFUSED : reason == -ETIMEDOUT ? FAULT_TIMEOUT : FAULT_LOST, reason_text(k, reason));
+        smtp_client_end(k->client,
+                        !k->is_connected       ? FAULT_REFUSED
+                        : reason == -ETIMEDOUT ? FAULT_TIMEOUT
+                                               : FAULT_LOST,
+                        reason_text(k, reason));
     take_results(k);
     if (!k->was_ready) {
         w->connecting--;
-        if (!was_idle && smtp_client_fault(k->client) != FAULT_NONE && smtp_client_fault(k->client) != FAULT_ABORTED)
-            work_target_failed(w, work_target_of(w, &k->target.ip, k->target.port), smtp_client_fault_verdict(k->client));
+        if (!was_idle && smtp_client_fault(k->client) != FAULT_NONE &&
+            smtp_client_fault(k->client) != FAULT_ABORTED)
+            work_target_failed(w, work_target_of(w, &k->target.ip, k->target.port),
+                               smtp_client_fault_verdict(k->client));
     }
     list_remove(&k->link);
     w->connection_count--;

@@ -23,11 +23,12 @@ struct connection {
     struct stream *stream;
     struct smtp_client *client;
     uint64_t content_bytes; /* of the content under way, written so far */
-    uint32_t next_chunk;  /* of the content under way */
+    uint32_t next_chunk;    /* of the content under way */
     struct content_read *read;
-    struct timer total;   /* a transaction's longest time (BEHAVIOURS H24) */
+    struct timer total; /* a transaction's longest time (BEHAVIOURS H24) */
     bool is_connected, was_ready, is_closing;
-    bool has_progress; /* something whole was heard or sent since the deadline was set: octets alone extend none (H24) */
+    bool
+        has_progress; /* something whole was heard or sent since the deadline was set: octets alone extend none (H24) */
     uint64_t idle_since_ms;
 };
 

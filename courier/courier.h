@@ -25,17 +25,17 @@ struct courier {
     struct settler *settler;
     uint64_t incarnation; /* 0: not joined */
     uint64_t claim_seq;
-    struct map works;       /* partition and queue -> struct work */
-    struct map dispatchers; /* incarnation -> struct dispatcher (grant.c) */
-    struct map jobs;        /* job -> struct job: what we know to have claimed */
+    struct map works;        /* partition and queue -> struct work */
+    struct map dispatchers;  /* incarnation -> struct dispatcher (grant.c) */
+    struct map jobs;         /* job -> struct job: what we know to have claimed */
     struct list open_claims; /* claims without an answer yet (claim.c) */
-    struct list idle;       /* connections without a message, longest idle first */
+    struct list idle;        /* connections without a message, longest idle first */
     struct list short_works; /* works that could use more of what all share, longest waiting first (work.c) */
-    size_t job_count;       /* claimed and not yet settled */
-    size_t content_bytes;   /* held in memory */
+    size_t job_count;        /* claimed and not yet settled */
+    size_t content_bytes;    /* held in memory */
     size_t connection_count;
-    size_t expanding;       /* many-queue messages being expanded */
-    unsigned suspects;      /* suspect jobs in hand or asked for: 0 or 1 */
+    size_t expanding;  /* many-queue messages being expanded */
+    unsigned suspects; /* suspect jobs in hand or asked for: 0 or 1 */
     bool is_draining, is_leaving;
     struct client_settings client;
     struct timer report_timer, compare_timer;

@@ -27,7 +27,8 @@ static int queue_of(const char *text, char ret_queue[static DOMAIN_MAX + 1])
     return 0;
 }
 
-static int fill_envelope(const struct job *j, const struct id *id, const char *name, const struct dsn_written *written, uint64_t size_bytes,
+static int fill_envelope(const struct job *j, const struct id *id, const char *name,
+                         const struct dsn_written *written, uint64_t size_bytes,
                          struct envelope *ret_envelope)
 {
     char queue[DOMAIN_MAX + 1];
@@ -56,7 +57,8 @@ static int fill_envelope(const struct job *j, const struct id *id, const char *n
     return 0;
 }
 
-int dsn_job_make(const struct job *j, const struct dsn_recipient *failed, size_t count, struct dsn_job *ret_dsn)
+int dsn_job_make(const struct job *j, const struct dsn_recipient *failed, size_t count,
+                 struct dsn_job *ret_dsn)
 {
     const struct conf *conf = conf_get();
     struct id id = id_new(clock_wall_ms(), j->work->partition);

@@ -15,5 +15,6 @@ struct dsn_job {
 };
 
 /* Returns how many of the failed recipients it reports: all, unless their names alone would fill it; the rest needs another. */
-int dsn_job_make(const struct job *j, const struct dsn_recipient *failed, size_t count, struct dsn_job *ret_dsn);
+int dsn_job_make(const struct job *j, const struct dsn_recipient *failed, size_t count,
+                 struct dsn_job *ret_dsn);
 void dsn_job_done(struct dsn_job *d);

@@ -67,7 +67,8 @@ static void all_carried(struct expansion *x)
 
     snprintf(detail, sizeof(detail), "into %zu queues", j->envelope.queue_count);
     id_format(&j->envelope.id, message);
-    log_event(LOG_EXPANDED, F("msg", message), F("job", j->name), FN("queues", j->envelope.queue_count), FN("recipients", j->envelope.recipient_count));
+    log_event(LOG_EXPANDED, F("msg", message), F("job", j->name), FN("queues", j->envelope.queue_count),
+              FN("recipients", j->envelope.recipient_count));
     if (!j->envelope.keeps_content) {
         settle_end(j, "expanded", detail);
         return;
@@ -93,7 +94,8 @@ static void batch_over(struct expansion *x)
     while (confirmed < x->count && x->is_confirmed[confirmed])
         confirmed++;
     j->state.cursor = (uint32_t) (x->first + confirmed);
-    if (confirmed < x->count) { /* some may exist and some may not: the same ones are carried again, and told by their marks */
+    if (confirmed <
+        x->count) { /* some may exist and some may not: the same ones are carried again, and told by their marks */
         settle_wait(expansion_end(x), RETRY_MS, false, "a partition did not answer");
     } else if (j->state.cursor == j->envelope.queue_count) {
         all_carried(x);
@@ -113,7 +115,8 @@ static void on_carried(void *context, enum commit_answer answer)
 
         ring_queue(courier_of(x), partition_of(queue), queue);
     }
-    x->is_confirmed[carry->place] = answer == COMMIT_NEW || answer == COMMIT_AGAIN || answer == COMMIT_REVOKED;
+    x->is_confirmed[carry->place] = answer == COMMIT_NEW || answer == COMMIT_AGAIN ||
+                                    answer == COMMIT_REVOKED;
     mem_free(carry);
     if (--x->open == 0)
         batch_over(x);
@@ -266,7 +269,8 @@ static void on_asked(void *context, bool ok, const bool *exist, size_t count)
             continue;
         x->open++;
         job_format(&j->envelope.id, (uint32_t) i + 1, job);
-        queue_delete(courier_of(x)->store, partition_of(span_of(queue)), job, queue, true, CARRY_MS, on_revoked, x);
+        queue_delete(courier_of(x)->store, partition_of(span_of(queue)), job, queue, true, CARRY_MS,
+                     on_revoked, x);
     }
     if (--x->open == 0)
         all_revoked(x);
@@ -303,7 +307,8 @@ void fanout_begin(struct job *j)
         settle_end(j, "deleted", "by the operator");
         return;
     }
-    if (!j->state.is_waiting && j->fate != FATE_DELETE && j->exact_ms && now > j->exact_ms && now - j->exact_ms > INEXACT_MAX_MS) {
+    if (!j->state.is_waiting && j->fate != FATE_DELETE && j->exact_ms && now > j->exact_ms &&
+        now - j->exact_ms > INEXACT_MAX_MS) {
         settle_hold(j, "too old to tell which of its jobs exist");
         return;
     }
@@ -317,5 +322,6 @@ void fanout_begin(struct job *j)
     else if (j->envelope.keeps_content || j->chunk.len > 0)
         next_batch(x);
     else
-        spool_read(courier_of(x)->store, j->envelope.content_partition, j->envelope.content_job, 0, on_content, x);
+        spool_read(courier_of(x)->store, j->envelope.content_partition, j->envelope.content_job, 0,
+                   on_content, x);
 }

@@ -43,7 +43,8 @@ static void on_frame(void *owner, struct span from UNUSED, struct span bytes)
         if (g->answers_ms > now) /* not a time of ours: an earlier life's */
             continue;
         metric_add(METRIC_GRANTS_TOTAL, 1);
-        work_grant(c, g->partition, g->queue, g->token, g->connections, g->rate_micro, g->answers_ms + GRANT_MS);
+        work_grant(c, g->partition, g->queue, g->token, g->connections, g->rate_micro,
+                   g->answers_ms + GRANT_MS);
     }
     frame_done(&f);
 }
@@ -61,7 +62,8 @@ void grant_on_view(struct courier *c, const struct node_view *view)
         struct dispatcher *d;
         char name[BUS_NAME_MAX];
 
-        if (p->stats.role != ROLE_DISPATCHER || !p->stats.bus || !*p->stats.bus || map_get(&c->dispatchers, key_of(&p->incarnation)))
+        if (p->stats.role != ROLE_DISPATCHER || !p->stats.bus || !*p->stats.bus ||
+            map_get(&c->dispatchers, key_of(&p->incarnation)))
             continue;
         d = NEW(struct dispatcher);
         d->courier = c;

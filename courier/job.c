@@ -120,9 +120,12 @@ bool job_next_transaction(struct job *j, size_t max)
 
 static void tell(const struct job *j, size_t recipient, const struct verdict *v)
 {
-    static const enum log_event events[] = {[VERDICT_DELIVERED] = LOG_DELIVERED, [VERDICT_DEFERRED] = LOG_DEFERRED, [VERDICT_FAILED] = LOG_BOUNCED};
-    static const enum metric metrics[] = {
-        [VERDICT_DELIVERED] = METRIC_DELIVERED_TOTAL, [VERDICT_DEFERRED] = METRIC_DEFERRED_TOTAL, [VERDICT_FAILED] = METRIC_FAILED_TOTAL};
+    static const enum log_event events[] = {[VERDICT_DELIVERED] = LOG_DELIVERED,
+                                            [VERDICT_DEFERRED] = LOG_DEFERRED,
+                                            [VERDICT_FAILED] = LOG_BOUNCED};
+    static const enum metric metrics[] = {[VERDICT_DELIVERED] = METRIC_DELIVERED_TOTAL,
+                                          [VERDICT_DEFERRED] = METRIC_DEFERRED_TOTAL,
+                                          [VERDICT_FAILED] = METRIC_FAILED_TOTAL};
     char message[ID_TEXT_LEN + 1];
 
     metric_add(metrics[v->class], 1);
@@ -131,11 +134,13 @@ static void tell(const struct job *j, size_t recipient, const struct verdict *v)
     if (!log_is_on(events[v->class]) && !v->in_doubt)
         return;
     id_format(&j->envelope.id, message);
-    log_event(events[v->class], F("msg", message), F("job", j->name), F("queue", j->work->queue), F("from", j->envelope.sender),
-              F("to", j->envelope.recipients[recipient].addr), FN("code", v->code), F("status", v->status), F("remote", v->remote),
-              F("reply", v->text), FN("delay_ms", job_age_ms(j)), FN("attempt", j->state.attempts + 1));
+    log_event(events[v->class], F("msg", message), F("job", j->name), F("queue", j->work->queue),
+              F("from", j->envelope.sender), F("to", j->envelope.recipients[recipient].addr),
+              FN("code", v->code), F("status", v->status), F("remote", v->remote), F("reply", v->text),
+              FN("delay_ms", job_age_ms(j)), FN("attempt", j->state.attempts + 1));
     if (v->in_doubt)
-        log_event(LOG_IN_DOUBT, F("msg", message), F("job", j->name), F("to", j->envelope.recipients[recipient].addr), F("remote", v->remote),
+        log_event(LOG_IN_DOUBT, F("msg", message), F("job", j->name),
+                  F("to", j->envelope.recipients[recipient].addr), F("remote", v->remote),
                   F("why", "the reply to the message was lost"));
 }
 
@@ -181,5 +186,6 @@ bool job_chunk_fits(const struct job *j, uint32_t i, uint64_t before, size_t siz
 
     if (size_bytes == 0 || before > e->size_bytes || size_bytes > e->size_bytes - before)
         return false;
-    return i + 1 < e->chunk_count ? size_bytes < e->size_bytes - before : size_bytes == e->size_bytes - before;
+    return i + 1 < e->chunk_count ? size_bytes < e->size_bytes - before
+                                  : size_bytes == e->size_bytes - before;
 }

@@ -28,14 +28,14 @@ struct job {
     enum fate fate;
     uint32_t crashes;
     uint64_t exact_ms;
-    struct buf chunk;    /* content's first chunk, kept until the job is settled */
+    struct buf chunk; /* content's first chunk, kept until the job is settled */
     unsigned stale_returns;
-    uint64_t tried;      /* targets of the route, by index, that failed in this attempt */
+    uint64_t tried;       /* targets of the route, by index, that failed in this attempt */
     struct verdict fault; /* of the last target that failed */
-    bool is_attempted;   /* the attempt counts: something of it reached a host, or none could be */
+    bool is_attempted;    /* the attempt counts: something of it reached a host, or none could be */
     bool is_suspect;
     bool lacks_content; /* a chunk is missing: held */
-    bool is_dropped; /* the claim is not ours any more: nothing is settled */
+    bool is_dropped;    /* the claim is not ours any more: nothing is settled */
     /* the transaction under way */
     struct client_message message;
     const char **addrs;

@@ -32,7 +32,8 @@ static void take_names(const struct node_view *view)
         mem_free((void *) (uintptr_t) courier.client.own_names[i]);
     mem_free((void *) (uintptr_t) courier.client.own_names);
     mem_free((void *) (uintptr_t) courier.client.helo_name);
-    courier.client.helo_name = mem_string(*conf->courier.helo_name ? conf->courier.helo_name : daemon_node_name());
+    courier.client.helo_name = mem_string(*conf->courier.helo_name ? conf->courier.helo_name
+                                                                   : daemon_node_name());
     names[count++] = mem_string(courier.client.helo_name);
     names[count++] = mem_string(daemon_node_name());
     for (size_t i = 0; i < conf->courier.own_names.count; i++)
@@ -66,7 +67,7 @@ static void on_joined(void *owner UNUSED, uint64_t incarnation)
 static void drop_work(struct work *w)
 {
     w->connections_max = 0;
-    LIST_EACH (&w->connections, it, save)
+    LIST_EACH(&w->connections, it, save)
         connection_abort_before_dot(LIST_ENTRY(it, struct connection, link));
     work_wake(w);
 }
@@ -155,7 +156,8 @@ static void open_dns(void)
 static void start(struct loop *loop)
 {
     struct store_events store_events = {.on_ready = on_store_ready, .on_lost = on_store_lost};
-    struct node_events node_events = {.on_joined = on_joined, .on_dead = on_dead, .on_view = on_view, .on_stats = on_stats};
+    struct node_events node_events = {
+        .on_joined = on_joined, .on_dead = on_dead, .on_view = on_view, .on_stats = on_stats};
     struct node_stats stats = {
         .role = ROLE_COURIER,
         .name = mem_string(daemon_node_name()),
@@ -203,7 +205,8 @@ void courier_check_drained(struct courier *c)
 {
     if (!c->is_draining || c->is_leaving || c->job_count > 0 || settler_pending_count(c->settler) > 0)
         return;
-    if (!list_is_empty(&c->open_claims) && store_is_ready(c->store)) /* it may bring jobs, which go back at once */
+    if (!list_is_empty(&c->open_claims) &&
+        store_is_ready(c->store)) /* it may bring jobs, which go back at once */
         return;
     c->is_leaving = true;
     node_leave(c->node, on_left, NULL);

@@ -73,23 +73,21 @@ static bool list_has_network(const struct conf_list *list, const struct ip *ip)
     return false;
 }
 
-bool route_may_connect(const struct ip *ip, const struct conf_list *own_addresses, const struct conf_list *allow_private, bool refuse_private)
+bool route_may_connect(const struct ip *ip, const struct conf_list *own_addresses,
+                       const struct conf_list *allow_private, bool refuse_private)
 {
     if (list_has_network(own_addresses, ip))
         return false;
     if (list_has_network(allow_private, ip))
         return true;
     switch (ip_kind(ip)) {
-    case IP_PUBLIC:
-        return true;
-    case IP_PRIVATE:
-        return !refuse_private;
+    case IP_PUBLIC: return true;
+    case IP_PRIVATE: return !refuse_private;
     case IP_LOOPBACK:
     case IP_LINK_LOCAL:
     case IP_UNSPECIFIED:
     case IP_MULTICAST:
-    case IP_RESERVED:
-        break;
+    case IP_RESERVED: break;
     }
     return false;
 }
@@ -245,7 +243,8 @@ static void add_address(struct host *h, const struct ip *ip)
         h->is_own = true;
         return;
     }
-    if (h->is_by_mx && !route_may_connect(ip, &conf->courier.own_addresses, &conf->courier.allow_private, conf->courier.refuse_private)) {
+    if (h->is_by_mx && !route_may_connect(ip, &conf->courier.own_addresses, &conf->courier.allow_private,
+                                          conf->courier.refuse_private)) {
         h->was_refused = true;
         return;
     }
@@ -283,7 +282,8 @@ static void ask_addresses(struct route_search *s)
 
         h->is_own = h->is_own || is_own_host(s, h->name);
         if (ip_parse(span_of(h->name), &ip) == 0) {
-            if (!h->is_by_mx || s->domain[0] == '[') /* the name of an MX is never an address (BEHAVIOURS I11) */
+            if (!h->is_by_mx ||
+                s->domain[0] == '[') /* the name of an MX is never an address (BEHAVIOURS I11) */
                 add_address(h, &ip);
             continue;
         }
@@ -299,14 +299,16 @@ static void ask_addresses(struct route_search *s)
         tail_add(s->courier->loop, &s->tail, on_tail);
 }
 
-static void add_host(struct route_search *s, const char *name, uint16_t port, unsigned preference, bool is_by_mx, bool is_fallback)
+static void add_host(struct route_search *s, const char *name, uint16_t port, unsigned preference,
+                     bool is_by_mx, bool is_fallback)
 {
     struct host *h;
 
     if (s->host_count == ROUTE_HOSTS_MAX)
         return;
     h = &s->hosts[s->host_count++];
-    *h = (struct host){.port = port, .preference = preference, .is_by_mx = is_by_mx, .is_fallback = is_fallback};
+    *h = (struct host){
+        .port = port, .preference = preference, .is_by_mx = is_by_mx, .is_fallback = is_fallback};
     memcpy(h->name, name, strlen(name) + 1);
 }
 
@@ -352,12 +354,14 @@ static void add_mx_hosts(struct route_search *s, const struct dns_answer *a)
 
     for (size_t i = 0; i < a->count; i++) {
         random = random * 6364136223846793005u + 1442695040888963407u;
-        sorted[i].data = (struct span){NULL, (size_t) (random >> 33)}; /* an MX has no data: a place for its lot */
+        sorted[i].data = (struct span){NULL,
+                                       (size_t) (random >> 33)}; /* an MX has no data: a place for its lot */
     }
     qsort(sorted, a->count, sizeof(*sorted), by_record);
     for (size_t i = 0; i < a->count && s->host_count < most; i++) {
         if (sorted[i].name[0])
-            add_host(s, sorted[i].name, (uint16_t) conf_get()->courier.port, sorted[i].preference, true, false);
+            add_host(s, sorted[i].name, (uint16_t) conf_get()->courier.port, sorted[i].preference, true,
+                     false);
     }
     mem_free(sorted);
 }
@@ -368,12 +372,8 @@ static void on_mx(void *context, const struct dns_answer *a)
 
     s->mx = NULL;
     switch (a->result) {
-    case DNS_NO_NAME:
-        answer_failure(s, STATUS_NO_SUCH_DOMAIN);
-        return;
-    case DNS_AWAY:
-        answer_failure(s, STATUS_DNS_AWAY);
-        return;
+    case DNS_NO_NAME: answer_failure(s, STATUS_NO_SUCH_DOMAIN); return;
+    case DNS_AWAY: answer_failure(s, STATUS_DNS_AWAY); return;
     case DNS_NO_DATA: /* RFC 5321 section 5.1: the domain itself, at preference 0 */
         s->how = "implicit mx";
         add_host(s, s->domain, (uint16_t) conf_get()->courier.port, 0, true, false);
@@ -390,7 +390,8 @@ static void on_mx(void *context, const struct dns_answer *a)
     ask_addresses(s);
 }
 
-struct route_search *route_find(struct courier *c, const char *domain, route_on_found *on_found, void *context)
+struct route_search *route_find(struct courier *c, const char *domain, route_on_found *on_found,
+                                void *context)
 {
     struct route_search *s = NEW(struct route_search);
     const char *hosts = route_static(&conf_get()->courier.routes, domain);

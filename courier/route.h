@@ -20,7 +20,7 @@ struct target {
     char host[DOMAIN_MAX + 1];
     struct ip ip;
     uint16_t port;
-    unsigned group;     /* same preference: chosen among at random */
+    unsigned group;        /* same preference: chosen among at random */
     uint64_t bad_until_ms; /* clock_ms(): could not be used a moment ago */
 };
 
@@ -34,11 +34,13 @@ struct route {
 struct route_search;
 typedef void route_on_found(void *context, struct route *route); /* the route is handed over */
 /* Answers later, never inside the call. domain: normalised, or a literal in brackets. */
-struct route_search *route_find(struct courier *c, const char *domain, route_on_found *on_found, void *context);
+struct route_search *route_find(struct courier *c, const char *domain, route_on_found *on_found,
+                                void *context);
 void route_cancel(struct route_search *s);
 struct route *route_free(struct route *r); /* always NULL */
 
 /* Pure: the static route of a domain in a settings map, or NULL: exact, then the longest .suffix, then "*". */
 const char *route_static(const struct conf_map *routes, const char *domain);
 /* Pure: may a courier connect there for mail found by MX (BEHAVIOURS H23)? */
-bool route_may_connect(const struct ip *ip, const struct conf_list *own_addresses, const struct conf_list *allow_private, bool refuse_private);
+bool route_may_connect(const struct ip *ip, const struct conf_list *own_addresses,
+                       const struct conf_list *allow_private, bool refuse_private);

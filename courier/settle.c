@@ -103,13 +103,15 @@ static void tell_in_doubt(const struct entry *e)
     if (!e->job || !e->job->message.dot_sent)
         return;
     metric_add(METRIC_IN_DOUBT_TOTAL, 1);
-    log_event(LOG_IN_DOUBT, F("job", e->name), F("queue", e->queue), F("why", "the claim was taken back before the verdict was recorded"));
+    log_event(LOG_IN_DOUBT, F("job", e->name), F("queue", e->queue),
+              F("why", "the claim was taken back before the verdict was recorded"));
 }
 
 static void entry_over(struct entry *e, enum settle_answer answer, bool repeated)
 {
     struct job *j = e->job;
-    bool is_ours = answer == SETTLE_OK || answer == SETTLE_AGAIN || (repeated && answer != SETTLE_UNKNOWN && e->outcome != OUTCOME_KEEP);
+    bool is_ours = answer == SETTLE_OK || answer == SETTLE_AGAIN ||
+                   (repeated && answer != SETTLE_UNKNOWN && e->outcome != OUTCOME_KEEP);
 
     if (!is_ours && answer != SETTLE_UNKNOWN)
         tell_in_doubt(e);
@@ -165,13 +167,14 @@ static void shard_send(struct shard *shard)
 
     if (shard->sent_count > 0 || !shard->settler->courier->store) /* it has left */
         return;
-    LIST_EACH (&shard->waiting, it, save) {
+    LIST_EACH(&shard->waiting, it, save) {
         struct entry *e = LIST_ENTRY(it, struct entry, link);
 
         if (count == SETTLE_MAX)
             break;
         list_remove(it);
-        dsns[count] = (struct queue_dsn){e->dsn.name, buf_span(&e->dsn.envelope), buf_span(&e->dsn.state), buf_span(&e->dsn.content)};
+        dsns[count] = (struct queue_dsn){e->dsn.name, buf_span(&e->dsn.envelope), buf_span(&e->dsn.state),
+                                         buf_span(&e->dsn.content)};
         buf_add_char(&e->detail, '\0');
         e->detail.len--;
         calls[count] = (struct queue_settle){
@@ -193,7 +196,8 @@ static void shard_send(struct shard *shard)
     if (count == 0)
         return;
     shard->sent_count = count;
-    queue_settle(shard->settler->courier->store, (unsigned) (shard - shard->settler->shards), calls, count, on_settled, shard);
+    queue_settle(shard->settler->courier->store, (unsigned) (shard - shard->settler->shards), calls, count,
+                 on_settled, shard);
 }
 
 static void entry_send(struct courier *c, struct entry *e)
@@ -246,7 +250,8 @@ static void add_detail(struct buf *detail, const char *addr, const struct verdic
 static bool is_expired(const struct job *j)
 {
     const struct conf *conf = conf_get();
-    struct retry retry = {conf->retry.first_ms, conf->retry.longest_ms, conf->retry.lifetime_ms, conf->retry.bounce_lifetime_ms};
+    struct retry retry = {conf->retry.first_ms, conf->retry.longest_ms, conf->retry.lifetime_ms,
+                          conf->retry.bounce_lifetime_ms};
     int64_t apart = store_clock_offset_ms(j->work->courier->store);
 
     if (apart > CLOCKS_APART_MS || apart < -CLOCKS_APART_MS)
@@ -257,7 +262,8 @@ static bool is_expired(const struct job *j)
 static uint64_t retry_delay(const struct job *j)
 {
     const struct conf *conf = conf_get();
-    struct retry retry = {conf->retry.first_ms, conf->retry.longest_ms, conf->retry.lifetime_ms, conf->retry.bounce_lifetime_ms};
+    struct retry retry = {conf->retry.first_ms, conf->retry.longest_ms, conf->retry.lifetime_ms,
+                          conf->retry.bounce_lifetime_ms};
     struct id random = id_new(0, 0);
     uint64_t bits;
 
@@ -286,7 +292,8 @@ static void count_up(struct job *j, struct entry *e, struct tally *t)
 
         if (s->is_done)
             continue;
-        if (v->class == VERDICT_NONE) { /* this courier was declared dead before its turn: never taken for done */
+        if (v->class ==
+            VERDICT_NONE) { /* this courier was declared dead before its turn: never taken for done */
             t->deferred++;
             continue;
         }
@@ -338,7 +345,8 @@ static size_t add_dsn(struct job *j, struct entry *e, const struct tally *t)
             j->state.recipients[t->indexes[i]].is_done = false;
         return t->failed - (size_t) reported;
     }
-    log_event(LOG_DSN_DROPPED, F("job", j->name), F("from", j->envelope.sender), FN("recipients", t->failed), F("why", why));
+    log_event(LOG_DSN_DROPPED, F("job", j->name), F("from", j->envelope.sender), FN("recipients", t->failed),
+              F("why", why));
     return 0;
 }
 

@@ -14,7 +14,7 @@ enum { ROUND_MS = 30000, STEP_MS = ROUND_MS / PARTITION_COUNT };
 static struct {
     unsigned partition;
     uint64_t incarnation; /* that the question under way is about */
-    struct map seen; /* job -> token of a claim that was unknown a round ago */
+    struct map seen;      /* job -> token of a claim that was unknown a round ago */
 } strays;
 
 /* The number in "<incarnation>.<seq>...", 0 when this life did not ask for it. */
@@ -23,7 +23,8 @@ static uint64_t claim_of(const struct courier *c, struct span token)
     struct span rest = token, incarnation = span_cut(&rest, '.'), seq = span_cut(&rest, '.');
     uint64_t i, n;
 
-    if (span_number(incarnation, UINT64_MAX, &i) < 0 || span_number(seq, UINT64_MAX, &n) < 0 || i != c->incarnation || n > c->claim_seq)
+    if (span_number(incarnation, UINT64_MAX, &i) < 0 || span_number(seq, UINT64_MAX, &n) < 0 ||
+        i != c->incarnation || n > c->claim_seq)
         return 0;
     return n;
 }
@@ -41,14 +42,17 @@ static void look_at(struct courier *c, unsigned partition, const struct queue_he
 
         must(seq > 0);
         log_event(LOG_CLAIM_UNKNOWN, F("job", job), FS("token", claim->token));
-        settle_stray(c, &(struct stray){partition, claim->job, claim->queue, claim->token, claim->chunk_count}, OUTCOME_BACK, "the claim came late");
+        settle_stray(c,
+                     &(struct stray){partition, claim->job, claim->queue, claim->token, claim->chunk_count},
+                     OUTCOME_BACK, "the claim came late");
     } else {
         map_set(&strays.seen, claim->job, mem_text(claim->token.at, claim->token.len));
     }
     mem_free(before);
 }
 
-static void on_compare(void *context, unsigned partition, bool ok, const struct queue_held_claim *claims, size_t count)
+static void on_compare(void *context, unsigned partition, bool ok, const struct queue_held_claim *claims,
+                       size_t count)
 {
     struct courier *c = context;
 

@@ -67,7 +67,8 @@ bool work_check_over(struct work *w)
     AUTO_BUF struct buf key = {0};
     struct courier *c = w->courier;
 
-    if (work_is_granted(w) || w->is_claiming || w->job_count > 0 || w->connection_count > 0 || w->is_report_due)
+    if (work_is_granted(w) || w->is_claiming || w->job_count > 0 || w->connection_count > 0 ||
+        w->is_report_due)
         return false;
     must(map_remove(&c->works, work_key(w->partition, span_of(w->queue), &key)) == w);
     timer_stop(&w->timer);
@@ -123,7 +124,8 @@ bool work_is_granted(const struct work *w)
     return w->connections_max > 0 && clock_ms() < w->until_ms;
 }
 
-void work_grant(struct courier *c, unsigned partition, struct span queue, uint64_t token, uint32_t connections, uint64_t rate_micro, uint64_t until_ms)
+void work_grant(struct courier *c, unsigned partition, struct span queue, uint64_t token,
+                uint32_t connections, uint64_t rate_micro, uint64_t until_ms)
 {
     struct work *w = work_find(c, partition, queue);
 
@@ -149,7 +151,7 @@ void work_grant(struct courier *c, unsigned partition, struct span queue, uint64
 
 void work_release(struct work *w)
 {
-    LIST_EACH (&w->ready, it, save) {
+    LIST_EACH(&w->ready, it, save) {
         struct job *j = LIST_ENTRY(it, struct job, link);
 
         list_remove(it);
@@ -162,7 +164,9 @@ void work_release(struct work *w)
 
 static void rate_fill(struct work *w)
 {
-    uint64_t now = clock_us(), most = w->rate_micro > MILLION ? w->rate_micro : MILLION; /* a second's worth, one message at least */
+    uint64_t now = clock_us(), most = w->rate_micro > MILLION
+                                          ? w->rate_micro
+                                          : MILLION; /* a second's worth, one message at least */
 
     if (now - w->credit_us >= MILLION)
         w->credit_micro = most;
@@ -189,12 +193,12 @@ static void decide_ready(struct work *w, const struct verdict *why)
     struct list all;
 
     list_init(&all);
-    LIST_EACH (&w->ready, it, save) {
+    LIST_EACH(&w->ready, it, save) {
         list_remove(it);
         list_append(&all, it);
     }
     w->ready_count = 0;
-    LIST_EACH (&all, each, keep) {
+    LIST_EACH(&all, each, keep) {
         struct job *j = LIST_ENTRY(each, struct job, link);
 
         list_remove(each);
@@ -210,7 +214,8 @@ static void on_route(void *context, struct route *route)
     w->route = route;
     w->route_until_ms = clock_ms() + ROUTE_KEEP_MS;
     if (route->count == 0) {
-        log_event(LOG_ROUTE_FAILED, F("queue", w->queue), F("status", route->failure.status), F("why", route->failure.text));
+        log_event(LOG_ROUTE_FAILED, F("queue", w->queue), F("status", route->failure.status),
+                  F("why", route->failure.text));
         decide_ready(w, &route->failure);
         w->route_until_ms = 0;
     }
@@ -222,7 +227,7 @@ static bool has_route(struct work *w)
 {
     bool is_used = w->connecting > 0;
 
-    LIST_EACH (&w->ready, it, save)
+    LIST_EACH(&w->ready, it, save)
         is_used |= LIST_ENTRY(it, struct job, link)->tried != 0;
     if (w->route && w->route->count > 0 && (is_used || clock_ms() < w->route_until_ms))
         return true;
@@ -296,7 +301,7 @@ struct job *work_take(struct work *w, size_t target)
 {
     if (!work_is_granted(w) || !rate_allows(w))
         return NULL;
-    LIST_EACH (&w->ready, it, save) {
+    LIST_EACH(&w->ready, it, save) {
         struct job *j = LIST_ENTRY(it, struct job, link);
 
         if (target != SIZE_MAX && (j->tried >> target & 1))
@@ -389,7 +394,7 @@ static void work_pump(struct work *w)
     if (!work_is_granted(w) || c->is_draining) {
         w->connections_max = 0;
         work_release(w);
-        LIST_EACH (&w->connections, it, save) {
+        LIST_EACH(&w->connections, it, save) {
             struct connection *k = LIST_ENTRY(it, struct connection, link);
 
             if (connection_is_idle(k))
@@ -400,7 +405,7 @@ static void work_pump(struct work *w)
     }
     claim_more(w);
     if (w->ready_count > 0 && rate_allows(w) && has_route(w)) {
-        LIST_EACH (&w->connections, each, keep) {
+        LIST_EACH(&w->connections, each, keep) {
             struct connection *k = LIST_ENTRY(each, struct connection, link);
 
             if (w->ready_count > 0 && connection_is_idle(k))

@@ -22,18 +22,18 @@ struct work {
     bool is_fanout;
     /* the grant */
     uint64_t token, until_ms;
-    uint32_t connections_max; /* granted; 0: none */
-    uint64_t rate_micro;  /* messages per second, in millionths; 0: no limit */
+    uint32_t connections_max;         /* granted; 0: none */
+    uint64_t rate_micro;              /* messages per second, in millionths; 0: no limit */
     uint64_t credit_micro, credit_us; /* the rate's bucket and when it was filled */
     /* claiming */
     bool is_claiming;
-    bool is_empty;         /* the last claim found nothing due */
-    bool is_rung; /* a grant came while a claim was under way */
+    bool is_empty; /* the last claim found nothing due */
+    bool is_rung;  /* a grant came while a claim was under way */
     uint64_t wait_until_ms;
     struct list ready; /* jobs whose content is at hand */
     size_t ready_count;
     size_t loading_count; /* claimed, their first chunk on its way */
-    size_t job_count; /* claimed and not settled, ready ones included */
+    size_t job_count;     /* claimed and not settled, ready ones included */
     /* connections */
     struct list connections;
     size_t connection_count, connecting;
@@ -41,15 +41,16 @@ struct work {
     struct route *route;
     struct route_search *search;
     uint64_t route_until_ms;
-    struct timer timer; /* rate, or the end of the grant */
-    struct tail tail;   /* work_pump() at the end of the round */
+    struct timer timer;     /* rate, or the end of the grant */
+    struct tail tail;       /* work_pump() at the end of the round */
     struct list short_link; /* in courier.short_works */
-    uint32_t finished;  /* since the last report */
+    uint32_t finished;      /* since the last report */
     bool is_report_due;
 };
 
 /* A grant came: a new one, a renewal or a wake-up. connections 0 takes it back. */
-void work_grant(struct courier *c, unsigned partition, struct span queue, uint64_t token, uint32_t connections, uint64_t rate_micro, uint64_t until_ms);
+void work_grant(struct courier *c, unsigned partition, struct span queue, uint64_t token,
+                uint32_t connections, uint64_t rate_micro, uint64_t until_ms);
 struct work *work_find(struct courier *c, unsigned partition, struct span queue);
 bool work_is_granted(const struct work *w);
 /* Something changed: claim, connect, send as far as possible; runs at the end of the round. */

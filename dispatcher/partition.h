@@ -31,8 +31,8 @@ struct partition {
     uint64_t caller;      /* incarnation of the call under way; 0: none */
     bool is_held;
     bool is_named;
-    bool is_orphan; /* the one who should have it is silent */
-    bool was_taken; /* the last acquire met somebody else's lease */
+    bool is_orphan;   /* the one who should have it is silent */
+    bool was_taken;   /* the last acquire met somebody else's lease */
     bool was_emptied; /* a queue of it has nothing due now; what it has later is not known */
 };
 

@@ -13,17 +13,17 @@
 #include "io/loop.h"
 
 struct daemon {
-    const char *program;                /* "barid-ingress" */
-    void (*start)(struct loop *main);   /* loop is set up, settings are in force */
-    void (*reload)(void);               /* after a successful SIGHUP */
-    void (*drain)(void);                /* first SIGTERM or SIGINT: finish and call daemon_end() */
-    bool (*is_ready)(struct buf *why);  /* for /readyz: what is missing */
+    const char *program;               /* "barid-ingress" */
+    void (*start)(struct loop *main);  /* loop is set up, settings are in force */
+    void (*reload)(void);              /* after a successful SIGHUP */
+    void (*drain)(void);               /* first SIGTERM or SIGINT: finish and call daemon_end() */
+    bool (*is_ready)(struct buf *why); /* for /readyz: what is missing */
     /* What the table of settings cannot judge, before they are in force; may be NULL. -EINVAL with *ret_error (owned by the caller). */
     int (*check)(const struct conf *conf, char **ret_error);
 };
 /* main()'s body; returns the exit status. A second SIGTERM, or node.drain_time over, ends at once with status 1. */
 int daemon_main(const struct daemon *d, int argc, char **argv);
-void daemon_end(void); /* drained: leave the loop, exit 0 */
-const char *daemon_node_name(void); /* node.name, or the host's full name */
+void daemon_end(void);                 /* drained: leave the loop, exit 0 */
+const char *daemon_node_name(void);    /* node.name, or the host's full name */
 const char *daemon_http_address(void); /* as bound, "" without */
 const char *daemon_version(void);

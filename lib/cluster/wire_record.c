@@ -193,7 +193,8 @@ static bool has_news(const struct recipient_state *s)
     return s->is_done || s->last.class != VERDICT_NONE;
 }
 
-static void put_recipient_state(Barid__RecipientState *m, uint32_t index, const struct recipient_state *s, size_t words_max)
+static void put_recipient_state(Barid__RecipientState *m, uint32_t index, const struct recipient_state *s,
+                                size_t words_max)
 {
     const struct verdict *v = &s->last;
 
@@ -221,7 +222,8 @@ void wire_put_state(const struct job_state *s, struct buf *out)
     size_t count = 0, words_max = VERDICT_WORDS_MAX;
 
     if (s->recipient_count > 0 && RECORD_MAX_BYTES / 4 / s->recipient_count < words_max)
-        words_max = RECORD_MAX_BYTES / 4 / s->recipient_count; /* hosts choose how much they say: the record stays one */
+        words_max = RECORD_MAX_BYTES / 4 /
+                    s->recipient_count; /* hosts choose how much they say: the record stays one */
     arena_init(&a, SIZE_MAX / 2);
     for (size_t i = 0; i < s->recipient_count; i++)
         count += has_news(&s->recipients[i]);

@@ -70,13 +70,15 @@ static void on_ready(void *context, int events UNUSED)
     struct lookup *u = context;
     uint64_t one;
 
-    (void) read(u->fd, &one, sizeof(one)); /* it is there: on_ready says so; what the thread wrote before is ours now */
+    (void) read(u->fd, &one,
+                sizeof(one)); /* it is there: on_ready says so; what the thread wrote before is ours now */
     u->watch = watch_close(u->watch);
     u->on_found(u->context, u->error, u->error ? NULL : &u->ip);
     let_go(u);
 }
 
-int lookup_open(struct loop *l, const char *host, lookup_on_found *on_found, void *context, struct lookup **ret_lookup)
+int lookup_open(struct loop *l, const char *host, lookup_on_found *on_found, void *context,
+                struct lookup **ret_lookup)
 {
     struct lookup *u;
     pthread_t thread;

@@ -12,5 +12,6 @@
 struct lookup;
 /* ip: of the answer, NULL on failure. The look-up is gone after it. */
 typedef void lookup_on_found(void *context, int error, const struct ip *ip);
-int lookup_open(struct loop *l, const char *host, lookup_on_found *on_found, void *context, struct lookup **ret_lookup);
+int lookup_open(struct loop *l, const char *host, lookup_on_found *on_found, void *context,
+                struct lookup **ret_lookup);
 struct lookup *lookup_cancel(struct lookup *u); /* on_found is not called any more; always NULL */

@@ -45,7 +45,7 @@ void stream_written(struct stream *s);
 size_t stream_unsent(const struct stream *s); /* bytes queued and not taken by the kernel */
 bool stream_is_full(const struct stream *s);
 /* on_drained comes when everything is sent. */
-void stream_await_sent(struct stream *s);  /* more than 256 KiB unsent */
+void stream_await_sent(struct stream *s); /* more than 256 KiB unsent */
 
 void stream_pause(struct stream *s);  /* no on_data until resumed; the kernel's buffer fills: backpressure */
 void stream_resume(struct stream *s); /* also offers kept bytes again, in the next round */

@@ -12,7 +12,8 @@ enum { MESSAGES = 3, RECIPIENTS = 2 };
 
 static const char *const recipients[RECIPIENTS] = {"a@one.test", "b@one.test"};
 static const char *const own_names[] = {"us.test"};
-static const struct client_settings settings = {.helo_name = "us.test", .own_names = own_names, .own_name_count = 1};
+static const struct client_settings settings = {
+    .helo_name = "us.test", .own_names = own_names, .own_name_count = 1};
 
 struct driver {
     struct smtp_client *client;
@@ -26,7 +27,11 @@ static void give(struct driver *d)
 {
     struct client_message *m = &d->messages[d->given];
 
-    *m = (struct client_message){.sender = "s@us.test", .recipients = recipients, .verdicts = d->verdicts[d->given], .count = RECIPIENTS, .size_bytes = 6};
+    *m = (struct client_message){.sender = "s@us.test",
+                                 .recipients = recipients,
+                                 .verdicts = d->verdicts[d->given],
+                                 .count = RECIPIENTS,
+                                 .size_bytes = 6};
     d->given++;
     smtp_client_send(d->client, m, &d->out);
 }
@@ -37,7 +42,8 @@ static void check_result(const struct client_message *m)
         must(m->verdicts[i].class != VERDICT_DELIVERED || m->dot_sent);
         must(!m->verdicts[i].in_doubt || m->dot_sent);
         must(m->verdicts[i].class == VERDICT_NONE || m->verdicts[i].text);
-        must(m->verdicts[i].class != VERDICT_NONE || m->fault != FAULT_NONE || i > 0); /* "again" only behind an accepted one */
+        must(m->verdicts[i].class != VERDICT_NONE || m->fault != FAULT_NONE ||
+             i > 0); /* "again" only behind an accepted one */
     }
 }
 
@@ -70,10 +76,8 @@ static bool drive(struct driver *d)
             if (smtp_client_has_room(d->client) && d->given < MESSAGES)
                 give(d);
             break;
-        case ASK_REPLY:
-            return true;
-        case ASK_CLOSE:
-            return false;
+        case ASK_REPLY: return true;
+        case ASK_CLOSE: return false;
         }
     }
 }
@@ -86,7 +90,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t piece = size > 0 ? data[0] % 32 + 1 : 1, at = 1;
 
     while (at < size) {
-        size_t n = size - at < piece ? size - at : piece, used = smtp_client_feed(d.client, (struct span){(const char *) data + at, n}, &d.out);
+        size_t n = size - at < piece ? size - at : piece,
+               used = smtp_client_feed(d.client, (struct span){(const char *) data + at, n}, &d.out);
 
         must(used <= n);
         if (!drive(&d))

@@ -17,7 +17,9 @@ static void assert_wire(struct span content, const char *wire)
 
         dot_stuffing_begin(&d);
         for (size_t at = 0; at < content.len; at += piece)
-            dot_stuffing_add(&d, (struct span){content.at + at, content.len - at < piece ? content.len - at : piece}, &out);
+            dot_stuffing_add(
+                &d, (struct span){content.at + at, content.len - at < piece ? content.len - at : piece},
+                &out);
         dot_stuffing_end(&d, &out);
         buf_add_char(&out, '\0');
         assert_string_equal(out.data, wire);

@@ -36,8 +36,9 @@ static bool may(const char *address, const char *own, const char *allow, bool re
 /* proves: H23 */
 static void never_connects_to_addresses_that_are_no_mail_hosts(void **state UNUSED)
 {
-    static const char *const refused[] = {"127.0.0.1", "127.9.9.9", "169.254.169.254", "0.0.0.0", "224.0.0.1", "255.255.255.255",
-                                          "::1", "::", "fe80::1", "ff02::1", "::ffff:127.0.0.1"};
+    static const char *const refused[] = {
+        "127.0.0.1", "127.9.9.9", "169.254.169.254", "0.0.0.0", "224.0.0.1",       "255.255.255.255",
+        "::1",       "::",        "fe80::1",         "ff02::1", "::ffff:127.0.0.1"};
 
     for (size_t i = 0; i < ARRAY_LEN(refused); i++)
         assert_false(may(refused[i], NULL, NULL, false));

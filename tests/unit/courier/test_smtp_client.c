@@ -10,7 +10,8 @@
 #include "courier/smtp_client.h"
 
 static const char *const own_names[] = {"us.test"};
-static const struct client_settings settings = {.helo_name = "us.test", .own_names = own_names, .own_name_count = 1};
+static const struct client_settings settings = {
+    .helo_name = "us.test", .own_names = own_names, .own_name_count = 1};
 
 enum { RECIPIENTS_MAX = 4 };
 
@@ -22,11 +23,13 @@ struct scene {
     size_t piece; /* bytes fed at once */
 };
 
-static const char *const recipients[RECIPIENTS_MAX] = {"a@one.test", "b@one.test", "c@one.test", "d@one.test"};
+static const char *const recipients[RECIPIENTS_MAX] = {"a@one.test", "b@one.test", "c@one.test",
+                                                       "d@one.test"};
 
 static void begin(struct scene *s)
 {
-    *s = (struct scene){.client = smtp_client_new(&settings, "mx.one.test [192.0.2.1]:25"), .piece = SIZE_MAX};
+    *s = (struct scene){.client = smtp_client_new(&settings, "mx.one.test [192.0.2.1]:25"),
+                        .piece = SIZE_MAX};
 }
 
 static void end(struct scene *s)
@@ -69,7 +72,11 @@ static void assert_said(struct scene *s, const char *text)
 
 static struct client_message *message(struct scene *s, size_t count)
 {
-    s->message = (struct client_message){.sender = "s@us.test", .recipients = recipients, .verdicts = s->verdicts, .count = count, .size_bytes = 5};
+    s->message = (struct client_message){.sender = "s@us.test",
+                                         .recipients = recipients,
+                                         .verdicts = s->verdicts,
+                                         .count = count,
+                                         .size_bytes = 5};
     return &s->message;
 }
 
@@ -90,7 +97,8 @@ static void send_content(struct scene *s, const char *content)
     smtp_client_dot(s->client, &s->out);
 }
 
-static void assert_verdict(const struct verdict *v, enum verdict_class class, unsigned code, const char *status)
+static void assert_verdict(const struct verdict *v, enum verdict_class class, unsigned code,
+                           const char *status)
 {
     assert_int_equal(v->class, class);
     assert_int_equal(v->code, code);
@@ -106,7 +114,9 @@ static void pipelined_dialogue(struct scene *s)
     greet(s, PIPELINING);
     message(s, 2)->is_8bit = true;
     smtp_client_send(s->client, &s->message, &s->out);
-    assert_said(s, "MAIL FROM:<s@us.test> SIZE=5 BODY=8BITMIME\r\nRCPT TO:<a@one.test>\r\nRCPT TO:<b@one.test>\r\nDATA\r\n");
+    assert_said(
+        s,
+        "MAIL FROM:<s@us.test> SIZE=5 BODY=8BITMIME\r\nRCPT TO:<a@one.test>\r\nRCPT TO:<b@one.test>\r\nDATA\r\n");
     hear(s, "250 2.1.0 ok\r\n250 2.1.5 ok\r\n250 2.1.5 ok\r\n354 go\r\n");
     send_content(s, "x\r\n.\r\n");
     assert_said(s, "x\r\n..\r\n.\r\n");
@@ -187,7 +197,11 @@ static void pipelines_the_next_message_behind_the_dot(void **state UNUSED)
     buf_clear(&s.out);
     send_content(&s, "one\r\n");
     assert_true(smtp_client_has_room(s.client));
-    s.second = (struct client_message){.sender = "", .recipients = recipients + 1, .verdicts = s.second_verdicts, .count = 1, .size_bytes = 3};
+    s.second = (struct client_message){.sender = "",
+                                       .recipients = recipients + 1,
+                                       .verdicts = s.second_verdicts,
+                                       .count = 1,
+                                       .size_bytes = 3};
     smtp_client_send(s.client, &s.second, &s.out);
     assert_said(&s, "one\r\n.\r\nMAIL FROM:<> SIZE=3\r\nRCPT TO:<b@one.test>\r\nDATA\r\n");
     assert_false(smtp_client_has_room(s.client));
@@ -328,7 +342,8 @@ static void knows_its_own_cluster(void **state UNUSED)
 /* proves: H09 */
 static void closing_at_any_step_leaves_the_message_unsent(void **state UNUSED)
 {
-    static const char *const replies[] = {"421 bye\r\n", "250 ok\r\n421 bye\r\n", "250 ok\r\n250 ok\r\n421 bye\r\n"};
+    static const char *const replies[] = {"421 bye\r\n", "250 ok\r\n421 bye\r\n",
+                                          "250 ok\r\n250 ok\r\n421 bye\r\n"};
 
     for (size_t i = 0; i < ARRAY_LEN(replies); i++) {
         struct scene s;
@@ -399,8 +414,8 @@ static void a_stale_connection_tells_that_nothing_was_answered(void **state UNUS
 static void a_yes_out_of_place_is_no_delivery(void **state UNUSED)
 {
     static const char *const replies[] = {
-        "354 go\r\n250 ok\r\n354 go\r\n554 no\r\n",  /* 354 to MAIL */
-        "250 ok\r\n354 go\r\n554 no\r\n",             /* 354 to RCPT */
+        "354 go\r\n250 ok\r\n354 go\r\n554 no\r\n", /* 354 to MAIL */
+        "250 ok\r\n354 go\r\n554 no\r\n",           /* 354 to RCPT */
         "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n", /* 250 to DATA */
     };
 
@@ -420,7 +435,8 @@ static void a_yes_out_of_place_is_no_delivery(void **state UNUSED)
 /* proves: H06 H07 */
 static void nonsense_ends_the_connection(void **state UNUSED)
 {
-    static const char *const replies[] = {"hello\r\n", "\r\n", "2\r\n", "999 what\r\n", "250-a\r\n550 b\r\n", "\x01\x02\xff\r\n"};
+    static const char *const replies[] = {
+        "hello\r\n", "\r\n", "2\r\n", "999 what\r\n", "250-a\r\n550 b\r\n", "\x01\x02\xff\r\n"};
 
     for (size_t i = 0; i < ARRAY_LEN(replies); i++) {
         struct scene s;

@@ -488,8 +488,7 @@ static void may_be_closed_and_asked_again_in_a_callback(void **state)
 static void refuses_bad_addresses(void **state)
 {
     (void) state;
-    static const char *const bad[] = {"", "unix:", "127.0.0.1:x",
-                                      "[::1", "127.0.0.1:99999"};
+    static const char *const bad[] = {"", "unix:", "127.0.0.1:x", "[::1", "127.0.0.1:99999"};
     struct redis *r = NULL;
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         settings = (struct redis_settings){
