@@ -173,7 +173,7 @@ $(OUT)/proto/%.pb-c.c $(OUT)/proto/%.pb-c.h: proto/%.proto | $(build_stamp)
 	@mkdir -p $(OUT)/proto
 	$(Q)protoc-c --proto_path=proto --c_out=$(OUT)/proto $<
 
-$(OUT)/lua.c $(OUT)/lua.h &: lib/cluster/lua/embed $(scripts)
+$(OUT)/lua.c $(OUT)/lua.h &: lib/cluster/lua/embed $(scripts) | $(build_stamp)
 	$(call say,LUA,$(OUT)/lua.c)
 	@mkdir -p $(OUT)
 	$(Q)lib/cluster/lua/embed $(OUT)/lua.c $(OUT)/lua.h $(scripts)
@@ -183,7 +183,7 @@ $(OUT)/proto/%.o: $(OUT)/proto/%.c $(proto_headers)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(BASEFLAGS) -w -I$(OUT)/proto -c -o $@ $<
 
-$(OUT)/lua.o: $(OUT)/lua.c $(OUT)/lua.h
+$(OUT)/lua.o: $(OUT)/lua.c $(OUT)/lua.h | $(build_stamp)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(BASEFLAGS) -I$(OUT) -c -o $@ $<
 
