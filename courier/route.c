@@ -139,6 +139,33 @@ static void answer_failure(struct route_search *s, enum status status)
     answer(s, r);
 }
 
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+size_t route_cap(struct target *targets, size_t count, size_t most)
+{
+    size_t v4 = 0, v6, kept = 0, left_v4, left_v6;
+
+    if (count <= most)
+        return count;
+    for (size_t i = 0; i < count; i++)
+        v4 += targets[i].ip.is_v4;
+    v6 = count - v4;
+    left_v4 = most - smaller(v6, most / 2);
+    left_v6 = most - smaller(v4, most / 2);
+    for (size_t i = 0; i < count && kept < most; i++) {
+        size_t *left = targets[i].ip.is_v4 ? &left_v4 : &left_v6;
+
+        if (*left == 0)
+            continue;
+        (*left)--;
+        targets[kept++] = targets[i];
+    }
+    return kept;
+}
+
 static void add_targets(struct route *r, const struct host *h, size_t most)
 {
     for (size_t i = 0; i < h->ip_count && r->count < most; i++) {
@@ -198,14 +225,13 @@ static void finish(struct route_search *s)
 
     qsort(s->hosts, s->host_count, sizeof(s->hosts[0]), by_preference);
     r->targets = mem_array(ROUTE_TARGETS_MAX, sizeof(*r->targets));
-    if (most > ROUTE_TARGETS_MAX / 2)
-        most = ROUTE_TARGETS_MAX / 2;
     for (size_t i = 0; i < s->host_count; i++) {
         const struct host *h = &s->hosts[i];
 
         if (!h->is_fallback && !h->is_own && h->preference < own)
-            add_targets(r, h, most);
+            add_targets(r, h, ROUTE_TARGETS_MAX);
     }
+    r->count = route_cap(r->targets, r->count, smaller(most, ROUTE_TARGETS_MAX / 2));
     if (r->count == 0 && own != UINT32_MAX && why_none(s, own) == STATUS_LOOPS) {
         route_free(r); /* no fallback host either: it would send the mail back here */
         answer_failure(s, STATUS_LOOPS);

@@ -41,6 +41,8 @@ struct route *route_free(struct route *r); /* always NULL */
 
 /* Pure: the static route of a domain in a settings map, or NULL: exact, then the longest .suffix, then "*". */
 const char *route_static(const struct conf_map *routes, const char *domain);
+/* Pure: keeps at most `most` targets, in order, and neither address family takes more than half when the other has some. Returns how many. */
+size_t route_cap(struct target *targets, size_t count, size_t most);
 /* Pure: may a courier connect there for mail found by MX (BEHAVIOURS H23)? */
 bool route_may_connect(const struct ip *ip, const struct conf_list *own_addresses,
                        const struct conf_list *allow_private, bool refuse_private);

@@ -59,12 +59,50 @@ static void refuses_private_networks_only_when_told(void **state UNUSED)
     }
 }
 
+static size_t cap(const char *families, size_t most, char *ret_families)
+{
+    struct target targets[32] = {0};
+    size_t count = strlen(families), kept;
+
+    for (size_t i = 0; i < count; i++) {
+        targets[i].ip.is_v4 = families[i] == '4';
+        targets[i].group = (unsigned) i;
+    }
+    kept = route_cap(targets, count, most);
+    for (size_t i = 0; i < kept; i++) {
+        ret_families[i] = targets[i].ip.is_v4 ? '4' : '6';
+        assert_true(i == 0 || targets[i].group > targets[i - 1].group);
+    }
+    ret_families[kept] = '\0';
+    return kept;
+}
+
+/* proves: I10 I09 */
+static void no_address_family_takes_the_whole_cap(void **state UNUSED)
+{
+    char kept[33];
+
+    assert_int_equal(cap("666666664", 5, kept), 5);
+    assert_string_equal(kept, "66664");
+    assert_int_equal(cap("444444466", 5, kept), 5);
+    assert_string_equal(kept, "44466");
+    assert_int_equal(cap("64646464", 5, kept), 5);
+    assert_string_equal(kept, "64646");
+    assert_int_equal(cap("44444444", 5, kept), 5);
+    assert_string_equal(kept, "44444");
+    assert_int_equal(cap("4466", 5, kept), 4);
+    assert_string_equal(kept, "4466");
+    assert_int_equal(cap("4466", 1, kept), 1);
+    assert_string_equal(kept, "4");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_most_exact_static_route_wins),
         cmocka_unit_test(never_connects_to_addresses_that_are_no_mail_hosts),
         cmocka_unit_test(refuses_private_networks_only_when_told),
+        cmocka_unit_test(no_address_family_takes_the_whole_cap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
