@@ -71,12 +71,6 @@ static void entry_free(struct entry *e)
     mem_free(e);
 }
 
-struct settler *settler_free(struct settler *s)
-{
-    must(!s || s->pending == 0);
-    return mem_free(s);
-}
-
 size_t settler_pending_count(const struct settler *s)
 {
     return s->pending;

@@ -10,7 +10,6 @@
 
 struct settler;
 struct settler *settler_new(struct courier *c);
-struct settler *settler_free(struct settler *s); /* always NULL */
 /* Settles not yet confirmed, over all partitions. */
 size_t settler_pending_count(const struct settler *s);
 

@@ -50,11 +50,6 @@ struct submission *submission_new(struct reactor *r, const struct smtp_transacti
     return s;
 }
 
-const struct id *submission_id(const struct submission *s)
-{
-    return &s->envelope.id;
-}
-
 static void submission_free_if_over(struct submission *s)
 {
     struct reactor *r = s->reactor;

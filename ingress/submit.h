@@ -30,7 +30,6 @@ struct submission_events {
 struct submission *submission_new(struct reactor *r, const struct smtp_transaction *t,
                                   const struct submission_client *client,
                                   const struct submission_events *events, void *owner);
-const struct id *submission_id(const struct submission *s);
 void submission_add(struct submission *s, struct span content); /* copied */
 /* The content begins with its body: our Received needs an empty line behind it. To be said before 1,100 bytes or the commit. */
 void submission_starts_with_body(struct submission *s);

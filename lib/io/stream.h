@@ -43,9 +43,9 @@ void stream_write_buf(struct stream *s, struct buf *b);
 struct buf *stream_output(struct stream *s);
 void stream_written(struct stream *s);
 size_t stream_unsent(const struct stream *s); /* bytes queued and not taken by the kernel */
-bool stream_is_full(const struct stream *s);
+bool stream_is_full(const struct stream *s);  /* more than 256 KiB unsent */
 /* on_drained comes when everything is sent. */
-void stream_await_sent(struct stream *s); /* more than 256 KiB unsent */
+void stream_await_sent(struct stream *s);
 
 void stream_pause(struct stream *s);  /* no on_data until resumed; the kernel's buffer fills: backpressure */
 void stream_resume(struct stream *s); /* also offers kept bytes again, in the next round */
