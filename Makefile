@@ -1,6 +1,7 @@
 # barid: how it is built, tested and installed. `make help` lists the targets.
 #
 # Variables: CC=gcc|clang  SAN=address,undefined|thread  BUILD=dir  PLANT=name (a planted bug, for tests of the tests)  V=1 (show commands)
+#            FAULTS=1 (fault points: lib/base/fault.h)
 #            LAYERS="base mail ..." (part of lib/ only)  DESTDIR= PREFIX= (install)
 # Each kind of build has its own directory below $(BUILD): two of them never mix.
 
@@ -13,6 +14,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 SAN ?=
 PLANT ?=
+FAULTS ?=
 V ?=
 LAYERS ?= base mail io cluster
 PROGRAMS := ingress dispatcher courier ctl
@@ -35,7 +37,7 @@ space := $(empty) $(empty)
 sanitizers := $(subst $(comma),$(space),$(SAN))
 kind := $(if $(filter fuzzer%,$(sanitizers)),fuzz,$(if $(SAN),san-$(firstword $(sanitizers))))
 kind += $(if $(filter fuzz,$(kind)),,$(if $(findstring clang,$(CC)),clang))
-kind += $(if $(PLANT),plant-$(PLANT))
+kind += $(if $(FAULTS),faults) $(if $(PLANT),plant-$(PLANT))
 OUT := $(BUILD)$(if $(strip $(kind)),/$(subst $(space),-,$(strip $(kind))))
 
 # ---- flags
@@ -54,7 +56,7 @@ WARNINGS += -Wno-error
 SANFLAGS := -fsanitize=$(SAN) $(if $(filter undefined,$(sanitizers)),-fno-sanitize-recover=undefined)
 endif
 upper = $(shell printf '%s' '$(1)' | tr 'a-z-' 'A-Z_')
-DEFINES := -D_GNU_SOURCE -DBARID_VERSION='"$(VERSION)"' $(if $(PLANT),-DPLANT_$(call upper,$(PLANT)))
+DEFINES := -D_GNU_SOURCE -DBARID_VERSION='"$(VERSION)"' $(if $(FAULTS),-DFAULTS) $(if $(PLANT),-DPLANT_$(call upper,$(PLANT)))
 INCLUDES := -Ilib -I. -isystem $(OUT)
 BASEFLAGS := -std=gnu11 $(OPTIMIZE) -g -pthread $(HARDENING) $(SANFLAGS) $(DEFINES)
 # Our own sources: all warnings, and the calls of banned.h do not compile.
@@ -111,7 +113,7 @@ help:
 	@echo 'make format     clang-format over our sources'
 	@echo 'make docs       reference pages printed from the tables into docs/'
 	@echo 'make clean      removes $(BUILD)'
-	@echo 'Variables: CC=gcc|clang SAN=address,undefined|thread BUILD=dir PLANT=name V=1'
+	@echo 'Variables: CC=gcc|clang SAN=address,undefined|thread BUILD=dir PLANT=name FAULTS=1 V=1'
 
 run: all
 	$(Q)BARID_BUILD=$(abspath $(OUT)) deploy/run-local
@@ -224,6 +226,12 @@ $(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(fuzz_helpers:%.c=$(OUT)/%.o) $(archives) 
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(subst fuzzer-no-link,fuzzer,$(LDFLAGS_ALL)) -o $@ $^ $(LIBS)
+
+# A fuzzer with a bug: PLANTED=changed copy of a source, in front of the archives that hold the right one (tests/fuzz/plants.py).
+.PHONY: planted
+planted: $(fuzz_helpers:%.c=$(OUT)/%.o) $(OUT)/tests/fuzz/$(FUZZER).o $(archives) $(library)
+	$(Q)$(CC) $(OURFLAGS) -c -o $(PLANTED:.c=.o) $(PLANTED)
+	$(Q)$(CC) $(subst fuzzer-no-link,fuzzer,$(LDFLAGS_ALL)) -o $(PLANTED:.c=) $(PLANTED:.c=.o) $^ $(LIBS)
 
 objects := $(lib_objects) $(program_sources:%.c=$(OUT)/%.o) $(unit_sources:%.c=$(OUT)/%.o) $(unit_helpers:%.c=$(OUT)/%.o) \
 	$(fuzz_sources:%.c=$(OUT)/%.o) $(fuzz_helpers:%.c=$(OUT)/%.o)

@@ -26,6 +26,7 @@ struct server {
     struct list connections;
     struct timer second, patience;
     uint64_t told, started_ms;
+    uint64_t last_wall_ms; /* when the last message came */
     bool must_end, is_ending;
     char *trouble; /* why it ended early; NULL */
 };
@@ -95,6 +96,7 @@ static void on_message(void *owner, const struct sink_message *m)
         if (r < 0 && !s->trouble)
             s->trouble = mem_format("%s: %s", s->folder, strerror(-r));
     }
+    s->last_wall_ms = clock_wall_ms();
     s->must_end |= s->trouble || s->sink.counts.messages == s->target; /* after the reply */
 }
 
@@ -230,6 +232,7 @@ static void print_summary(const struct server *s)
     json_put_number(json, "stalled", (int64_t) counts->stalled);
     json_put_number(json, "dropped", (int64_t) counts->dropped);
     json_put_real(json, "seconds", (double) (clock_ms() - s->started_ms) / 1000);
+    json_put_real(json, "last_at", (double) s->last_wall_ms / 1000);
     print_json(json);
 }
 

@@ -10,7 +10,12 @@
 extern char **environ;
 
 /* Variables with our prefix that are no settings: of the programs, and of the test harness. */
-static const char *const other_variables[] = {"BARID_CONFIG", "BARID_BUILD", "BARID_PEERS", "BARID_SCRATCH"};
+static const char *const other_variables[] = {
+    "BARID_CONFIG", "BARID_BUILD",     "BARID_PEERS",      "BARID_SCRATCH",
+#ifdef FAULTS /* the test build only: base/fault.h */
+    "BARID_FAULT",  "BARID_FAULT_DIR", "BARID_FAULT_SEED",
+#endif
+};
 
 enum { SHOWN_MAX = 200, HINT_MAX_LEN = 63 };
 

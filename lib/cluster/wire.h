@@ -45,7 +45,10 @@ struct grant { /* dispatcher -> courier. connections 0 takes it back. */
     uint32_t connections;
     uint64_t rate_micro; /* messages per second, in millionths; 0: no limit */
     uint64_t answers_ms; /* the courier's own clock in the report this answers; valid until 5 s after it */
+    uint32_t serial;  /* grows with each change of connections or rate; a report echoes the last one taken */
+    struct span site; /* whose limits were asked for it; empty: none */
 };
+enum { TROUBLE_MAX = 160 };
 struct report { /* courier -> dispatcher, of one granted queue */
     unsigned partition;
     struct span queue;
@@ -56,16 +59,41 @@ struct report { /* courier -> dispatcher, of one granted queue */
     uint64_t wait_ms;     /* the queue is paused that long */
     bool is_returned;     /* the grant is given back */
     uint32_t finished;    /* messages sent since the last report: for rates */
+    uint32_t serial;      /* of the last grant taken, under this token */
+    uint32_t granted;     /* its connections */
+    uint32_t succeeded;   /* of finished: the host took them */
+    uint32_t throttled;   /* of finished: the host said to slow down */
+    struct span trouble;  /* no host of the destination can be used: why, at most TROUBLE_MAX; empty: fine */
+    bool was_paused;      /* the queue has a pause on record: it is to be cleared when something succeeds */
+    struct span site;     /* where its mail goes; empty: not known, or without limits */
 };
 /*
  * courier -> dispatcher, in each frame it sends, at least each second; with the first to a dispatcher and then each second go reports of all
  * grants it holds, whoever gave them: so a dispatcher that takes a partition over knows who works its queues.
+ * Dispatchers say hello to each other with what they borrow; of them only incarnation and clock matter.
  */
 struct hello {
     uint64_t incarnation;
-    uint64_t clock_ms;  /* the courier's clock_ms() at sending; grants answer it */
-    uint32_t free_jobs; /* how many more it could claim */
+    uint64_t clock_ms;         /* the sender's clock_ms() at sending; grants and loans answer it */
+    uint32_t free_jobs;        /* how many more it could claim */
+    uint32_t free_connections; /* how many more it could open */
     bool is_draining;
+};
+struct borrow { /* dispatcher -> the owner of the site's partition */
+    struct span site;
+    uint64_t token;       /* of the lease that lent last; 0: none */
+    uint32_t connections; /* in force now, over all its queues of the site */
+    uint32_t wanted;      /* could be used */
+    uint32_t finished;    /* messages since the last: for rates */
+    uint32_t serial;      /* of the last loan taken */
+};
+struct loan { /* the site's owner -> that dispatcher */
+    struct span site;
+    uint64_t token;
+    uint32_t connections;
+    uint64_t rate_micro;
+    uint64_t answers_ms; /* the borrower's own clock; valid until 5 s after it */
+    uint32_t serial;
 };
 struct frame {
     struct hello hello;
@@ -76,6 +104,10 @@ struct frame {
     size_t grant_count;
     struct report *reports;
     size_t report_count;
+    struct borrow *borrows;
+    size_t borrow_count;
+    struct loan *loans;
+    size_t loan_count;
     char *names; /* of a frame that was read: behind the spans */
 };
 void wire_put_frame(const struct frame *f, struct buf *out);

@@ -13,7 +13,7 @@
 #include "base/buf.h"
 #include "io/loop.h"
 
-enum { BUS_FRAME_MAX = 131072, BUS_NAME_MAX = 64 };
+enum { BUS_FRAME_MAX = 262144, BUS_NAME_MAX = 64 };
 
 /* from: the peer's name (hub), empty for a link. */
 typedef void bus_on_frame(void *owner, struct span from, struct span frame);

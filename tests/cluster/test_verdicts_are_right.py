@@ -32,7 +32,7 @@ def test_a_hundred_domains_get_one_message_each():
 
 # proves: H15
 def test_ten_thousand_messages_of_one_domain_go_over_few_connections():
-    with ScriptedSink(HOSTS, keep=False) as sink, Dns(zone_of(["deep.test"])) as dns:
+    with ScriptedSink(HOSTS, keep=1 << 16) as sink, Dns(zone_of(["deep.test"])) as dns:
         with Cluster(ingress=2, dispatchers=2, couriers=2, dns_port=dns.port, settings={"courier": {"port": sink.port}}) as cluster:
             with Generator(cluster.addresses, lambda n: ("s@origin.test", [f"r{n}@deep.test"]), sessions=20, limit=10000, per_connection=500) as generator:
                 generator.wait_done(300)

@@ -1,6 +1,7 @@
 /*
- * The client engine against any remote: the input is what the remote says, cut as its first byte tells; the driver does its part.
- * Checked: every message given comes back exactly once; no dot is asked for without an accepted recipient; a verdict of delivered only behind a dot.
+ * The client engine against any remote: the input is what the remote says; the driver does its part. Checked: every message given comes back
+ * exactly once; no dot without an accepted recipient; a verdict of delivered only behind a dot, and no doubt without one; what is said is
+ * whole lines; and pieces make no difference: lines heard at once and byte by byte come to the same.
  */
 #include <stdint.h>
 #include <string.h>
@@ -20,7 +21,9 @@ struct driver {
     struct client_message messages[MESSAGES];
     struct verdict verdicts[MESSAGES][RECIPIENTS];
     size_t given, returned;
-    struct buf out;
+    struct buf out;    /* since the last call */
+    struct buf said;   /* all of it */
+    struct buf result; /* what became of the messages, as text */
 };
 
 static void give(struct driver *d)
@@ -36,15 +39,39 @@ static void give(struct driver *d)
     smtp_client_send(d->client, m, &d->out);
 }
 
-static void check_result(const struct client_message *m)
+static void check_verdict(const struct verdict *v)
 {
+    must(v->text && v->remote &&
+         v->status[0] == (char) ('0' + (v->class == VERDICT_DELIVERED  ? 2
+                                        : v->class == VERDICT_DEFERRED ? 4
+                                                                       : 5)));
+    must(!v->from_remote || (v->code >= 200 && v->code < 600));
+    must(!v->from_remote || v->class != VERDICT_DELIVERED || v->code / 100 == 2);
+    must(v->class != VERDICT_FAILED || !v->from_remote || v->code / 100 == 5);
+}
+
+static void check_result(struct driver *d, const struct client_message *m)
+{
+    buf_printf(&d->result, "%d %d %d;", m->fault, m->dot_sent, m->was_answered);
     for (size_t i = 0; i < m->count; i++) {
-        must(m->verdicts[i].class != VERDICT_DELIVERED || m->dot_sent);
-        must(!m->verdicts[i].in_doubt || m->dot_sent);
-        must(m->verdicts[i].class == VERDICT_NONE || m->verdicts[i].text);
-        must(m->verdicts[i].class != VERDICT_NONE || m->fault != FAULT_NONE ||
+        const struct verdict *v = &m->verdicts[i];
+
+        must(v->class != VERDICT_DELIVERED || m->dot_sent);
+        must(!v->in_doubt || (m->dot_sent && v->class == VERDICT_DEFERRED));
+        must(v->class != VERDICT_NONE || m->fault != FAULT_NONE ||
              i > 0); /* "again" only behind an accepted one */
+        if (v->class != VERDICT_NONE)
+            check_verdict(v);
+        buf_printf(&d->result, "%d %u %s %s;", v->class, v->code, v->status, v->text ? v->text : "");
     }
+}
+
+/* Takes what was said: whole lines, and no dot that was not asked for. */
+static void hear(struct driver *d)
+{
+    must(d->out.len == 0 || (d->out.len >= 2 && memcmp(d->out.data + d->out.len - 2, "\r\n", 2) == 0));
+    buf_add_span(&d->said, buf_span(&d->out));
+    buf_clear(&d->out);
 }
 
 /* Answers all asks; false when the connection is over. */
@@ -58,7 +85,7 @@ static bool drive(struct driver *d)
             m = smtp_client_result(d->client);
             must(m == &d->messages[d->returned]);
             d->returned++;
-            check_result(m);
+            check_result(d, m);
             break;
         case ASK_MESSAGE:
             if (d->given == MESSAGES) {
@@ -82,35 +109,77 @@ static bool drive(struct driver *d)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* Says one piece; false when the connection is over. */
+static bool feed(struct driver *d, struct span piece)
 {
-    struct driver d = {.client = smtp_client_new(&settings, "mx [192.0.2.1]:25")};
-    size_t piece = size > 0 ? data[0] % 32 + 1 : 1, at = 1;
+    while (piece.len > 0) {
+        char *exact = mem_copy(piece.at,
+                               piece.len); /* ends where the piece ends, so that reading on is seen */
+        size_t used = smtp_client_feed(d->client, (struct span){.at = exact, .len = piece.len}, &d->out);
 
-    while (at < size) {
-        size_t n = size - at < piece ? size - at : piece,
-               used = smtp_client_feed(d.client, (struct span){(const char *) data + at, n}, &d.out);
-
-        must(used <= n);
-        if (!drive(&d))
-            break;
-        if (used == 0)
-            must(smtp_client_ask(d.client) == ASK_REPLY);
-        at += used ? used : n;
-        buf_clear(&d.out);
+        mem_free(exact);
+        must(used <= piece.len);
+        bool has_asked = smtp_client_ask(d->client) != ASK_REPLY, goes_on = drive(d);
+        hear(d);
+        if (!goes_on)
+            return false;
+        must(used > 0 || has_asked);
+        piece = (struct span){.at = piece.at + used, .len = piece.len - used};
     }
-    if (smtp_client_ask(d.client) != ASK_CLOSE)
-        smtp_client_end(d.client, FAULT_LOST, "closed by the host");
-    drive(&d);
-    must(d.returned == d.given);
-    smtp_client_free(d.client);
-    buf_done(&d.out);
+    return true;
+}
+
+/* The remote says `in` in pieces of at most so many bytes, which end with their lines if asked for. */
+static void run(struct driver *d, struct span in, size_t piece, bool by_line)
+{
+    bool goes_on = true;
+
+    d->client = smtp_client_new(&settings, "mx [192.0.2.1]:25");
+    while (in.len > 0 && goes_on) {
+        size_t n = in.len < piece ? in.len : piece;
+        const char *end = by_line ? memchr(in.at, '\n', n) : NULL;
+
+        n = end ? (size_t) (end - in.at) + 1 : n;
+        goes_on = feed(d, (struct span){.at = in.at, .len = n});
+        in = (struct span){.at = in.at + n, .len = in.len - n};
+    }
+    if (smtp_client_ask(d->client) != ASK_CLOSE)
+        smtp_client_end(d->client, FAULT_LOST, "closed by the host");
+    drive(d);
+    must(d->returned == d->given);
+    buf_printf(&d->result, "%d", smtp_client_fault(d->client));
+    smtp_client_free(d->client);
+}
+
+static void driver_done(struct driver *d)
+{
+    buf_done(&d->out);
+    buf_done(&d->said);
+    buf_done(&d->result);
     for (size_t i = 0; i < MESSAGES; i++) {
         for (size_t k = 0; k < RECIPIENTS; k++)
-            verdict_done(&d.verdicts[i][k]);
-        verdict_done(&d.messages[i].fault_verdict);
+            verdict_done(&d->verdicts[i][k]);
+        verdict_done(&d->messages[i].fault_verdict);
     }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* First byte: pieces of which size. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 2)
+        return 0;
+    struct span in = {.at = (const char *) data + 1, .len = size - 1};
+    struct driver lines = {.given = 0}, parts = {.given = 0}, any = {.given = 0};
+
+    run(&lines, in, in.len, true);
+    run(&parts, in, data[0] % 8u + 1, true);
+    must(span_equal(buf_span(&lines.said), buf_span(&parts.said)));
+    must(span_equal(buf_span(&lines.result), buf_span(&parts.result)));
+    run(&any, in, data[0] + 1u, false); /* also many replies at once: said before we asked */
+    driver_done(&lines);
+    driver_done(&parts);
+    driver_done(&any);
     return 0;
 }

@@ -94,7 +94,7 @@ class Cluster:
     ingress, dispatchers, couriers: how many of each. settings: nested dict over the defaults, as in
     barid.yaml. dns_port: resolver on 127.0.0.1. redis: a started RedisServer of the test's own, else one with
     appendfsync and redis_options is made. build: another build directory. `.faults` notes everything done by
-    kill(), freeze() and cut_redis(), for the Ledger.
+    kill(), freeze(), freeze_redis() and cut_redis(), for the Ledger.
     """
 
     def __init__(self, ingress=1, dispatchers=1, couriers=1, settings=None, dns_port=None, redis=None,
@@ -221,6 +221,16 @@ class Cluster:
 
     def thaw(self, node, fault):
         node.process.thaw()
+        fault.end()
+
+    def freeze_redis(self):
+        """SIGSTOP to Redis; returns the fault, which thaw_redis(fault) ends."""
+        fault = self.faults.note("redis", "redis", self.redis.pid, "stop", lasting=True)
+        self.redis.freeze()
+        return fault
+
+    def thaw_redis(self, fault):
+        self.redis.thaw()
         fault.end()
 
     def cut_redis(self, timeout=30):

@@ -4,6 +4,7 @@ every attempt.
 """
 
 import asyncio
+import hashlib
 import random
 import threading
 import time
@@ -56,14 +57,14 @@ class Item:
 
 
 def content(ledger_id, sender, recipients, size=1024):
-    """A plain message of about `size` octets that carries its id."""
+    """A plain message of about `size` octets that carries its id, and what its body must be."""
+    line = f"{ledger_id} 0123456789abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ ..\r\n".encode()
+    body = line * max(1, (size - 350) // len(line))
     head = "\r\n".join([
-        f"X-Ledger-Id: {ledger_id}", f"From: <{sender}>", f"To: <{recipients[0]}>",
-        f"Subject: test {ledger_id}",
+        f"X-Ledger-Id: {ledger_id}", f"X-Ledger-Body: {hashlib.sha256(body).hexdigest()}", f"From: <{sender}>",
+        f"To: <{recipients[0]}>", f"Subject: test {ledger_id}",
         "Date: Thu, 01 Jan 2026 00:00:00 +0000", f"Message-ID: <{ledger_id}@ledger.test>", "", ""]).encode()
-    line = b"0123456789abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ ..\r\n"
-    lines = max(1, (size - len(head)) // len(line))
-    return head + line * lines
+    return head + body
 
 
 class Generator:

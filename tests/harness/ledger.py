@@ -46,13 +46,14 @@ class Copy:
     def __init__(self, transaction):
         self.dot_at, self.replied_at = transaction.dot_at, transaction.replied_at
         self.closed_at = transaction.session.closed_at
+        self.courier = (transaction.session.helo or "").partition(".")[0]
         self.message_id = transaction.message_id
         self.reply_lost = transaction.replied_at is None or str(transaction.reply)[:1] != "2"
 
     def __str__(self):
         replied = "no reply" if self.replied_at is None else f"replied {self.replied_at:.3f}"
         closed = "open" if self.closed_at is None else f"closed {self.closed_at:.3f}"
-        return f"message {self.message_id}, dot {self.dot_at:.3f}, {replied}, connection {closed}"
+        return f"message {self.message_id} of {self.courier}, dot {self.dot_at:.3f}, {replied}, connection {closed}"
 
 
 class Report:
@@ -95,8 +96,8 @@ class Ledger:
         self.dropped, self.queued, self.held, self.settle_s = set(dropped), queued, held, settle_s
         self.items = {item.ledger_id: item for generator in self.generators for item in generator.items}
         self.acknowledged = set().union(*[generator.acknowledged() for generator in self.generators])
-        self.copies, self.reports = self._collect()
         self.problems = []
+        self.copies, self.reports = self._collect()
         self.explained = []
         self._check()
 
@@ -104,7 +105,9 @@ class Ledger:
         copies, reports = {}, {}
         for sink in self.sinks:
             for transaction in sink.taken():
-                if transaction.sender == "":
+                if transaction.is_whole is False:
+                    self.problems.append(f"{transaction.ledger_id} to {transaction.recipients} arrived damaged")
+                if transaction.sender == "" and transaction.ledger_id not in self.items:
                     for report in parse_reports(transaction.content):
                         if report.action == "failed":
                             key = (report.ledger_id, report.recipient)
@@ -181,11 +184,16 @@ class Ledger:
             if fault.role == "redis" and fault.overlaps(begin, end):
                 end = float("inf") if fault.ended_at is None else max(end, fault.ended_at + self.settle_s)
         for fault in self.faults:
-            if fault.role == "courier" and fault.overlaps(begin, end):
+            if fault.role == "courier" and self._may_be_of(copy, fault) and fault.overlaps(begin, end):
                 if fault.kind == "kill" and not self._closed_by(copy, fault):
                     continue
                 return f"the dot was open at: {fault}"
         return None
+
+    @staticmethod
+    def _may_be_of(copy, fault):
+        """A courier of a Cluster says its name in EHLO; another one's fault explains nothing."""
+        return copy.courier == fault.name or not copy.courier.startswith("courier")
 
     @staticmethod
     def _closed_by(copy, fault):

@@ -14,6 +14,7 @@ from . import ports, wait
 STAGES = ("connect", "ehlo", "mail", "rcpt", "data", "body", "dot", "rset", "quit")
 DEFAULT_FEATURES = ("PIPELINING", "SIZE 104857600", "8BITMIME", "ENHANCEDSTATUSCODES")
 LEDGER_HEADER = b"x-ledger-id:"
+BODY_HEADER = b"x-ledger-body:"
 _RECEIVED_ID = re.compile(rb"\sid\s+<?([0-9A-Za-z]{16,40})")
 
 
@@ -128,6 +129,7 @@ class Transaction:
     """
     One MAIL. `taken`: the sink has it (a copy was delivered). dot_at: the dot was read; replied_at: its reply
     was written, None while open and for good when the connection was dropped instead. Times are monotonic.
+    is_whole: False when the body is not the one whose SHA-256 stands in its header, None when that is not known.
     """
 
     def __init__(self, session, sender, arguments):
@@ -138,18 +140,20 @@ class Transaction:
         self.ledger_id = self.message_id = None
         self.dot_at = self.replied_at = self.reply = None
         self.taken = False
+        self.is_whole = None
 
-    def note_content(self, content, keep):
-        self.size = len(content)
-        self.digest = hashlib.sha256(content).hexdigest()
-        end = content.find(b"\r\n\r\n", 0, 1 << 20)
-        head = content[:end + 2] if end >= 0 else content[:1 << 16]
-        self.content = content if keep else head
-        for line in head.split(b"\r\n"):
-            if line.lower().startswith(LEDGER_HEADER):
+    def note_content(self, head, size, digest):
+        """head: as much of the content as is kept, at least its header section."""
+        self.content, self.size, self.digest = head, size, digest
+        end = head.find(b"\r\n\r\n", 0, 1 << 20)
+        for line in head[:end + 2 if end >= 0 else 1 << 16].split(b"\r\n"):
+            name = line[:16].lower()
+            if name.startswith(LEDGER_HEADER):
                 self.ledger_id = line.partition(b":")[2].strip().decode("latin-1")
-                break
-        received = _RECEIVED_ID.search(head)
+            elif name.startswith(BODY_HEADER) and len(head) == size:
+                told = line.partition(b":")[2].strip().decode("latin-1")
+                self.is_whole = told == hashlib.sha256(head[end + 4:]).hexdigest()
+        received = _RECEIVED_ID.search(head[:1 << 16])
         self.message_id = received.group(1).decode() if received else None
 
 
@@ -176,32 +180,41 @@ class _Stream:
         while len(self.buffer) < count:
             await self._more()
 
-    async def content(self):
-        """Up to the dot, dot-stuffing removed."""
-        seen = 0
-        while True:
-            if self.buffer.startswith(b".\r\n"):
-                del self.buffer[:3]
-                return b""
-            end = self.buffer.find(b"\r\n.\r\n", max(0, seen - 4))
-            if end >= 0:
-                content = bytes(self.buffer[:end + 2])
-                del self.buffer[:end + 5]
-                if content.startswith(b"."):
-                    content = content[1:]
-                return content.replace(b"\r\n.", b"\r\n")
-            seen = len(self.buffer)
+    async def content(self, keep):
+        """Up to the dot, dot-stuffing removed: (its first `keep` octets, size, SHA-256). No more than that is held."""
+        head, size, digest = bytearray(), 0, hashlib.sha256()
+        while len(self.buffer) < 3:
             await self._more()
+        if self.buffer.startswith(b".\r\n"):
+            del self.buffer[:3]
+            return b"", 0, digest.hexdigest()
+        if self.buffer.startswith(b"."):
+            del self.buffer[:1]
+        end, seen = -1, 0
+        while end < 0:
+            end = self.buffer.find(b"\r\n.\r\n", max(0, seen - 4))
+            seen = len(self.buffer)
+            # No further than before a line end: what follows it is not known yet.
+            cut = end + 2 if end >= 0 else self.buffer.rfind(b"\r\n", 0, max(0, seen - 4))
+            if cut > 0:
+                piece = bytes(self.buffer[:cut]).replace(b"\r\n.", b"\r\n")
+                del self.buffer[:cut + (3 if end >= 0 else 0)]
+                seen -= cut
+                size += len(piece)
+                digest.update(piece)
+                head += piece[:max(0, keep - len(head))]
+            if end < 0:
+                await self._more()
+        return bytes(head), size, digest.hexdigest()
 
 
 class ScriptedSink:
     """
-    Listens on `port` of each of `hosts`. keep: whether whole contents are kept (else headers, digest and
-    size). rule(...) adds a Rule, the first that matches acts. `.transactions` holds every MAIL, `.copies()`
+    Listens on `port` of each of `hosts`. keep: how much of each content is kept beside its size and digest. rule(...) adds a Rule, the first that matches acts. `.transactions` holds every MAIL, `.copies()`
     what was taken.
     """
 
-    def __init__(self, hosts=("127.0.0.1",), port=None, features=DEFAULT_FEATURES, keep=True,
+    def __init__(self, hosts=("127.0.0.1",), port=None, features=DEFAULT_FEATURES, keep=1 << 30,
                  name="sink.test"):
         self.hosts, self.port = list(hosts), port or ports.free_port()
         self.features, self.keep, self.name = list(features), keep, name
@@ -394,9 +407,9 @@ class ScriptedSink:
         if action is not None:
             await stream.octets(action.after)
             await self._answer(writer, action, "") if action.drop else await asyncio.sleep(action.hold or 0)
-        content = await stream.content()
+        content = await stream.content(self.keep)
         transaction.dot_at = time.monotonic()
-        transaction.note_content(content, self.keep)
+        transaction.note_content(*content)
         action = self._action("dot", session, transaction)
         usual = "250 2.0.0 Ok"
         text = usual if action is None or action.text is None else action.text

@@ -96,7 +96,7 @@ def test_gate_holds_the_dot_open():
 
 
 def test_several_hosts_and_a_load():
-    with ScriptedSink(hosts=["127.0.0.1", "127.0.0.2"], keep=False) as sink:
+    with ScriptedSink(hosts=["127.0.0.1", "127.0.0.2"], keep=1 << 16) as sink:
         send(sink, host="127.0.0.2")
         smtp_source(sink.port, count=500, sessions=10)
         assert len(sink.wait_taken(501)) == 501

@@ -58,7 +58,7 @@ def test_order_for_another_queue_than_the_jobs_is_gone_and_writes_nothing(store,
 
 def test_hold_of_a_waiting_job(store, part, order, waiting):
     assert order("hold") == "ok"
-    assert store.place(part, JOB, QUEUE) == "h"
+    assert store.place(part, JOB, QUEUE) == "h" and store.record(part, JOB)["h"] == "by operator"
     assert store.history(part)[-1] == ("held", JOB, "by operator")
 
 
@@ -76,7 +76,7 @@ def test_hold_of_a_claimed_job_is_later(store, part, order, claimed):
 def test_unhold_makes_due_and_forgives(store, part, order, held):
     store.redis.hset(part.record(JOB), "f", "bounce")
     assert order("unhold") == "ok"
-    assert is_due(store, part) and not {"f", "x"} & set(store.record(part, JOB))
+    assert is_due(store, part) and not {"f", "x", "h"} & set(store.record(part, JOB))
 
 
 def test_unhold_repeated_changes_nothing(store, order, held):
@@ -127,7 +127,7 @@ def test_bounce_of_a_waiting_job_makes_it_due(store, part, order, waiting):
 def test_bounce_of_a_held_job_makes_it_due(store, part, order, held):
     assert order("bounce") == "ok"
     record = store.record(part, JOB)
-    assert is_due(store, part) and record["f"] == "bounce" and "x" not in record
+    assert is_due(store, part) and record["f"] == "bounce" and not {"x", "h"} & set(record)
 
 
 def test_bounce_repeated_changes_no_state(store, part, order, waiting):

@@ -294,6 +294,40 @@ def test_deleted_parent_whose_content_was_copied_ends(store, part):
     assert store.place(part, "P.0", "#fanout") == ""
 
 
+@pytest.mark.parametrize("order", ["bounce", "delete"])
+def test_a_parent_put_aside_stays_held_whatever_was_ordered(store, part, order):
+    """Nobody could expand it, nor look for its children: an order would only send it round."""
+    courier = fanout_parent(store, part, 1)
+    store.run(part.delete("P.0", "#fanout") if order == "delete" else part.order(order, "P.0", "#fanout"))
+    courier.settle(End("P.0", "#fanout", courier.token, "hold", state="s", event="held", detail="too old"))
+    assert store.place(part, "P.0", "#fanout") == "h" and "f" not in store.record(part, "P.0")
+
+
+# proves: A10
+def test_bounce_of_a_job_that_cannot_be_read_ends_in_hold(store, part, courier):
+    store.run(part.order("bounce", JOB, QUEUE))
+    courier.settle(end(courier, "hold", event="held", detail="the record cannot be read"))
+    assert store.place(part, JOB, QUEUE) == "h" and store.record(part, JOB)["h"] == "the record cannot be read"
+
+
+def test_bounce_of_a_job_that_was_not_tried_keeps_its_delay(store, part, courier):
+    """A courier that cannot read a newer version's record leaves it to others for a while."""
+    store.run(part.order("bounce", JOB, QUEUE))
+    courier.settle(end(courier, "back", delay=60000, event="released"))
+    assert store.due(part, JOB, QUEUE) > 50000 and store.record(part, JOB)["f"] == "bounce"
+
+
+def test_a_held_job_says_why(store, part, courier):
+    courier.settle(end(courier, "hold", event="held", detail="content is missing"))
+    assert store.record(part, JOB)["h"] == "content is missing"
+
+
+def test_a_job_held_by_order_says_so(store, part, courier):
+    store.run(part.order("hold", JOB, QUEUE))
+    courier.settle(end(courier, "back", delay=60000, event="deferred", detail="421 later"))
+    assert store.record(part, JOB)["h"] == "by operator"
+
+
 def test_bounced_parent_keeps_its_delay(store, part):
     courier = fanout_parent(store, part, 1)
     store.run(part.order("bounce", "P.0", "#fanout"))

@@ -21,7 +21,7 @@ elseif at then
   redis.call("HSET", j, "f", "bounce")
   if at == "h" then
     redis.call("ZREM", h, job)
-    redis.call("HDEL", j, "x")
+    redis.call("HDEL", j, "x", "h")
   end
   event(ev, "released", { "j", job, "x", "bounce by operator" })
 end

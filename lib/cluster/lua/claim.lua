@@ -69,6 +69,11 @@ if #broken > 0 then
     redis.call("ZADD", h, now, job)
     redis.call("ZREM", q, job)
   end
+  for i = 2, #broken_lines, 4 do
+    if broken_lines[i + 2] ~= "no record" then
+      redis.pcall("HSET", records .. broken_lines[i], "h", broken_lines[i + 2]) -- of another type: it cannot say why
+    end
+  end
   event(ev, "held", broken_lines)
 end
 if #taken > 0 then

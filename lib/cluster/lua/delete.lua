@@ -56,7 +56,7 @@ if w and y and queue then
   if at == "h" then
     put(d, q, queue, job, now)
     redis.call("ZREM", h, job)
-    redis.call("HDEL", j, "x")
+    redis.call("HDEL", j, "x", "h")
   end
   return "later"
 end

@@ -18,6 +18,7 @@ if at == "c" then
 elseif at == "q" then
   redis.call("ZADD", h, now, job)
   redis.call("ZREM", q, job)
+  redis.call("HSET", j, "h", "by operator")
   event(ev, "held", { "j", job, "x", "by operator" })
 end
 return "ok"

@@ -65,6 +65,9 @@ for i, work in ipairs(works) do
     put(d, work.q, work.queue, job, work.due)
   else
     redis.call("ZADD", h, now, job)
+    if work.queue then
+      redis.call("HSET", work.j, "h", work.why)
+    end
     tell(held, job, work.why)
   end
   if work.queue then

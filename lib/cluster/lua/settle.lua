@@ -46,14 +46,17 @@ local function wait(q, queue, job, due)
   list[#list + 1] = job
 end
 
--- What the operator asked for meanwhile goes before what the courier wants, but never before a verdict.
-local function obey(fate, w, queue, outcome, delay)
+-- What the operator asked for meanwhile goes before what the courier wants, but never before a verdict. What a
+-- courier cannot read (it writes no state) it cannot return either, and a parent that it puts aside it cannot
+-- expand: these stay held, or keep their delay.
+local function obey(fate, w, queue, outcome, delay, is_read)
+  local can_go_on = is_read and queue ~= "#fanout"
   if fate == "hold" then
     return "hold", delay, "held"
   elseif fate == "delete" and not w then
     return "end", delay, "deleted"
-  elseif fate == "delete" or fate == "bounce" then
-    return "back", queue == "#fanout" and delay or 0, "released"
+  elseif (fate == "delete" or fate == "bounce") and (can_go_on or outcome == "back") then
+    return "back", can_go_on and 0 or delay, "released"
   end
   return outcome, delay
 end
@@ -93,7 +96,7 @@ for i = 1, count do
     local fate = record[2]
     if fate and (outcome == "back" or outcome == "hold") then
       local wanted, fate_name = outcome, nil
-      outcome, delay, fate_name = obey(fate, record[3], queue, outcome, delay)
+      outcome, delay, fate_name = obey(fate, record[3], queue, outcome, delay, hasstate)
       if outcome ~= wanted then
         name = fate_name
       end
@@ -133,6 +136,7 @@ for i = 1, count do
         wait(q, queue, job, now + delay)
       else
         plan("HDEL", j, "k", "f")
+        plan("HSET", j, "h", fate == "hold" and "by operator" or detail)
         held[#held + 1] = now
         held[#held + 1] = job
       end

@@ -16,7 +16,7 @@ local at = place(q, c, h, job)
 if at == "h" then
   put(d, q, queue, job, now)
   redis.call("ZREM", h, job)
-  redis.call("HDEL", j, "f", "x")
+  redis.call("HDEL", j, "f", "x", "h")
   event(ev, "released", { "j", job, "x", "by operator" })
 elseif at == "c" and redis.call("HGET", j, "f") == "hold" then
   redis.call("HDEL", j, "f")

@@ -1,0 +1,114 @@
+"""
+What travels through a chaos run: domains whose hosts are healthy, slow, busy, unreliable or dead, and mail of every kind to them. All of it is
+drawn from the seed.
+"""
+
+import random
+
+from harness.dns import Zone
+from harness.generator import Generator, content
+from harness.sink import ScriptedSink, drop, reply, stall
+
+SENDER = "s@origin.test"
+HEALTHY = [f"good{n}.test" for n in range(24)]
+HOSTS = [f"127.0.0.{n}" for n in range(1, 7)]
+SLOW, LATER, FLAKY, BUSY, SECOND, DEAD = "slow.test", "later.test", "flaky.test", "busy.test", "second.test", "dead.test"
+HURT_HOSTS = {SLOW: "127.0.0.11", LATER: "127.0.0.12", FLAKY: "127.0.0.13", BUSY: "127.0.0.14"}
+ORIGIN_HOST, SECOND_HOST, NOBODY = "127.0.0.9", "127.0.0.15", "127.0.0.30"
+
+# Who a message goes to, by weight.
+_DOMAINS = [(HEALTHY, 72), ([SLOW], 6), ([LATER], 7), ([FLAKY], 7), ([BUSY], 4), ([SECOND], 3), ([DEAD], 1)]
+_NOBODY_OF_THAT_NAME = 0.05
+_NULL_SENDER = 0.04
+_QUEUES = [(1, 80), (2, 8), (3, 6), (5, 4), (12, 2)]
+# Octets, by weight: above 262,000 in chunks; many queues and more than 256 KiB in all: the parent keeps the content.
+_SIZES = [((500, 4000), 880), ((4000, 40000), 100), ((90000, 120000), 10), ((300000, 700000), 6)]
+
+
+def zone():
+    made = Zone().mx("origin.test", "mx.origin.test").a("mx.origin.test", ORIGIN_HOST)
+    for number, domain in enumerate(HEALTHY):
+        made.mx(domain, f"mx.{domain}").a(f"mx.{domain}", HOSTS[number % len(HOSTS)])
+    for domain, host in HURT_HOSTS.items():
+        made.mx(domain, f"mx.{domain}").a(f"mx.{domain}", host)
+    made.mx(SECOND, f"mx1.{SECOND}", f"mx2.{SECOND}").a(f"mx1.{SECOND}", NOBODY).a(f"mx2.{SECOND}", SECOND_HOST)
+    return made.mx(DEAD, f"mx.{DEAD}").a(f"mx.{DEAD}", NOBODY)
+
+
+def _drawn(rng, table):
+    return rng.choices([what for what, _ in table], [weight for _, weight in table])[0]
+
+
+def _message(seed, prefix, number):
+    """(sender, recipients, content) of message `number`: the same whenever it is asked for."""
+    rng = random.Random(f"{seed}/{number}")
+    sender = "" if rng.random() < _NULL_SENDER else SENDER
+    recipients = []
+    for place in range(_drawn(rng, _QUEUES)):
+        domain = rng.choice(_drawn(rng, _DOMAINS))
+        if sender == "" and domain == DEAD:
+            domain = HEALTHY[0]
+        name = "no" if rng.random() < _NOBODY_OF_THAT_NAME else "r"
+        recipients.append(f"{name}{number}-{place}@{domain}")
+    if rng.random() < 0.1:
+        recipients.append(f"also{recipients[0]}")
+    return sender, recipients, content(f"{prefix}-{number}", sender, recipients, rng.randint(*_drawn(rng, _SIZES)))
+
+
+def _misbehave(sink, rng):
+    """The rules of the hosts."""
+    greylisted = set()
+
+    def is_new(session, _):
+        address = session.commands[-1].partition("<")[2].partition(">")[0]
+        known = address in greylisted
+        greylisted.add(address)
+        return not known
+
+    def odds(share):
+        return lambda session, transaction: rng.random() < share
+
+    sink.rule("rcpt", reply("550 5.1.1 no such user"), match=lambda session, _: session.commands[-1][9:].lstrip("also").startswith("no"))
+    sink.rule("rcpt", reply("451 4.7.1 greylisted"), host=HURT_HOSTS[LATER], match=is_new)
+    for seconds, share in ((3.0, 0.1), (1.0, 0.3), (0.2, 1.0)):
+        sink.rule("dot", stall(seconds), host=HURT_HOSTS[SLOW], match=odds(share))
+    sink.rule("dot", drop(taken=True), host=HURT_HOSTS[FLAKY], match=odds(0.06))
+    sink.rule("dot", drop(taken=False), host=HURT_HOSTS[FLAKY], match=odds(0.06))
+    sink.rule("dot", reply("451 4.3.0 not now"), host=HURT_HOSTS[FLAKY], match=odds(0.06))
+    sink.rule("data", drop(), host=HURT_HOSTS[FLAKY], match=odds(0.06))
+    sink.rule("connect", reply("421 4.3.2 too busy", then_drop=True), host=HURT_HOSTS[BUSY], match=odds(0.4))
+    sink.rule("mail", reply("452 4.3.1 no room"), host=HURT_HOSTS[BUSY], match=odds(0.2))
+
+
+def sink(seed):
+    made = ScriptedSink([*HOSTS, *HURT_HOSTS.values(), ORIGIN_HOST, SECOND_HOST], name="chaos.test")
+    _misbehave(made, random.Random(f"{seed}/sink"))
+    return made
+
+
+class Load(Generator):
+    """Steady mail; each content is forgotten as soon as it is not needed, at both ends."""
+
+    def __init__(self, addresses, sink, seed, rate, sessions=40):
+        prefix = f"{random.Random(f'{seed}/load').getrandbits(32):08x}"
+        super().__init__(addresses, lambda number: _message(seed, prefix, number), sessions=sessions, rate=rate, linger=0.01, prefix=prefix,
+                         seed=f"{seed}/sessions")
+        self._sink = sink
+        self._items_forgotten = self._transactions_forgotten = 0
+
+    def forget(self):
+        """Lets go of the contents of what is done so far, in order."""
+        while self._items_forgotten < len(self.items) and self.items[self._items_forgotten].is_done:
+            self.items[self._items_forgotten].content = None
+            self._items_forgotten += 1
+        seen = self._sink.transactions
+        while self._transactions_forgotten < len(seen) and seen[self._transactions_forgotten].session.closed_at:
+            if seen[self._transactions_forgotten].ledger_id is not None:
+                seen[self._transactions_forgotten].content = None
+            self._transactions_forgotten += 1
+
+    def dropped(self):
+        """{(ledger id, recipient)} with a null sender that the sink refused for good: nobody is told of these."""
+        refused = {address for transaction in self._sink.transactions for address, said in transaction.refused if said[:1] == "5"}
+        return {(item.ledger_id, recipient) for item in self.items if item.sender == ""
+                for recipient in item.recipients if recipient in refused}
