@@ -64,7 +64,7 @@ OURFLAGS = $(BASEFLAGS) $(WARNINGS) $(INCLUDES) -include lib/base/banned.h -MMD 
 # cmocka.h needs these before it; clang-format sorts them behind.
 TESTFLAGS := -Itests -Itests/unit -include setjmp.h -include stdarg.h -include stddef.h -include stdint.h
 LDFLAGS_ALL := -pie -pthread $(SANFLAGS) -Wl,-z,relro,-z,now -Wl,--as-needed
-PACKAGES := libuv hiredis libzmq libcares libprotobuf-c yaml-0.1 jansson libmicrohttpd libidn2 libxxhash
+PACKAGES := libuv hiredis libzmq libcares libprotobuf-c yaml-0.1 jansson libmicrohttpd libidn2 libxxhash libzstd
 LIBS = $(shell pkg-config --libs $(PACKAGES)) -lm
 
 Q := $(if $(V),,@)
@@ -98,7 +98,7 @@ test_stamp := $(BUILD)/.packages-test
 bench_stamp := $(BUILD)/.packages-bench
 
 # ---- the targets people use
-.PHONY: all help run test check unit units bench fuzz fuzzers install clean format docs compile-all install-packages
+.PHONY: all help run test check unit units chaos bench fuzz fuzzers install clean format docs compile-all install-packages
 all: $(binaries) $(library)
 
 help:
@@ -108,6 +108,7 @@ help:
 	@echo 'make check      format, rules and unit tests, under a minute'
 	@echo 'make unit       unit tests only (UNIT=word: those whose path has the word)'
 	@echo 'make bench      figures, and build/bench.json'
+	@echo 'make chaos      everything hurt under load for MINUTES=n (2), SEED=s; build/chaos.json'
 	@echo 'make fuzz       fuzzers, SECONDS_EACH=n each (60); FUZZ=word: only those whose name has the word'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local'
 	@echo 'make format     clang-format over our sources'
@@ -128,6 +129,14 @@ units: $(units)
 
 unit: $(foreach u,$(units),$(if $(UNIT),$(if $(findstring $(UNIT),$(u)),$(u)),$(u)))
 	$(Q)tests/run unit --out $(OUT) $(if $(UNIT),--only '$(UNIT)')
+
+ifeq ($(FAULTS),)
+chaos:
+	$(Q)$(MAKE) FAULTS=1 chaos
+else
+chaos: all $(test_stamp)
+	$(Q)BARID_BUILD=$(abspath $(OUT)) tests/chaos/run --minutes $(or $(MINUTES),2) $(if $(SEED),--seed $(SEED)) --json $(BUILD)/chaos.json
+endif
 
 bench: all $(bench_stamp)
 	$(Q)BARID_BUILD=$(abspath $(OUT)) tests/bench/run

@@ -8,6 +8,26 @@
 
 enum { STALE_RETURNS_MAX = 2 };
 
+void attempt_end(struct job *j, const struct verdict *why)
+{
+    must(why->class != VERDICT_NONE);
+    if (j->is_dropped) { /* not ours to decide any more */
+        settle_release(j);
+        return;
+    }
+    job_decide(j, why);
+    settle_attempt(j);
+}
+
+static void expire(struct job *j)
+{
+    struct verdict v = {0};
+
+    verdict_set(&v, STATUS_PAUSED, j->work->pause_error);
+    attempt_end(j, &v);
+    verdict_done(&v);
+}
+
 void attempt_begin(struct job *j)
 {
     struct work *w = j->work;
@@ -23,23 +43,16 @@ void attempt_begin(struct job *j)
         settle_attempt(j);
         return;
     }
+    if (w->pause_error && settle_is_expired(j)) { /* the queue was tried for it, again and again */
+        expire(j);
+        return;
+    }
     if (!work_is_granted(w) || w->courier->is_draining) {
         settle_release(j);
         return;
     }
     list_append(&w->ready, &j->link);
     w->ready_count++;
-}
-
-void attempt_end(struct job *j, const struct verdict *why)
-{
-    must(why->class != VERDICT_NONE);
-    if (j->is_dropped) { /* not ours to decide any more */
-        settle_release(j);
-        return;
-    }
-    job_decide(j, why);
-    settle_attempt(j);
 }
 
 static void on_noted(struct job *j)
@@ -92,8 +105,8 @@ void attempt_on_result(struct job *j, size_t target)
     job_take_verdicts(j);
     if (j->is_dropped && !m->dot_sent) {
         work_job_over(j->work, j);
-    } else if (j->lacks_content) {
-        settle_hold(j, "content is missing");
+    } else if (j->content_trouble) {
+        settle_hold(j, j->content_trouble);
     } else if (job_undecided_count(j) == 0 || j->is_dropped) {
         settle_attempt(j);
     } else if (m->fault != FAULT_NONE) {

@@ -1,110 +1,88 @@
 /* Claims of one queue, one at a time; each job's first chunk is fetched at once, so that a connection never waits for it. */
 #include "courier/claim.h"
 
+#include <errno.h>
+
 #include "base/clock.h"
 #include "base/conf.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/metric.h"
-#include "cluster/spool.h"
-#include "courier/attempt.h"
+#include "courier/content.h"
 #include "courier/fanout.h"
 #include "courier/grant.h"
+#include "courier/room.h"
 #include "courier/settle.h"
 
 enum {
     CLAIM_MAX = 64,
-    AHEAD =
-        6, /* jobs at hand for each connection: what it sends while a claim and its content are on their way */
     CLAIM_RECORD_BYTES = 4 << 20,
     FANOUT_AT_ONCE = 16,
-    MILLION = 1000000,
+    NEWER_WAIT_MS = 60000,
 };
 
-static size_t claim_size(const struct work *w)
+/* As many as its connections can start soon: never so many that it keeps what others could work. */
+static size_t claim_size(struct work *w)
 {
-    const struct courier *c = w->courier;
-    const struct conf *conf = conf_get();
-    size_t most = w->is_fanout ? FANOUT_AT_ONCE : AHEAD * (size_t) w->connections_max, room,
-           at_hand = w->ready_count + w->loading_count;
+    size_t most = WORK_AHEAD * (size_t) w->connections_max, at_hand = w->ready_count + w->loading_count,
+           a_second = 1 + (size_t) (w->rate.micro / 1000000), room;
 
-    if (w->rate_micro && most > 1 + (size_t) (w->rate_micro / MILLION))
-        most = 1 + (size_t) (w->rate_micro / MILLION);
-    if (w->is_fanout &&
-        store_is_full(c->store)) /* the reserve above the watermark holds one expansion at a time */
-        most = c->expanding == 0 && w->job_count == 0;
-    if (!work_has_job_room(c))
-        return 0;
-    room = conf->courier.max_claimed - c->job_count;
-    if (w->is_fanout)
-        return w->job_count < most ? most - w->job_count : 0;
-    if (at_hand > most - most / 4)
+    if (w->rate.micro && most > a_second)
+        most = a_second;
+    if (w->is_expiring) /* those need no connection */
+        most = CLAIM_MAX;
+    if (w->is_fanout) {
+        most = FANOUT_AT_ONCE;
+        if (store_is_full(
+                w->courier->store)) /* the reserve above the watermark holds one expansion at a time */
+            most = w->courier->expanding == 0 && w->job_count == 0;
+        at_hand = w->job_count;
+    }
+    if (at_hand >= most || (!w->is_fanout && at_hand > most - most / 4))
         return 0;
     most = most - at_hand < CLAIM_MAX ? most - at_hand : CLAIM_MAX;
+    room = room_for_jobs(w);
     return most < room ? most : room;
 }
 
-struct content_load {
-    struct work *work;
-    struct job *job;
-};
-
-static void on_content(void *context, enum spool_result result, struct span bytes)
+/* A newer version's record is for a newer courier: during an upgrade there is one. Any other is put aside. */
+static void refuse_job(struct work *w, const struct queue_claimed *claimed, const char *token, bool is_newer)
 {
-    struct content_load *load = context;
-    struct job *j = load->job;
-    struct work *w = load->work;
+    AUTO_FREE char *name = mem_text(claimed->job.at, claimed->job.len);
+    struct stray stray = {
+        .partition = w->partition,
+        .job = claimed->job,
+        .queue = span_of(w->queue),
+        .token = span_of(token),
+        .chunk_count = claimed->chunk_count,
+        .delay_ms = is_newer ? NEWER_WAIT_MS : 0,
+    };
 
-    mem_free(load);
-    w->loading_count--;
-    if (result == SPOOL_UNKNOWN || j->is_dropped) {
-        work_job_over(w, j);
-        return;
-    }
-    if (!job_chunk_fits(j, 0, 0, bytes.len) && j->fate != FATE_BOUNCE && j->fate != FATE_DELETE) {
-        settle_hold(j, "content is missing");
-        return;
-    }
-    buf_add_span(&j->chunk, bytes);
-    w->courier->content_bytes += bytes.len;
-    attempt_begin(j);
-    work_wake(w);
+    log_event(is_newer ? LOG_RECORD_NEWER : LOG_RECORD_REFUSED, F("job", name), F("queue", w->queue));
+    if (is_newer)
+        settle_stray(w->courier, &stray, OUTCOME_BACK, "a newer version wrote its record");
+    else
+        settle_stray(w->courier, &stray, OUTCOME_HOLD, "the record cannot be read");
 }
 
 static void take_job(struct work *w, const struct queue_claimed *claimed, const char *token)
 {
-    struct courier *c = w->courier;
     struct job *j = NULL;
-    struct content_load *load;
+    int r = job_new(w, claimed, token, &j);
 
-    if (job_new(w, claimed, token, &j) < 0) {
-        AUTO_FREE char *name = mem_text(claimed->job.at, claimed->job.len);
-
-        log_event(LOG_RECORD_REFUSED, F("job", name), F("queue", w->queue));
-        settle_stray(c,
-                     &(struct stray){
-                         .partition = w->partition,
-                         .job = claimed->job,
-                         .queue = span_of(w->queue),
-                         .token = span_of(token),
-                         .chunk_count = claimed->chunk_count,
-                     },
-                     OUTCOME_HOLD, "the record cannot be read");
+    if (r < 0) {
+        refuse_job(w, claimed, token, r == -EPROTONOSUPPORT);
         return;
     }
-    w->job_count++;
-    c->job_count++;
     j->is_suspect = j->crashes >= 2;
-    c->suspects += j->is_suspect;
-    map_set(&c->jobs, span_of(j->name), j);
+    work_job_came(w, j);
     metric_add(METRIC_CLAIMED_TOTAL, 1);
     if (w->is_fanout) {
         fanout_begin(j);
         return;
     }
-    w->loading_count++;
-    load = NEW(struct content_load);
-    *load = (struct content_load){w, j};
-    spool_read(c->store, j->envelope.content_partition, j->envelope.content_job, 0, on_content, load);
+    w->is_expiring |= w->pause_error && settle_is_expired(j);
+    content_load(j);
 }
 
 struct claim_context {
@@ -124,8 +102,16 @@ bool claim_is_open(const struct courier *c, uint64_t seq)
     return false;
 }
 
+/* A pause that is over stays on record until mail goes through again. */
+static void take_error(struct work *w, struct span error)
+{
+    w->pause_error = mem_free(w->pause_error);
+    if (error.len > 0)
+        w->pause_error = mem_text(error.at, error.len);
+}
+
 static void on_claim(void *context, enum claim_answer answer, const char *token,
-                     const struct queue_claimed *jobs, size_t count, uint64_t wait_ms)
+                     const struct queue_claimed *jobs, size_t count, struct span error, uint64_t wait_ms)
 {
     struct claim_context *cc = context;
     struct work *w = cc->work;
@@ -137,6 +123,11 @@ static void on_claim(void *context, enum claim_answer answer, const char *token,
     mem_free(cc);
     w->is_claiming = false;
     w->wait_until_ms = answer == CLAIM_WAIT ? clock_ms() + wait_ms : 0;
+    if (count > 0)
+        FAULT_POINT(claim_received);
+    w->is_expiring = false;
+    if (answer == CLAIM_JOBS)
+        take_error(w, error);
     if (answer == CLAIM_JOBS && !is_stale) {
         for (size_t i = 0; i < count; i++)
             take_job(w, &jobs[i], token);
@@ -153,19 +144,15 @@ void claim_more(struct work *w)
 {
     struct courier *c = w->courier;
     struct claim_context *cc;
-    size_t count = claim_size(w);
+    size_t count;
 
-    if (!work_has_job_room(c) && (w->is_rung || !w->is_empty))
-        work_wait_for_room(w);
-    if (w->is_claiming || count == 0 || !c->incarnation || c->is_draining || !store_is_ready(c->store))
+    if (w->is_claiming || w->trouble.class != VERDICT_NONE || (w->is_empty && !w->is_rung))
         return;
-    if (w->is_rung) {
-        w->is_empty = false;
-        w->wait_until_ms = 0;
-    }
-    if (w->is_empty || !node_may_send_dot(c->node, c->incarnation))
+    if (!c->incarnation || c->is_draining || !store_is_ready(c->store) ||
+        !node_may_send_dot(c->node, c->incarnation) || (count = claim_size(w)) == 0)
         return;
-    w->is_rung = false;
+    w->is_empty = w->is_rung = false;
+    w->wait_until_ms = 0;
     w->is_claiming = true;
     cc = NEW(struct claim_context);
     *cc = (struct claim_context){
@@ -184,4 +171,5 @@ void claim_more(struct work *w)
                     .suspects = cc->took_suspect_slot,
                 },
                 on_claim, cc);
+    FAULT_SENT(claim_sent);
 }

@@ -6,11 +6,13 @@
 
 #include "base/clock.h"
 #include "base/conf.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/metric.h"
-#include "cluster/spool.h"
 #include "courier/attempt.h"
-#include "courier/settle.h"
+#include "courier/content.h"
+#include "courier/pool.h"
+#include "courier/room.h"
 #include "courier/work.h"
 
 enum { UNSENT_MAX = 65536 }; /* content that the kernel takes together with its dot, or soon after */
@@ -26,6 +28,7 @@ static void on_chunk(void *context, enum spool_result result, struct span bytes)
 {
     struct content_read *read = context;
     struct connection *k = read->connection;
+    const char *trouble;
     struct job *j;
 
     mem_free(read);
@@ -35,10 +38,10 @@ static void on_chunk(void *context, enum spool_result result, struct span bytes)
     if (k->is_closing) /* it ended while the chunk was on its way: there is no message any more */
         return;
     j = smtp_client_current(k->client)->owner;
-    if (result != SPOOL_OK ||
-        !job_chunk_fits(j, k->next_chunk, k->content_bytes, bytes.len)) { /* never a dot behind a part */
-        j->lacks_content = result != SPOOL_UNKNOWN;
-        smtp_client_end(k->client, FAULT_ABORTED, "content is missing");
+    trouble = content_trouble(j, result, k->next_chunk, k->content_bytes, bytes.len);
+    if (trouble) { /* never a dot behind a part */
+        j->content_trouble = result != SPOOL_UNKNOWN ? trouble : NULL;
+        smtp_client_end(k->client, FAULT_ABORTED, trouble);
         connection_drive(k);
         return;
     }
@@ -57,6 +60,7 @@ static bool feed_content(struct connection *k)
     const struct envelope *e = &j->envelope;
 
     if (k->next_chunk == 0) {
+        FAULT_POINT(data_answered);
         smtp_client_content(k->client, buf_span(&j->chunk), stream_output(k->stream));
         k->content_bytes = j->chunk.len;
         k->next_chunk = 1;
@@ -67,10 +71,15 @@ static bool feed_content(struct connection *k)
         return true;
     }
     stream_written(k->stream);
-    if (!k->read && !stream_is_full(k->stream)) {
+    FAULT_SENT(mid_content);
+    if (k->read)
+        return false;
+    if (stream_unsent(k->stream) > UNSENT_MAX) { /* a chunk at a time: many slow hosts hold little memory */
+        stream_await_sent(k->stream);
+    } else {
         k->read = NEW(struct content_read);
         k->read->connection = k;
-        spool_read(k->courier->store, e->content_partition, e->content_job, k->next_chunk, on_chunk, k->read);
+        spool_read(k->courier->store, e, k->next_chunk, on_chunk, k->read);
     }
     return false;
 }
@@ -90,7 +99,7 @@ static bool send_next(struct connection *k)
     const struct conf *conf = conf_get();
     struct job *j;
 
-    if (k->is_closing || k->courier->is_draining ||
+    if (k->is_closing || k->courier->is_draining || work_has_too_many(k->work) ||
         smtp_client_sent_count(k->client) >= conf->courier.max_per_connection)
         return false;
     j = work_take(k->work, work_target_of(k->work, &k->target.ip, k->target.port));
@@ -102,6 +111,7 @@ static bool send_next(struct connection *k)
         k->next_chunk = 0;
     smtp_client_send(k->client, &j->message, stream_output(k->stream));
     stream_written(k->stream);
+    FAULT_SENT(mail_sent);
     k->has_progress = true;
     timer_start(k->courier->loop, &k->total, conf->courier.transaction_time_ms, on_total);
     return true;
@@ -110,6 +120,7 @@ static bool send_next(struct connection *k)
 /* Invariant 4: the last thing before the dot is the right to send it. */
 static void send_dot(struct connection *k)
 {
+    FAULT_POINT(before_dot);
 #ifndef PLANT_NO_DOT_CHECK /* a planted bug, for the test that must find its second copy */
     struct job *j = smtp_client_current(k->client)->owner;
 
@@ -119,8 +130,10 @@ static void send_dot(struct connection *k)
     }
 #endif
 
+    FAULT_POINT(dot_checked);
     smtp_client_dot(k->client, stream_output(k->stream));
     stream_written(k->stream);
+    FAULT_SENT(after_dot);
     k->has_progress = true;
     k->next_chunk = 0;
     if (smtp_client_has_room(k->client))
@@ -134,7 +147,9 @@ static void take_results(struct connection *k)
     while ((m = smtp_client_result(k->client))) {
         struct work *w = k->work;
 
-        w->finished++;
+        if (m->dot_sent && m->fault == FAULT_NONE)
+            FAULT_POINT(dot_answered);
+        feedback_add(&w->feedback, m);
         attempt_on_result(m->owner, work_target_of(w, &k->target.ip, k->target.port));
     }
     if (!smtp_client_current(k->client))
@@ -143,22 +158,19 @@ static void take_results(struct connection *k)
 
 /* ---- idle ---- */
 
-bool connection_is_idle(const struct connection *k)
+/* From here on it takes no message. */
+static void begin_closing(struct connection *k)
 {
-    return list_is_linked(&k->idle_link);
-}
-
-static void leave_idle(struct connection *k)
-{
-    list_remove(&k->idle_link);
+    pool_remove(k);
+    k->is_closing = true;
+    k->work->leaving++;
 }
 
 void connection_quit(struct connection *k)
 {
     if (k->is_closing)
         return;
-    leave_idle(k);
-    k->is_closing = true;
+    begin_closing(k);
     smtp_client_quit(k->client, stream_output(k->stream));
     stream_written(k->stream);
     stream_finish(k->stream);
@@ -168,36 +180,29 @@ static void rest(struct connection *k)
 {
     const struct conf *conf = conf_get();
 
-    if (k->courier->is_draining || !work_is_granted(k->work) || conf->courier.idle_time_ms == 0 ||
+    if (k->courier->is_draining || !work_is_granted(k->work) || work_has_too_many(k->work) ||
+        conf->courier.idle_time_ms == 0 ||
         smtp_client_sent_count(k->client) >= conf->courier.max_per_connection) {
         connection_quit(k);
         return;
     }
-    if (connection_is_idle(k)) /* asked in vain: it rests on, and wakes nobody */
+    if (pool_has(k)) /* asked in vain: it rests on, and wakes nobody */
         return;
-    list_append(&k->courier->idle, &k->idle_link);
+    pool_add(k);
     stream_deadline(k->stream, conf->courier.idle_time_ms);
     work_wake(k->work);
 }
 
-struct connection *connection_reuse(struct work *w, const struct target *t)
+void connection_let_go(struct connection *k)
 {
-    LIST_EACH(&w->courier->idle, it, save) {
-        struct connection *k = LIST_ENTRY(it, struct connection, idle_link);
-
-        if (k->work == w || k->target.port != t->port || !ip_equal(&k->target.ip, &t->ip) ||
-            strcmp(k->target.host, t->host) != 0)
-            continue;
-        list_remove(&k->link);
-        k->work->connection_count--;
-        work_wake(k->work);
-        k->work = w;
-        list_append(&w->connections, &k->link);
-        w->connection_count++;
+    if (k->is_closing)
+        return;
+    if (pool_has(k)) {
+        connection_quit(k);
+    } else if (!k->was_ready) {
+        smtp_client_end(k->client, FAULT_ABORTED, "there are too many");
         connection_drive(k);
-        return k;
     }
-    return NULL;
 }
 
 /* ---- driving ---- */
@@ -224,8 +229,10 @@ static void became_ready(struct connection *k)
 {
     if (k->was_ready)
         return;
+    FAULT_POINT(greeted);
     k->was_ready = true;
     k->work->connecting--;
+    work_target_worked(k->work, work_target_of(k->work, &k->target.ip, k->target.port));
 }
 
 void connection_drive(struct connection *k)
@@ -241,7 +248,7 @@ void connection_drive(struct connection *k)
                 rest(k);
                 return;
             }
-            leave_idle(k);
+            pool_remove(k);
             break;
         case ASK_CONTENT:
             if (!feed_content(k)) {
@@ -264,8 +271,7 @@ void connection_drive(struct connection *k)
             set_deadline(k);
             return;
         case ASK_CLOSE:
-            k->is_closing = true;
-            leave_idle(k);
+            begin_closing(k);
             stream_abort(k->stream);
             return;
         }
@@ -277,6 +283,7 @@ static void on_connected(void *owner)
     struct connection *k = owner;
 
     k->is_connected = k->has_progress = true;
+    FAULT_POINT(connected);
     metric_add(METRIC_CONNECTIONS_TOTAL, 1);
     set_deadline(k);
 }
@@ -321,9 +328,8 @@ static void on_closed(void *owner, int reason)
 {
     struct connection *k = owner;
     struct work *w = k->work;
-    bool was_idle = connection_is_idle(k);
 
-    leave_idle(k);
+    pool_remove(k);
     timer_stop(&k->total);
     if (k->read)
         k->read->connection = NULL;
@@ -334,21 +340,16 @@ static void on_closed(void *owner, int reason)
                                                : FAULT_LOST,
                         reason_text(k, reason));
     take_results(k);
-    if (!k->was_ready) {
-        w->connecting--;
-        if (!was_idle && smtp_client_fault(k->client) != FAULT_NONE &&
-            smtp_client_fault(k->client) != FAULT_ABORTED)
-            work_target_failed(w, work_target_of(w, &k->target.ip, k->target.port),
-                               smtp_client_fault_verdict(k->client));
-    }
-    list_remove(&k->link);
-    w->connection_count--;
+    work_connection_over(w, k);
+    if (!k->was_ready && smtp_client_fault(k->client) != FAULT_NONE &&
+        smtp_client_fault(k->client) != FAULT_ABORTED)
+        work_target_failed(w, work_target_of(w, &k->target.ip, k->target.port),
+                           smtp_client_fault_verdict(k->client));
     k->courier->connection_count--;
     metric_set(METRIC_CONNECTIONS, (int64_t) k->courier->connection_count);
     smtp_client_free(k->client);
     mem_free(k->remote);
-    work_wake_short(k->courier);
-    work_wake(w);
+    room_wake(k->courier);
     mem_free(k);
 }
 
@@ -357,7 +358,7 @@ static bool on_timeout(void *owner)
 {
     struct connection *k = owner;
 
-    if (!connection_is_idle(k))
+    if (!pool_has(k))
         return false;
     connection_quit(k);
     return true;
@@ -382,12 +383,9 @@ void connection_open(struct work *w, const struct target *t)
     buf_printf(&remote, "]:%u", t->port);
     k->remote = buf_steal_text(&remote);
     k->courier = c;
-    k->work = w;
     k->target = *t;
     k->client = smtp_client_new(&c->client, k->remote);
-    list_append(&w->connections, &k->link);
-    w->connection_count++;
-    w->connecting++;
+    work_connection_came(w, k);
     c->connection_count++;
     metric_set(METRIC_CONNECTIONS, (int64_t) c->connection_count);
     k->stream = stream_connect(c->loop, &t->ip, t->port, NULL, &events, k);

@@ -15,7 +15,7 @@
 
 struct connection {
     struct list link;      /* in work.connections */
-    struct list idle_link; /* in courier.idle */
+    struct list idle_link; /* in courier.idle (pool.c) */
     struct courier *courier;
     struct work *work;
     struct target target; /* a copy: the route may change */
@@ -36,10 +36,9 @@ struct connection {
 void connection_open(struct work *w, const struct target *t);
 /* A job may have come for an idle connection, or a chunk: asks the engine and does what it wants. */
 void connection_drive(struct connection *k);
-/* An idle connection at that address, of any queue, now of work w; NULL: none. */
-struct connection *connection_reuse(struct work *w, const struct target *t);
-bool connection_is_idle(const struct connection *k);
 /* Ends an idle one politely. */
 void connection_quit(struct connection *k);
+/* There are too many: an idle one quits, one that is not greeted yet ends; one with a message goes on, and rests no more. */
+void connection_let_go(struct connection *k);
 /* Aborts unless the dot is out (told dead). */
 void connection_abort_before_dot(struct connection *k);

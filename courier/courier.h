@@ -29,11 +29,15 @@ struct courier {
     struct map dispatchers;  /* incarnation -> struct dispatcher (grant.c) */
     struct map jobs;         /* job -> struct job: what we know to have claimed */
     struct list open_claims; /* claims without an answer yet (claim.c) */
-    struct list idle;        /* connections without a message, longest idle first */
-    struct list short_works; /* works that could use more of what all share, longest waiting first (work.c) */
-    size_t job_count;        /* claimed and not yet settled */
-    size_t content_bytes;    /* held in memory */
+    struct list idle;        /* connections without a message, longest idle first (pool.c) */
+    size_t idle_count;
+    struct list short_of_jobs, short_of_connections; /* works in line for room (room.c) */
+    size_t job_count;                                /* claimed and not yet settled */
+    size_t content_bytes;                            /* held in memory, or booked for it (content.c) */
+    struct list content_waiting;                     /* claimed jobs, until there is room for their content */
+    struct tail content_tail;
     size_t connection_count;
+    size_t user_count; /* works that have jobs */
     size_t expanding;  /* many-queue messages being expanded */
     unsigned suspects; /* suspect jobs in hand or asked for: 0 or 1 */
     bool is_draining, is_leaving;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { BEHIND_CONTENT = 512 }; /* the dot and the next message's commands: all of it in one allocation */
+
 void dot_stuffing_begin(struct dot_stuffing *d)
 {
     *d = (struct dot_stuffing){.at_line_start = true};
@@ -26,14 +28,38 @@ static void add_text(struct dot_stuffing *d, const char *p, size_t len, struct b
     buf_add(out, p, len);
 }
 
+/* Whole lines from p on that can go as they are: they end in CR LF and do not begin with a dot. */
+static size_t clean_bytes(const char *p, const char *end)
+{
+    const char *at = p;
+
+    while (at < end && *at != '.') {
+        const char *lf = memchr(at, '\n', (size_t) (end - at));
+
+        if (!lf || lf == at || memchr(at, '\r', (size_t) (lf - at)) != lf - 1)
+            break;
+        at = lf + 1;
+    }
+    return (size_t) (at - p);
+}
+
 void dot_stuffing_add(struct dot_stuffing *d, struct span content, struct buf *out)
 {
     const char *p = content.at, *end = p + content.len;
 
+    (void) buf_reserve(out, content.len + BEHIND_CONTENT);
     while (p < end) {
         const char *lf, *cr;
         size_t line;
 
+        if (d->at_line_start && !d->after_cr) {
+            size_t clean = clean_bytes(p, end);
+
+            buf_add(out, p, clean);
+            p += clean;
+            if (p == end)
+                break;
+        }
         if (d->after_cr) {
             end_line(d, out);
             if (*p == '\n')

@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "cluster/queue.h"
-#include "cluster/spool.h"
 #include "cluster/wire.h"
+#include "courier/content.h"
 #include "courier/ring.h"
 #include "courier/settle.h"
 #include "courier/work.h"
@@ -17,7 +18,8 @@ enum {
     BATCH = 100,
     CARRY_MS = 10000,
     RETRY_MS = 5000,
-    WAIT_FIRST_MS = 60000,
+    WAIT_FIRST_MS = 2000,
+    WAIT_DOUBLINGS = 11,
     WAIT_LONGEST_MS = 3600000,
 };
 #define MARK_MS (24ull * 3600 * 1000)
@@ -27,10 +29,11 @@ struct expansion {
     struct job *job;
     size_t first, count, open; /* the batch: queue indexes from first on */
     bool is_confirmed[BATCH];
-    bool is_unknown; /* whether a child was revoked */
+    void (*on_batch)(struct expansion *x); /* all of it is answered */
+    bool is_unknown;                       /* whether a child was revoked */
 };
 
-struct carry {
+struct child { /* one of the batch, asked for */
     struct expansion *expansion;
     size_t place;
 };
@@ -54,14 +57,13 @@ static struct job *expansion_end(struct expansion *x)
 
 static uint64_t wait_ms(const struct job *j)
 {
-    uint64_t ms = j->state.rounds < 6 ? (uint64_t) WAIT_FIRST_MS << j->state.rounds : WAIT_LONGEST_MS;
-
-    return ms < WAIT_LONGEST_MS ? ms : WAIT_LONGEST_MS;
+    return j->state.rounds < WAIT_DOUBLINGS ? (uint64_t) WAIT_FIRST_MS << j->state.rounds : WAIT_LONGEST_MS;
 }
 
 /* All children are there. Copied content ends with the parent; kept content stays until its last reader is gone. */
 static void all_carried(struct expansion *x)
 {
+    FAULT_POINT(all_carried);
     struct job *j = expansion_end(x);
     char detail[64], message[ID_TEXT_LEN + 1];
 
@@ -77,22 +79,132 @@ static void all_carried(struct expansion *x)
     settle_wait(j, wait_ms(j), true, detail);
 }
 
+static struct expansion *expansion_new(struct job *j)
+{
+    struct expansion *x = NEW(struct expansion);
+
+    x->job = j;
+    courier_of(x)->expanding++;
+    return x;
+}
+
+static void expansion_go_on(struct expansion *x);
+
 static void after_note(struct job *j)
 {
-    fanout_begin(j);
+    expansion_go_on(expansion_new(j));
 }
+
+static struct child *child_new(struct expansion *x, size_t place, char *ret_name)
+{
+    struct child *child = NEW(struct child);
+
+    *child = (struct child){x, place};
+    job_format(&x->job->envelope.id, (uint32_t) (x->first + place) + 1, ret_name);
+    return child;
+}
+
+static void child_over(struct child *child, bool is_confirmed)
+{
+    struct expansion *x = child->expansion;
+
+    x->is_confirmed[child->place] = is_confirmed;
+    mem_free(child);
+    if (--x->open == 0)
+        x->on_batch(x);
+}
+
+static size_t confirmed_count(const struct expansion *x)
+{
+    size_t count = 0;
+
+    while (count < x->count && x->is_confirmed[count])
+        count++;
+    return count;
+}
+
+/*
+ * Begins the children from `first` to before `end`, a batch at most. False: the expansion is over. As before a dot, the claim may not be ours
+ * any more; and another courier goes on where a draining one ends.
+ */
+static bool batch_begin(struct expansion *x, size_t first, size_t end, void (*on_batch)(struct expansion *x))
+{
+    if (courier_of(x)->is_draining || !node_may_send_dot(courier_of(x)->node, x->job->incarnation)) {
+        settle_release(expansion_end(x));
+        return false;
+    }
+    x->first = first;
+    x->count = end - first < BATCH ? end - first : BATCH;
+    x->open = x->count;
+    x->on_batch = on_batch;
+    return true;
+}
+
+static void ring_child(const struct child *child)
+{
+    const struct expansion *x = child->expansion;
+    struct span queue = span_of(x->job->envelope.queues[x->first + child->place]);
+
+    ring_queue(courier_of(x), partition_of(queue), queue);
+}
+
+/* ---- returned by the operator: each child is, as soon as it is there ---- */
+
+static void on_bounced(void *context, enum rule_answer answer)
+{
+    if (answer == RULE_OK)
+        ring_child(context);
+    child_over(context, answer != RULE_UNKNOWN); /* later, gone: a delivery that was faster wins */
+}
+
+static void bounce_child(struct expansion *x, size_t place)
+{
+    const char *queue = x->job->envelope.queues[x->first + place];
+    char name[JOB_TEXT_MAX + 1];
+    struct child *child = child_new(x, place, name);
+
+    queue_rule(courier_of(x)->store, RULE_BOUNCE, partition_of(span_of(queue)), name, queue, CARRY_MS,
+               on_bounced, child);
+}
+
+static void bounce_carried(struct expansion *x, size_t from);
+
+static void carried_bounced(struct expansion *x)
+{
+    struct job *j = x->job;
+
+    if (j->is_dropped)
+        work_job_over(j->work, expansion_end(x));
+    else if (confirmed_count(x) < x->count)
+        settle_wait(expansion_end(x), RETRY_MS, j->state.is_waiting, "a partition did not answer");
+    else
+        bounce_carried(x, x->first + x->count);
+}
+
+/* Those that were carried before the order came, or by another courier; then it goes on as always. */
+static void bounce_carried(struct expansion *x, size_t from)
+{
+    if (from == x->job->state.cursor) {
+        expansion_go_on(x);
+        return;
+    }
+    if (!batch_begin(x, from, x->job->state.cursor, carried_bounced))
+        return;
+    for (size_t i = 0, count = x->count; i < count; i++)
+        bounce_child(x, i);
+}
+
+/* ---- carried ---- */
 
 static void batch_over(struct expansion *x)
 {
     struct job *j = x->job;
-    size_t confirmed = 0;
+    size_t confirmed = confirmed_count(x);
 
     if (j->is_dropped) {
         work_job_over(j->work, expansion_end(x));
         return;
     }
-    while (confirmed < x->count && x->is_confirmed[confirmed])
-        confirmed++;
     j->state.cursor = (uint32_t) (x->first + confirmed);
     if (confirmed <
         x->count) { /* some may exist and some may not: the same ones are carried again, and told by their marks */
@@ -106,20 +218,20 @@ static void batch_over(struct expansion *x)
 
 static void on_carried(void *context, enum commit_answer answer)
 {
-    struct carry *carry = context;
-    struct expansion *x = carry->expansion;
+    struct child *child = context;
+    struct expansion *x = child->expansion;
+    bool is_there = answer == COMMIT_NEW || answer == COMMIT_AGAIN;
 
-    /* Revoked: the operator deleted the parent before this child was made, and it never will be. */
-    if (answer == COMMIT_NEW) {
-        struct span queue = span_of(x->job->envelope.queues[x->first + carry->place]);
-
-        ring_queue(courier_of(x), partition_of(queue), queue);
+    if (is_there && x->job->fate == FATE_BOUNCE) {
+        bounce_child(x, child->place);
+        mem_free(child);
+        return;
     }
-    x->is_confirmed[carry->place] = answer == COMMIT_NEW || answer == COMMIT_AGAIN ||
-                                    answer == COMMIT_REVOKED;
-    mem_free(carry);
-    if (--x->open == 0)
-        batch_over(x);
+    if (answer == COMMIT_NEW)
+        ring_child(child);
+    FAULT_POINT(carried);
+    /* Revoked: the operator deleted the parent before this child was made, and it never will be. */
+    child_over(child, is_there || answer == COMMIT_REVOKED);
 }
 
 static void carry_child(struct expansion *x, size_t place)
@@ -127,18 +239,16 @@ static void carry_child(struct expansion *x, size_t place)
     const struct job *j = x->job;
     size_t queue = x->first + place;
     const char *name = j->envelope.queues[queue];
-    struct carry *carry = NEW(struct carry);
     struct span chunk = buf_span(&j->chunk);
     AUTO_BUF struct buf envelope = {0}, state = {0};
     AUTO_FREE char *detail = mem_format("from %s", j->name);
     char job[JOB_TEXT_MAX + 1];
     unsigned partition = partition_of(span_of(name));
     bool is_copied = !j->envelope.keeps_content;
+    struct child *child = child_new(x, place, job);
     struct envelope e;
     struct job_state s;
 
-    *carry = (struct carry){x, place};
-    job_format(&j->envelope.id, (uint32_t) queue + 1, job);
     envelope_child(&j->envelope, queue, &e);
     if (is_copied) {
         mem_free(e.content_job);
@@ -161,31 +271,24 @@ static void carry_child(struct expansion *x, size_t place)
                      .chunks = is_copied ? &chunk : NULL,
                      .detail = detail,
                  },
-                 true, CARRY_MS, on_carried, carry);
+                 true, CARRY_MS, on_carried, child);
     job_state_done(&s);
     envelope_done(&e);
 }
 
 static void next_batch(struct expansion *x)
 {
-    struct job *j = x->job;
+    const struct job *j = x->job;
 
-    x->first = j->state.cursor;
-    x->count = j->envelope.queue_count - x->first;
-    if (x->count > BATCH)
-        x->count = BATCH;
-    if (x->count == 0) {
+    if (j->state.cursor == j->envelope.queue_count) {
         all_carried(x);
         return;
     }
-    /* As before a dot: the claim may not be ours any more. Another courier goes on where a draining one ends. */
-    if (courier_of(x)->is_draining || !node_may_send_dot(courier_of(x)->node, j->incarnation)) {
-        settle_release(expansion_end(x));
+    if (!batch_begin(x, j->state.cursor, j->envelope.queue_count, batch_over))
         return;
-    }
-    x->open = x->count;
-    for (size_t i = 0; i < x->count; i++)
+    for (size_t i = 0, count = x->count; i < count; i++)
         carry_child(x, i);
+    FAULT_SENT(carry_sent);
 }
 
 /* ---- waiting for readers of the content ---- */
@@ -198,6 +301,7 @@ static void on_exist(void *context, bool ok, const bool *exist, size_t count)
 
     for (size_t i = 0; i < count; i++)
         left += exist[i];
+    FAULT_POINT(readers_counted);
     if (j->is_dropped) {
         work_job_over(j->work, j);
     } else if (!ok) { /* nobody can say: what may still be read stays */
@@ -285,18 +389,31 @@ static void on_content(void *context, enum spool_result result, struct span byte
 
     if (result == SPOOL_UNKNOWN || j->is_dropped) {
         work_job_over(j->work, expansion_end(x));
-    } else if (result == SPOOL_MISSING || bytes.len != j->envelope.size_bytes) {
+    } else if (result == SPOOL_MISSING || bytes.len != envelope_stored_bytes(&j->envelope)) {
         settle_hold(expansion_end(x), "content is missing");
     } else {
         buf_add_span(&j->chunk, bytes);
-        courier_of(x)->content_bytes += bytes.len;
+        content_book(j, bytes.len);
         next_batch(x);
     }
 }
 
+static void expansion_go_on(struct expansion *x)
+{
+    struct job *j = x->job;
+
+    if (j->state.is_waiting)
+        ask_for_children(x, on_exist);
+    else if (j->fate == FATE_DELETE)
+        ask_for_children(x, on_asked);
+    else if (j->envelope.keeps_content || j->chunk.len > 0)
+        next_batch(x);
+    else
+        spool_read_stored(courier_of(x)->store, &j->envelope, 0, on_content, x);
+}
+
 void fanout_begin(struct job *j)
 {
-    struct expansion *x;
     uint64_t now = clock_wall_ms();
 
     if (j->fate == FATE_HOLD || !j->envelope.is_parent) {
@@ -312,16 +429,8 @@ void fanout_begin(struct job *j)
         settle_hold(j, "too old to tell which of its jobs exist");
         return;
     }
-    x = NEW(struct expansion);
-    x->job = j;
-    courier_of(x)->expanding++;
-    if (j->state.is_waiting)
-        ask_for_children(x, on_exist);
-    else if (j->fate == FATE_DELETE)
-        ask_for_children(x, on_asked);
-    else if (j->envelope.keeps_content || j->chunk.len > 0)
-        next_batch(x);
+    if (j->fate == FATE_BOUNCE)
+        bounce_carried(expansion_new(j), 0);
     else
-        spool_read(courier_of(x)->store, j->envelope.content_partition, j->envelope.content_job, 0,
-                   on_content, x);
+        expansion_go_on(expansion_new(j));
 }

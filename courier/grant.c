@@ -6,10 +6,11 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/conf.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "cluster/wire.h"
+#include "courier/room.h"
 #include "io/bus.h"
 
 enum { HELLO_MS = 1000, GRANT_MS = 5000 };
@@ -42,9 +43,9 @@ static void on_frame(void *owner, struct span from UNUSED, struct span bytes)
 
         if (g->answers_ms > now) /* not a time of ours: an earlier life's */
             continue;
+        FAULT_POINT(grant_received);
         metric_add(METRIC_GRANTS_TOTAL, 1);
-        work_grant(c, g->partition, g->queue, g->token, g->connections, g->rate_micro,
-                   g->answers_ms + GRANT_MS);
+        work_grant(c, g, g->answers_ms + GRANT_MS);
     }
     frame_done(&f);
 }
@@ -107,26 +108,78 @@ void grant_send(struct courier *c, const struct frame *f)
 
 static void fill_hello(const struct courier *c, struct frame *f)
 {
-    uint64_t most = conf_get()->courier.max_claimed;
-
     f->has_hello = true;
     f->hello = (struct hello){
         .incarnation = c->incarnation,
         .clock_ms = clock_ms(),
-        .free_jobs = c->job_count < most ? (uint32_t) (most - c->job_count) : 0,
+        .free_jobs = room_free_jobs(c),
+        .free_connections = room_free_connections(c),
         .is_draining = c->is_draining,
     };
 }
 
-/* all: every grant held (each second); else only those with something new. The dispatchers pick out their own. */
+/* "host: what it said", printable. */
+static struct span trouble_text(const struct work *w, struct buf *text)
+{
+    if (w->trouble.class == VERDICT_NONE)
+        return SPAN("");
+    if (*w->trouble.remote)
+        buf_printf(text, "%s: ", w->trouble.remote);
+    buf_add_text(text, w->trouble.text);
+    return (struct span){text->data, text->len < TROUBLE_MAX ? text->len : TROUBLE_MAX};
+}
+
+/* text: room for what the report refers to. */
+static struct report make_report(struct work *w, struct buf *text)
+{
+    uint64_t now = clock_ms();
+    bool is_granted = work_is_granted(w);
+    struct report r = {
+        .partition = w->partition,
+        .queue = span_of(w->queue),
+        .token = w->token,
+        .serial = w->serial,
+        .granted = is_granted ? w->connections_max : 0,
+        .connections = (uint32_t) w->connection_count,
+        .claimed = (uint32_t) w->job_count,
+        .is_empty = w->is_empty,
+        .wait_ms = w->wait_until_ms > now ? w->wait_until_ms - now : 0,
+        .is_returned = !is_granted || w->courier->is_draining,
+        .finished = w->feedback.finished,
+        .succeeded = w->feedback.succeeded,
+        .throttled = w->feedback.throttled,
+        .trouble = trouble_text(w, text),
+        .was_paused = w->pause_error != NULL,
+        .site = span_of(work_site(w)),
+    };
+
+    w->is_report_due = false;
+    w->told_connections = r.connections;
+    w->feedback = (struct feedback){0};
+    return r;
+}
+
+static void send_frame(struct courier *c, struct frame *f, struct buf texts[static FRAME_ENTRIES])
+{
+    fill_hello(c, f);
+    grant_send(c, f);
+    for (size_t i = 0; i < f->report_count; i++)
+        buf_done(&texts[i]);
+    f->report_count = 0;
+}
+
+/*
+ * all (each second): every grant held, and what is still in use of those that ended; else only those with something new. The dispatchers
+ * pick out their own.
+ */
 static void send_reports(struct courier *c, bool all)
 {
     struct report reports[FRAME_ENTRIES];
+    struct buf texts[FRAME_ENTRIES] = {0};
     struct frame f = {.reports = reports};
     size_t cursor = 0;
     struct span key;
     void *value;
-    uint64_t now = clock_ms();
     bool is_sent = false;
 
     if (!c->incarnation)
@@ -134,34 +187,18 @@ static void send_reports(struct courier *c, bool all)
     while (map_next(&c->works, &cursor, &key, &value)) {
         struct work *w = value;
 
-        if (!w->is_report_due && !(all && work_is_granted(w)))
+        if (!w->is_report_due && !(all && (work_is_granted(w) || w->connection_count > 0)))
             continue;
-        w->is_report_due = false;
         if (!work_is_granted(w))
             work_wake(w); /* this may be all that kept it */
-        reports[f.report_count++] = (struct report){
-            .partition = w->partition,
-            .queue = span_of(w->queue),
-            .token = w->token,
-            .connections = (uint32_t) w->connection_count,
-            .claimed = (uint32_t) w->job_count,
-            .is_empty = w->is_empty,
-            .wait_ms = w->wait_until_ms > now ? w->wait_until_ms - now : 0,
-            .is_returned = !work_is_granted(w) || c->is_draining,
-            .finished = w->finished,
-        };
-        w->finished = 0;
-        if (f.report_count == FRAME_ENTRIES) {
-            fill_hello(c, &f);
-            grant_send(c, &f);
-            f.report_count = 0;
+        reports[f.report_count] = make_report(w, &texts[f.report_count]);
+        if (++f.report_count == FRAME_ENTRIES) {
+            send_frame(c, &f, texts);
             is_sent = true;
         }
     }
-    if (f.report_count > 0 || (all && !is_sent)) {
-        fill_hello(c, &f);
-        grant_send(c, &f);
-    }
+    if (f.report_count > 0 || (all && !is_sent))
+        send_frame(c, &f, texts);
 }
 
 static void on_report_tail(struct tail *t)

@@ -179,13 +179,3 @@ uint64_t job_age_ms(const struct job *j)
 
     return now > j->envelope.arrival_ms ? now - j->envelope.arrival_ms : 0;
 }
-
-bool job_chunk_fits(const struct job *j, uint32_t i, uint64_t before, size_t size_bytes)
-{
-    const struct envelope *e = &j->envelope;
-
-    if (size_bytes == 0 || before > e->size_bytes || size_bytes > e->size_bytes - before)
-        return false;
-    return i + 1 < e->chunk_count ? size_bytes < e->size_bytes - before
-                                  : size_bytes == e->size_bytes - before;
-}

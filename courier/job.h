@@ -2,7 +2,7 @@
  * Does: a claimed job in memory: envelope, state, first chunk of content, and the transaction under way.
  * Does not: decide verdicts' fate (settle.h) or hosts (attempt.h).
  * Owns: all of it; job_free() only when no connection, read or settle holds it.
- * Fails: job_new() with -EBADMSG when the records cannot be read: the caller holds the job (invariant 8).
+ * Fails: job_new() with -EBADMSG when the records cannot be read: the caller holds the job (invariant 8); -EPROTONOSUPPORT: a newer version's.
  */
 #pragma once
 
@@ -34,8 +34,9 @@ struct job {
     struct verdict fault; /* of the last target that failed */
     bool is_attempted;    /* the attempt counts: something of it reached a host, or none could be */
     bool is_suspect;
-    bool lacks_content; /* a chunk is missing: held */
-    bool is_dropped;    /* the claim is not ours any more: nothing is settled */
+    size_t booked_bytes;         /* of content (content.c) */
+    const char *content_trouble; /* why it cannot be sent whole: held */
+    bool is_dropped;             /* the claim is not ours any more: nothing is settled */
     /* the transaction under way */
     struct client_message message;
     const char **addrs;
@@ -57,5 +58,3 @@ void job_take_verdicts(struct job *j);
 /* Every recipient still undecided gets this verdict. */
 void job_decide(struct job *j, const struct verdict *v);
 uint64_t job_age_ms(const struct job *j); /* since arrival, by the wall clock; 0 when that lies ahead */
-/* May chunk i, behind `before` bytes of content, be of this size? Ingress writes short ones too; the last one ends the content. */
-bool job_chunk_fits(const struct job *j, uint32_t i, uint64_t before, size_t size_bytes);

@@ -171,7 +171,9 @@ static void start(struct loop *loop)
     courier.loop = loop;
     list_init(&courier.idle);
     list_init(&courier.open_claims);
-    list_init(&courier.short_works);
+    list_init(&courier.short_of_jobs);
+    list_init(&courier.short_of_connections);
+    list_init(&courier.content_waiting);
     courier.settler = settler_new(&courier);
     take_names(&(struct node_view){0});
     open_dns();

@@ -1,44 +1,7 @@
-/* From a domain to addresses: the MX question, then the addresses of each host, then the rules that drop some of them. */
+/* What routes are made of, without asking anybody. */
 #include "courier/route.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-#include "base/clock.h"
-#include "base/conf.h"
-#include "cluster/daemon.h"
-
-enum { FALLBACK_GROUP = UINT16_MAX + 1 }; /* worse than any preference of an MX */
-
-struct host {
-    char name[DOMAIN_MAX + 1];
-    uint16_t port;
-    unsigned preference;
-    bool is_by_mx, is_fallback, is_own, is_away; /* away: an address question was not answered */
-    struct ip ips[16];
-    size_t ip_count;
-    bool was_refused; /* it had addresses, all of a kind we never connect to */
-};
-
-struct route_search {
-    struct courier *courier;
-    char domain[DOMAIN_MAX + 3];
-    route_on_found *on_found;
-    void *context;
-    struct dns_question *mx;
-    struct dns_question *questions[2 * ROUTE_HOSTS_MAX];
-    struct address_answer {
-        struct route_search *search;
-        size_t host, question;
-    } answers[2 * ROUTE_HOSTS_MAX];
-    size_t question_count, open_count;
-    struct host hosts[ROUTE_HOSTS_MAX];
-    size_t host_count;
-    const char *how;
-    struct tail tail;
-};
-
-/* ---- pure parts ---- */
 
 const char *route_static(const struct conf_map *routes, const char *domain)
 {
@@ -62,7 +25,16 @@ const char *route_static(const struct conf_map *routes, const char *domain)
     return best ? best : any;
 }
 
-static bool list_has_network(const struct conf_list *list, const struct ip *ip)
+bool route_site_is_limited(const char *site, const struct conf_map *limits)
+{
+    for (size_t i = 0; i < limits->count; i++) {
+        if (domain_matches(site, limits->keys[i]))
+            return true;
+    }
+    return false;
+}
+
+bool route_list_has(const struct conf_list *list, const struct ip *ip)
 {
     for (size_t i = 0; i < list->count; i++) {
         struct network n;
@@ -76,9 +48,9 @@ static bool list_has_network(const struct conf_list *list, const struct ip *ip)
 bool route_may_connect(const struct ip *ip, const struct conf_list *own_addresses,
                        const struct conf_list *allow_private, bool refuse_private)
 {
-    if (list_has_network(own_addresses, ip))
+    if (route_list_has(own_addresses, ip))
         return false;
-    if (list_has_network(allow_private, ip))
+    if (route_list_has(allow_private, ip))
         return true;
     switch (ip_kind(ip)) {
     case IP_PUBLIC: return true;
@@ -90,53 +62,6 @@ bool route_may_connect(const struct ip *ip, const struct conf_list *own_addresse
     case IP_RESERVED: break;
     }
     return false;
-}
-
-/* ---- the result ---- */
-
-struct route *route_free(struct route *r)
-{
-    if (!r)
-        return NULL;
-    verdict_done(&r->failure);
-    mem_free(r->targets);
-    mem_free(r->how);
-    return mem_free(r);
-}
-
-static void search_free(struct route_search *s)
-{
-    tail_remove(&s->tail);
-    if (s->mx)
-        dns_cancel(s->mx);
-    for (size_t i = 0; i < s->question_count; i++) {
-        if (s->questions[i])
-            dns_cancel(s->questions[i]);
-    }
-    mem_free(s);
-}
-
-void route_cancel(struct route_search *s)
-{
-    search_free(s);
-}
-
-static void answer(struct route_search *s, struct route *r)
-{
-    route_on_found *on_found = s->on_found;
-    void *context = s->context;
-
-    r->how = mem_string(s->how);
-    search_free(s);
-    on_found(context, r);
-}
-
-static void answer_failure(struct route_search *s, enum status status)
-{
-    struct route *r = NEW(struct route);
-
-    verdict_set(&r->failure, status, NULL);
-    answer(s, r);
 }
 
 static size_t smaller(size_t a, size_t b)
@@ -166,291 +91,13 @@ size_t route_cap(struct target *targets, size_t count, size_t most)
     return kept;
 }
 
-static void add_targets(struct route *r, const struct host *h, size_t most)
+struct route *route_free(struct route *r)
 {
-    for (size_t i = 0; i < h->ip_count && r->count < most; i++) {
-        struct target *t = &r->targets[r->count++];
-
-        memcpy(t->host, h->name, sizeof(t->host));
-        t->ip = h->ips[i];
-        t->port = h->port;
-        t->group = h->preference + (h->is_fallback ? FALLBACK_GROUP : 0);
-    }
-}
-
-/* Our own host in the list: it and all that are not better are dropped (RFC 5321 section 5.1, BEHAVIOURS I08). */
-static unsigned own_preference(const struct route_search *s)
-{
-    unsigned own = UINT32_MAX;
-
-    for (size_t i = 0; i < s->host_count; i++) {
-        if (s->hosts[i].is_by_mx && s->hosts[i].is_own && s->hosts[i].preference < own)
-            own = s->hosts[i].preference;
-    }
-    return own;
-}
-
-static enum status why_none(const struct route_search *s, unsigned own)
-{
-    bool any_away = false, any_refused = false, any_better = false;
-
-    for (size_t i = 0; i < s->host_count; i++) {
-        const struct host *h = &s->hosts[i];
-
-        if (h->is_fallback)
-            continue;
-        any_away |= h->is_away;
-        any_refused |= h->was_refused;
-        any_better |= h->preference < own && !h->is_own;
-    }
-    if (any_away)
-        return STATUS_NO_ADDRESS_NOW;
-    if (own != UINT32_MAX)
-        return any_better ? STATUS_BEST_AWAY : STATUS_LOOPS;
-    return any_refused ? STATUS_REFUSED_ADDRESS : STATUS_NO_ADDRESS;
-}
-
-static int by_preference(const void *a, const void *b)
-{
-    const struct host *x = a, *y = b;
-
-    return x->preference < y->preference ? -1 : x->preference > y->preference;
-}
-
-static void finish(struct route_search *s)
-{
-    unsigned own = own_preference(s);
-    size_t most = conf_get()->courier.max_addresses;
-    struct route *r = NEW(struct route);
-
-    qsort(s->hosts, s->host_count, sizeof(s->hosts[0]), by_preference);
-    r->targets = mem_array(ROUTE_TARGETS_MAX, sizeof(*r->targets));
-    for (size_t i = 0; i < s->host_count; i++) {
-        const struct host *h = &s->hosts[i];
-
-        if (!h->is_fallback && !h->is_own && h->preference < own)
-            add_targets(r, h, ROUTE_TARGETS_MAX);
-    }
-    r->count = route_cap(r->targets, r->count, smaller(most, ROUTE_TARGETS_MAX / 2));
-    if (r->count == 0 && own != UINT32_MAX && why_none(s, own) == STATUS_LOOPS) {
-        route_free(r); /* no fallback host either: it would send the mail back here */
-        answer_failure(s, STATUS_LOOPS);
-        return;
-    }
-    for (size_t i = 0; i < s->host_count; i++) {
-        if (s->hosts[i].is_fallback)
-            add_targets(r, &s->hosts[i], ROUTE_TARGETS_MAX);
-    }
-    if (r->count == 0)
-        verdict_set(&r->failure, why_none(s, own), NULL);
-    answer(s, r);
-}
-
-/* ---- addresses ---- */
-
-static bool is_own_host(const struct route_search *s, const char *name)
-{
-    const struct client_settings *client = &s->courier->client;
-
-    for (size_t i = 0; i < client->own_name_count; i++) {
-        if (span_equal_nocase(span_of(client->own_names[i]), span_of(name)))
-            return true;
-    }
-    return false;
-}
-
-static void add_address(struct host *h, const struct ip *ip)
-{
-    const struct conf *conf = conf_get();
-
-    if (h->ip_count == ARRAY_LEN(h->ips))
-        return;
-    if (list_has_network(&conf->courier.own_addresses, ip)) {
-        h->is_own = true;
-        return;
-    }
-    if (h->is_by_mx && !route_may_connect(ip, &conf->courier.own_addresses, &conf->courier.allow_private,
-                                          conf->courier.refuse_private)) {
-        h->was_refused = true;
-        return;
-    }
-    h->ips[h->ip_count++] = *ip;
-}
-
-static void on_addresses(void *context, const struct dns_answer *a)
-{
-    struct address_answer *slot = context;
-    struct route_search *s = slot->search;
-    struct host *h = &s->hosts[slot->host];
-
-    s->questions[slot->question] = NULL;
-    if (a->result == DNS_AWAY)
-        h->is_away = true;
-    for (size_t i = 0; a->result == DNS_OK && i < a->count; i++)
-        add_address(h, &a->records[i].ip);
-    if (--s->open_count == 0)
-        finish(s);
-}
-
-static void on_tail(struct tail *t)
-{
-    finish(CONTAINER_OF(t, struct route_search, tail));
-}
-
-/* Asks for all hosts' addresses; a numeric host needs no question. */
-static void ask_addresses(struct route_search *s)
-{
-    static const enum dns_type types[] = {DNS_A, DNS_AAAA};
-
-    for (size_t i = 0; i < s->host_count; i++) {
-        struct host *h = &s->hosts[i];
-        struct ip ip;
-
-        h->is_own = h->is_own || is_own_host(s, h->name);
-        if (ip_parse(span_of(h->name), &ip) == 0) {
-            if (!h->is_by_mx ||
-                s->domain[0] == '[') /* the name of an MX is never an address (BEHAVIOURS I11) */
-                add_address(h, &ip);
-            continue;
-        }
-        for (size_t k = 0; k < ARRAY_LEN(types) && !h->is_own; k++) {
-            size_t q = s->question_count++;
-
-            s->answers[q] = (struct address_answer){s, i, q};
-            s->open_count++;
-            s->questions[q] = dns_ask(s->courier->dns, h->name, types[k], on_addresses, &s->answers[q]);
-        }
-    }
-    if (s->open_count == 0)
-        tail_add(s->courier->loop, &s->tail, on_tail);
-}
-
-static void add_host(struct route_search *s, const char *name, uint16_t port, unsigned preference,
-                     bool is_by_mx, bool is_fallback)
-{
-    struct host *h;
-
-    if (s->host_count == ROUTE_HOSTS_MAX)
-        return;
-    h = &s->hosts[s->host_count++];
-    *h = (struct host){
-        .port = port, .preference = preference, .is_by_mx = is_by_mx, .is_fallback = is_fallback};
-    memcpy(h->name, name, strlen(name) + 1);
-}
-
-static void add_static_hosts(struct route_search *s, struct span hosts, bool is_fallback)
-{
-    unsigned preference = 0;
-
-    while (hosts.len > 0) {
-        struct span one = span_trim(span_cut(&hosts, ','));
-        char name[DOMAIN_MAX + 1];
-        uint16_t port;
-
-        if (one.len > 0 && hostport_parse(one, (uint16_t) conf_get()->courier.port, name, &port) == 0)
-            add_host(s, name, port, preference++, false, is_fallback);
-    }
-}
-
-static void add_fallback_hosts(struct route_search *s)
-{
-    const struct conf_list *list = &conf_get()->courier.fallback_hosts;
-
-    for (size_t i = 0; i < list->count; i++)
-        add_static_hosts(s, span_of(list->items[i]), true);
-}
-
-/* ---- MX ---- */
-
-/* The best hosts only, equals in random order: a domain with 200 MX costs no more than one with ROUTE_HOSTS_MAX. */
-static int by_record(const void *a, const void *b)
-{
-    const struct dns_record *x = a, *y = b;
-
-    if (x->preference != y->preference)
-        return x->preference < y->preference ? -1 : 1;
-    return x->data.len < y->data.len ? -1 : x->data.len > y->data.len;
-}
-
-static void add_mx_hosts(struct route_search *s, const struct dns_answer *a)
-{
-    struct dns_record *sorted = mem_copy(a->records, a->count * sizeof(*sorted));
-    uint64_t random = clock_us();
-    size_t most = ROUTE_HOSTS_MAX - conf_get()->courier.fallback_hosts.count % ROUTE_HOSTS_MAX;
-
-    for (size_t i = 0; i < a->count; i++) {
-        random = random * 6364136223846793005u + 1442695040888963407u;
-        sorted[i].data = (struct span){NULL,
-                                       (size_t) (random >> 33)}; /* an MX has no data: a place for its lot */
-    }
-    qsort(sorted, a->count, sizeof(*sorted), by_record);
-    for (size_t i = 0; i < a->count && s->host_count < most; i++) {
-        if (sorted[i].name[0])
-            add_host(s, sorted[i].name, (uint16_t) conf_get()->courier.port, sorted[i].preference, true,
-                     false);
-    }
-    mem_free(sorted);
-}
-
-static void on_mx(void *context, const struct dns_answer *a)
-{
-    struct route_search *s = context;
-
-    s->mx = NULL;
-    switch (a->result) {
-    case DNS_NO_NAME: answer_failure(s, STATUS_NO_SUCH_DOMAIN); return;
-    case DNS_AWAY: answer_failure(s, STATUS_DNS_AWAY); return;
-    case DNS_NO_DATA: /* RFC 5321 section 5.1: the domain itself, at preference 0 */
-        s->how = "implicit mx";
-        add_host(s, s->domain, (uint16_t) conf_get()->courier.port, 0, true, false);
-        break;
-    case DNS_OK:
-        if (a->count == 1 && !a->records[0].name[0]) {
-            answer_failure(s, STATUS_NULL_MX); /* RFC 7505 section 3 */
-            return;
-        }
-        add_mx_hosts(s, a);
-        break;
-    }
-    add_fallback_hosts(s);
-    ask_addresses(s);
-}
-
-struct route_search *route_find(struct courier *c, const char *domain, route_on_found *on_found,
-                                void *context)
-{
-    struct route_search *s = NEW(struct route_search);
-    const char *hosts = route_static(&conf_get()->courier.routes, domain);
-
-    s->courier = c;
-    s->on_found = on_found;
-    s->context = context;
-    if (strlen(domain) > DOMAIN_MAX) { /* a queue that ingress would not have made: no host has such a name */
-        s->how = "no domain";
-        tail_add(c->loop, &s->tail, on_tail);
-        return s;
-    }
-    memcpy(s->domain, domain, strlen(domain) + 1);
-    if (hosts) {
-        s->how = "static";
-        add_static_hosts(s, span_of(hosts), false);
-        add_fallback_hosts(s);
-        ask_addresses(s);
-    } else if (domain[0] == '[') {
-        AUTO_FREE char *inner = mem_text(domain + 1, strlen(domain) > 2 ? strlen(domain) - 2 : 0);
-        AUTO_BUF struct buf text = {0};
-        struct ip ip;
-
-        s->how = "literal";
-        if (ip_parse(span_of(inner), &ip) == 0) {
-            ip_format(&ip, &text);
-            buf_add_char(&text, '\0');
-            add_host(s, text.data, (uint16_t) conf_get()->courier.port, 0, true, false);
-        }
-        ask_addresses(s);
-    } else {
-        s->how = "mx";
-        s->mx = dns_ask(c->dns, domain, DNS_MX, on_mx, s);
-    }
-    return s;
+    if (!r)
+        return NULL;
+    verdict_done(&r->failure);
+    mem_free(r->targets);
+    mem_free(r->how);
+    mem_free(r->site);
+    return mem_free(r);
 }

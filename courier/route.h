@@ -28,6 +28,7 @@ struct route {
     struct target *targets;
     size_t count;
     struct verdict failure; /* when count is 0 */
+    char *site;             /* the best host, in lower case: what dispatcher.site_limits names */
     char *how;              /* "mx", "static" or "implicit mx", for the story */
 };
 
@@ -41,8 +42,12 @@ struct route *route_free(struct route *r); /* always NULL */
 
 /* Pure: the static route of a domain in a settings map, or NULL: exact, then the longest .suffix, then "*". */
 const char *route_static(const struct conf_map *routes, const char *domain);
+/* Pure: has a row of dispatcher.site_limits this host? */
+bool route_site_is_limited(const char *site, const struct conf_map *limits);
 /* Pure: keeps at most `most` targets, in order, and neither address family takes more than half when the other has some. Returns how many. */
 size_t route_cap(struct target *targets, size_t count, size_t most);
+/* Pure: is the address in one of the networks of a settings list? */
+bool route_list_has(const struct conf_list *list, const struct ip *ip);
 /* Pure: may a courier connect there for mail found by MX (BEHAVIOURS H23)? */
 bool route_may_connect(const struct ip *ip, const struct conf_list *own_addresses,
                        const struct conf_list *allow_private, bool refuse_private);

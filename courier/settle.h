@@ -13,6 +13,8 @@ struct settler *settler_new(struct courier *c);
 /* Settles not yet confirmed, over all partitions. */
 size_t settler_pending_count(const struct settler *s);
 
+/* It has waited longer than mail may (retry.lifetime). Never while the clocks of this node and of Redis are apart. */
+bool settle_is_expired(const struct job *j);
 /* The attempt is over: ends, defers, or returns the job by its recipients' verdicts; with a DSN when one is due. */
 void settle_attempt(struct job *j);
 /* More transactions to come: records what is decided; then on_noted gives the job back with its new token. */
@@ -27,10 +29,11 @@ void settle_end(struct job *j, const char *event, const char *detail);
 void settle_bounce(struct job *j);
 /* A parent that waits: back with its state. exact: no child's outcome is unknown. */
 void settle_wait(struct job *j, uint64_t delay_ms, bool is_exact, const char *detail);
-/* Claims that never became jobs: records that cannot be read are held, a claim that came late is released. */
+/* Claims that never became jobs: records that cannot be read are held, those of a newer version and a claim that came late are released. */
 struct stray {
     unsigned partition;
     struct span job, queue, token;
     uint32_t chunk_count;
+    uint64_t delay_ms; /* of a release */
 };
 void settle_stray(struct courier *c, const struct stray *stray, enum outcome outcome, const char *why);

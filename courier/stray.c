@@ -42,9 +42,9 @@ static void look_at(struct courier *c, unsigned partition, const struct queue_he
 
         must(seq > 0);
         log_event(LOG_CLAIM_UNKNOWN, F("job", job), FS("token", claim->token));
-        settle_stray(c,
-                     &(struct stray){partition, claim->job, claim->queue, claim->token, claim->chunk_count},
-                     OUTCOME_BACK, "the claim came late");
+        settle_stray(
+            c, &(struct stray){partition, claim->job, claim->queue, claim->token, claim->chunk_count, 0},
+            OUTCOME_BACK, "the claim came late");
     } else {
         map_set(&strays.seen, claim->job, mem_text(claim->token.at, claim->token.len));
     }

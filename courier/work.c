@@ -4,20 +4,15 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/conf.h"
-#include "base/log.h"
-#include "base/metric.h"
+#include "cluster/wire.h"
 #include "courier/attempt.h"
 #include "courier/claim.h"
 #include "courier/connection.h"
+#include "courier/content.h"
 #include "courier/grant.h"
+#include "courier/pool.h"
+#include "courier/room.h"
 #include "courier/settle.h"
-
-enum {
-    ROUTE_KEEP_MS = 30000,
-    TARGET_BAD_MS = 60000,
-    MILLION = 1000000,
-};
 
 static void on_tail(struct tail *t);
 
@@ -31,7 +26,7 @@ static struct span work_key(unsigned partition, struct span queue, struct buf *b
     return buf_span(b);
 }
 
-struct work *work_find(struct courier *c, unsigned partition, struct span queue)
+static struct work *work_find(struct courier *c, unsigned partition, struct span queue)
 {
     AUTO_BUF struct buf key = {0};
 
@@ -51,15 +46,9 @@ static struct work *work_new(struct courier *c, unsigned partition, struct span 
     w->is_fanout = span_equal(queue, SPAN(QUEUE_FANOUT));
     list_init(&w->ready);
     list_init(&w->connections);
+    w->site = mem_string("");
     must(!map_set(&c->works, work_key(partition, queue, &key), w));
     return w;
-}
-
-void work_drop_search(struct work *w)
-{
-    if (w->search)
-        route_cancel(w->search);
-    w->search = NULL;
 }
 
 bool work_check_over(struct work *w)
@@ -73,8 +62,12 @@ bool work_check_over(struct work *w)
     must(map_remove(&c->works, work_key(w->partition, span_of(w->queue), &key)) == w);
     timer_stop(&w->timer);
     tail_remove(&w->tail);
+    room_leave(w);
     work_drop_search(w);
     route_free(w->route);
+    verdict_done(&w->trouble);
+    mem_free(w->pause_error);
+    mem_free(w->site);
     mem_free(w->queue);
     mem_free(w->domain);
     mem_free(w);
@@ -87,36 +80,6 @@ void work_wake(struct work *w)
     tail_add(w->courier->loop, &w->tail, on_tail);
 }
 
-/* ---- what all works share ---- */
-
-bool work_has_job_room(const struct courier *c)
-{
-    const struct conf *conf = conf_get();
-
-    return c->job_count < conf->courier.max_claimed && c->content_bytes < conf->courier.max_content_bytes;
-}
-
-static bool has_connection_room(const struct courier *c)
-{
-    return c->connection_count < conf_get()->courier.connections;
-}
-
-void work_wait_for_room(struct work *w)
-{
-    if (!list_is_linked(&w->short_link))
-        list_append(&w->courier->short_works, &w->short_link);
-}
-
-void work_wake_short(struct courier *c)
-{
-    struct work *w = LIST_FIRST(&c->short_works, struct work, short_link);
-
-    if (!w)
-        return;
-    list_remove(&w->short_link);
-    work_wake(w);
-}
-
 /* ---- grants ---- */
 
 bool work_is_granted(const struct work *w)
@@ -124,29 +87,44 @@ bool work_is_granted(const struct work *w)
     return w->connections_max > 0 && clock_ms() < w->until_ms;
 }
 
-void work_grant(struct courier *c, unsigned partition, struct span queue, uint64_t token,
-                uint32_t connections, uint64_t rate_micro, uint64_t until_ms)
+static bool is_late(const struct work *w, const struct grant *g)
 {
-    struct work *w = work_find(c, partition, queue);
+    return g->token < w->token || (g->token == w->token && g->serial && g->serial < w->serial);
+}
 
-    if (!w && connections == 0)
+/* What the dispatcher thinks of anew: also whether a destination in trouble is to be tried again. */
+static void take_new_share(struct work *w, const struct grant *g)
+{
+    if (g->connections < w->connections_max)
+        w->is_shrunk = true;
+    verdict_done(&w->trouble);
+    w->serial = g->serial;
+    if (g->serial || g->connections == 0)
+        grant_report(w); /* only then is the old share over */
+}
+
+void work_grant(struct courier *c, const struct grant *g, uint64_t until_ms)
+{
+    struct work *w = work_find(c, g->partition, g->queue);
+
+    if (!w && g->connections == 0)
         return;
     if (!w)
-        w = work_new(c, partition, queue);
-    if (token < w->token) /* of an owner that is not the owner any more */
+        w = work_new(c, g->partition, g->queue);
+    if (is_late(w, g))
         return;
-    w->token = token;
-    w->connections_max = connections;
-    if (rate_micro != w->rate_micro) {
-        w->credit_micro = 0;
-        w->credit_us = clock_us();
-    }
-    w->rate_micro = rate_micro;
+    if (g->token > w->token || g->serial != w->serial || !g->serial || g->connections == 0)
+        take_new_share(w, g);
+    w->token = g->token;
+    w->connections_max = g->connections;
+    rate_set(&w->rate, g->rate_micro, clock_us());
     w->until_ms = until_ms;
+    if (!span_equal(span_of(w->site), g->site)) {
+        mem_free(w->site);
+        w->site = mem_text(g->site.at, g->site.len);
+    }
     w->is_rung = true;
     work_wake(w);
-    if (connections == 0) /* the owner waits for it, to grant the queue to another */
-        grant_report(w);
 }
 
 void work_release(struct work *w)
@@ -158,148 +136,14 @@ void work_release(struct work *w)
         w->ready_count--;
         settle_release(j);
     }
-}
-
-/* ---- rate ---- */
-
-static void rate_fill(struct work *w)
-{
-    uint64_t now = clock_us(), most = w->rate_micro > MILLION
-                                          ? w->rate_micro
-                                          : MILLION; /* a second's worth, one message at least */
-
-    if (now - w->credit_us >= MILLION)
-        w->credit_micro = most;
-    else
-        w->credit_micro += (now - w->credit_us) * w->rate_micro / MILLION;
-    if (w->credit_micro > most)
-        w->credit_micro = most;
-    w->credit_us = now;
-}
-
-static bool rate_allows(struct work *w)
-{
-    if (!w->rate_micro)
-        return true;
-    rate_fill(w);
-    return w->credit_micro >= MILLION;
-}
-
-/* ---- route ---- */
-
-/* No host is left: what is at hand has had its attempt. Jobs claimed later try afresh. */
-static void decide_ready(struct work *w, const struct verdict *why)
-{
-    struct list all;
-
-    list_init(&all);
-    LIST_EACH(&w->ready, it, save) {
-        list_remove(it);
-        list_append(&all, it);
-    }
-    w->ready_count = 0;
-    LIST_EACH(&all, each, keep) {
-        struct job *j = LIST_ENTRY(each, struct job, link);
-
-        list_remove(each);
-        attempt_end(j, why);
-    }
-}
-
-static void on_route(void *context, struct route *route)
-{
-    struct work *w = context;
-
-    w->search = NULL;
-    w->route = route;
-    w->route_until_ms = clock_ms() + ROUTE_KEEP_MS;
-    if (route->count == 0) {
-        log_event(LOG_ROUTE_FAILED, F("queue", w->queue), F("status", route->failure.status),
-                  F("why", route->failure.text));
-        decide_ready(w, &route->failure);
-        w->route_until_ms = 0;
-    }
-    work_wake(w);
-}
-
-/* True when there is a route to use; a search is begun when not. A route in use is kept: jobs know its targets by index. */
-static bool has_route(struct work *w)
-{
-    bool is_used = w->connecting > 0;
-
-    LIST_EACH(&w->ready, it, save)
-        is_used |= LIST_ENTRY(it, struct job, link)->tried != 0;
-    if (w->route && w->route->count > 0 && (is_used || clock_ms() < w->route_until_ms))
-        return true;
-    if (w->search)
-        return false;
-    w->route = route_free(w->route);
-    w->search = route_find(w->courier, w->domain, on_route, w);
-    return false;
-}
-
-size_t work_target_of(const struct work *w, const struct ip *ip, uint16_t port)
-{
-    for (size_t i = 0; w->route && i < w->route->count; i++) {
-        if (ip_equal(&w->route->targets[i].ip, ip) && w->route->targets[i].port == port)
-            return i;
-    }
-    return SIZE_MAX;
-}
-
-/* The best target that is not bad now, among equals at random; SIZE_MAX: none. */
-static size_t choose_target(const struct work *w, uint64_t tried)
-{
-    uint64_t now = clock_ms(), random = clock_us() * 0x9e3779b97f4a7c15u;
-    size_t best = SIZE_MAX, equals = 0;
-
-    for (size_t i = 0; i < w->route->count; i++) {
-        const struct target *t = &w->route->targets[i];
-
-        if (t->bad_until_ms > now || (tried >> i & 1))
-            continue;
-        if (best != SIZE_MAX && t->group > w->route->targets[best].group)
-            break;
-        equals++;
-        random = random * 6364136223846793005u + 1442695040888963407u;
-        if (best == SIZE_MAX || (random >> 33) % equals == 0)
-            best = i;
-    }
-    return best;
-}
-
-void work_target_failed(struct work *w, size_t target, const struct verdict *why)
-{
-    uint64_t now = clock_ms();
-
-    if (target == SIZE_MAX)
-        return;
-    w->route->targets[target].bad_until_ms = now + TARGET_BAD_MS;
-    log_event(LOG_HOST_FAILED, F("queue", w->queue), F("remote", why->remote), F("why", why->text));
-    for (size_t i = 0; i < w->route->count; i++) {
-        if (w->route->targets[i].bad_until_ms <= now) {
-            work_wake(w);
-            return;
-        }
-    }
-    for (size_t i = 0; i < w->route->count; i++)
-        w->route->targets[i].bad_until_ms = 0;
-    w->route_until_ms = 0; /* the next attempt asks anew: the domain may have moved */
-    decide_ready(w, why);
-    work_wake(w);
-}
-
-void work_forget_route(struct work *w)
-{
-    w->route_until_ms = 0;
-    work_wake(w);
+    content_wake(w->courier);
 }
 
 /* ---- jobs and connections ---- */
 
 struct job *work_take(struct work *w, size_t target)
 {
-    if (!work_is_granted(w) || !rate_allows(w))
+    if (!work_is_granted(w) || !rate_allows(&w->rate, clock_us()))
         return NULL;
     LIST_EACH(&w->ready, it, save) {
         struct job *j = LIST_ENTRY(it, struct job, link);
@@ -308,8 +152,7 @@ struct job *work_take(struct work *w, size_t target)
             continue;
         list_remove(it);
         w->ready_count--;
-        if (w->rate_micro)
-            w->credit_micro -= MILLION;
+        rate_take(&w->rate);
         return j;
     }
     return NULL;
@@ -336,6 +179,16 @@ static void suspect_over(struct courier *c)
     }
 }
 
+void work_job_came(struct work *w, struct job *j)
+{
+    struct courier *c = w->courier;
+
+    c->job_count++;
+    c->user_count += w->job_count++ == 0;
+    c->suspects += j->is_suspect;
+    map_set(&c->jobs, span_of(j->name), j);
+}
+
 void work_job_over(struct work *w, struct job *j)
 {
     struct courier *c = w->courier;
@@ -343,83 +196,171 @@ void work_job_over(struct work *w, struct job *j)
     list_remove(&j->link);
     if (map_get(&c->jobs, span_of(j->name)) == j)
         map_remove(&c->jobs, span_of(j->name));
-    c->content_bytes -= j->chunk.len;
+    content_over(j);
     if (j->is_suspect)
         suspect_over(c);
     job_free(j);
-    w->job_count--;
     c->job_count--;
-    work_wake_short(c);
+    c->user_count -= --w->job_count == 0;
+    room_wake(c);
     work_wake(w);
     courier_check_drained(c);
 }
 
+/* ---- connections ---- */
+
+static size_t live_count(const struct work *w)
+{
+    return w->connection_count - w->leaving;
+}
+
+bool work_has_too_many(const struct work *w)
+{
+    return live_count(w) > w->connections_max || room_is_owed(w);
+}
+
+void work_connection_came(struct work *w, struct connection *k)
+{
+    k->work = w;
+    list_append(&w->connections, &k->link);
+    w->connection_count++;
+    w->connecting += !k->was_ready;
+}
+
+void work_connection_over(struct work *w, struct connection *k)
+{
+    list_remove(&k->link);
+    w->connection_count--;
+    w->connecting -= !k->was_ready;
+    w->leaving -= k->is_closing;
+    if (w->told_connections > w->connections_max) /* the rest of a larger share is waited for */
+        grant_report(w);
+    work_wake(w);
+}
+
+/* Those that carry nothing go at once, the idle ones first; the others when they are done with their message. */
+static void shrink(struct work *w)
+{
+    w->is_shrunk = false;
+    for (int pass = 0; pass < 2; pass++) {
+        LIST_EACH(&w->connections, it, save) {
+            struct connection *k = LIST_ENTRY(it, struct connection, link);
+
+            if (live_count(w) > w->connections_max && (pass > 0 || pool_has(k)))
+                connection_let_go(k);
+        }
+    }
+    while (w->ready_count > (size_t) WORK_AHEAD * w->connections_max) {
+        struct job *j = LIST_ENTRY(w->ready.prev, struct job, link);
+
+        list_remove(&j->link);
+        w->ready_count--;
+        settle_release(j);
+    }
+}
+
+/* A connection to this target, from another queue or a new one; false: not now. */
+static bool connect_one(struct work *w, size_t target)
+{
+    const struct target *t = &w->route->targets[target];
+    struct connection *k = pool_take(w, t);
+
+    if (k) {
+        work_connection_over(k->work, k);
+        work_connection_came(w, k);
+        connection_drive(k);
+        return true;
+    }
+    if (clock_ms() < w->connect_at_ms || !room_for_connection(w))
+        return false;
+    connection_open(w, t);
+    return true;
+}
+
 static void connect_more(struct work *w)
 {
-    struct courier *c = w->courier;
+    const char *site = work_site(w);
 
+    if (*site && strcmp(site, w->site) != 0) /* none of its connections has been lent to us yet */
+        return;
     while (w->ready_count > w->connecting && w->connection_count < w->connections_max) {
         struct job *first = LIST_FIRST(&w->ready, struct job, link);
-        size_t target = choose_target(w, first->tried);
+        size_t target = work_choose_target(w, first->tried);
 
-        if (target == SIZE_MAX) { /* this job has tried all that is left */
+        if (target == SIZE_MAX && first->tried) { /* this job has tried all that is left */
             list_remove(&first->link);
             w->ready_count--;
             attempt_end(first, &first->fault);
-            continue;
+        } else if (target == SIZE_MAX && live_count(w) > 0) {
+            return;
+        } else if (target == SIZE_MAX) {
+            work_forgive_targets(w); /* nobody is left to tell whether they are as bad as they were */
+        } else if (!connect_one(w, target)) {
+            return;
         }
-        if (connection_reuse(w, &w->route->targets[target]))
-            continue;
-        if (!has_connection_room(c)) {
-            work_wait_for_room(w);
-            if (!list_is_empty(&c->idle))
-                connection_quit(LIST_FIRST(&c->idle, struct connection, idle_link));
-            break;
-        }
-        connection_open(w, &w->route->targets[target]);
     }
 }
+
+/* ---- moving on ---- */
 
 static void on_timer(struct timer *t)
 {
     work_wake(CONTAINER_OF(t, struct work, timer));
 }
 
-static void work_pump(struct work *w)
+/* When something is to be done although nothing happens: the rate, a busy host, the end of the grant. */
+static void set_timer(struct work *w)
 {
-    struct courier *c = w->courier;
     uint64_t now = clock_ms(), at = w->until_ms;
 
-    list_remove(&w->short_link);
-    if (!work_is_granted(w) || c->is_draining) {
-        w->connections_max = 0;
-        work_release(w);
-        LIST_EACH(&w->connections, it, save) {
-            struct connection *k = LIST_ENTRY(it, struct connection, link);
+    if (w->ready_count > 0 && rate_wait_ms(&w->rate) > 0 && now + rate_wait_ms(&w->rate) < at)
+        at = now + rate_wait_ms(&w->rate);
+    if (w->ready_count > 0 && w->connect_at_ms > now && w->connect_at_ms < at)
+        at = w->connect_at_ms;
+    timer_start(w->courier->loop, &w->timer, at > now ? at - now : 1, on_timer);
+}
 
-            if (connection_is_idle(k))
-                connection_quit(k);
-        }
-        work_check_over(w);
+static void give_up(struct work *w)
+{
+    w->connections_max = 0;
+    work_release(w);
+    LIST_EACH(&w->connections, it, save) {
+        struct connection *k = LIST_ENTRY(it, struct connection, link);
+
+        if (pool_has(k))
+            connection_quit(k);
+    }
+    work_check_over(w);
+}
+
+static void send_ready(struct work *w)
+{
+    LIST_EACH(&w->connections, it, save) {
+        struct connection *k = LIST_ENTRY(it, struct connection, link);
+
+        if (w->ready_count > 0 && pool_has(k))
+            connection_drive(k);
+    }
+    connect_more(w);
+}
+
+static void work_pump(struct work *w)
+{
+    room_leave(w);
+    if (!work_is_granted(w) || w->courier->is_draining) {
+        give_up(w);
         return;
     }
+    if (w->is_shrunk)
+        shrink(w);
+    if (w->trouble.class != VERDICT_NONE)
+        work_decide_ready(w, &w->trouble); /* what was claimed before and came to hand since */
     claim_more(w);
-    if (w->ready_count > 0 && rate_allows(w) && has_route(w)) {
-        LIST_EACH(&w->connections, each, keep) {
-            struct connection *k = LIST_ENTRY(each, struct connection, link);
-
-            if (w->ready_count > 0 && connection_is_idle(k))
-                connection_drive(k);
-        }
-        connect_more(w);
-    }
-    if (w->ready_count > 0 && w->rate_micro && w->credit_micro < MILLION)
-        at = now + 1 + (MILLION - w->credit_micro) * 1000 / w->rate_micro;
-    if (at > w->until_ms)
-        at = w->until_ms;
-    timer_start(c->loop, &w->timer, at > now ? at - now : 1, on_timer);
-    if (has_connection_room(c) && work_has_job_room(c)) /* what this one did not need is for the next */
-        work_wake_short(c);
+    if (w->ready_count > 0 && !(w->is_expiring && w->is_claiming) && rate_allows(&w->rate, clock_us()) &&
+        work_has_route(w))
+        send_ready(w);
+    set_timer(w);
+    room_wake(w->courier); /* what this one did not need is for the next */
 }
 
 static void on_tail(struct tail *t)

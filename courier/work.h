@@ -11,8 +11,17 @@
 
 #include "cluster/keys.h"
 #include "courier/courier.h"
+#include "courier/feedback.h"
 #include "courier/job.h"
+#include "courier/rate.h"
 #include "courier/route.h"
+
+struct connection;
+struct grant;
+
+enum {
+    WORK_AHEAD = 6
+}; /* jobs at hand for each connection: what it sends while a claim and its content are on their way */
 
 struct work {
     struct courier *courier;
@@ -22,60 +31,87 @@ struct work {
     bool is_fanout;
     /* the grant */
     uint64_t token, until_ms;
-    uint32_t connections_max;         /* granted; 0: none */
-    uint64_t rate_micro;              /* messages per second, in millionths; 0: no limit */
-    uint64_t credit_micro, credit_us; /* the rate's bucket and when it was filled */
+    uint32_t serial;
+    uint32_t connections_max; /* granted; 0: none */
+    struct rate rate;
+    char *site;     /* whose limits the connections were lent from; "": none */
+    bool is_shrunk; /* the last one gave fewer connections than the one before */
     /* claiming */
     bool is_claiming;
     bool is_empty; /* the last claim found nothing due */
     bool is_rung;  /* a grant came while a claim was under way */
+    bool
+        is_expiring; /* the last claim brought jobs that expire unattempted: more may follow, before a host is tried */
+    char *pause_error; /* why the queue was paused, as long as that is on record; NULL: it was not */
     uint64_t wait_until_ms;
     struct list ready; /* jobs whose content is at hand */
     size_t ready_count;
     size_t loading_count; /* claimed, their first chunk on its way */
+    size_t content_bytes; /* its part of what the courier holds */
     size_t job_count;     /* claimed and not settled, ready ones included */
     /* connections */
     struct list connections;
-    size_t connection_count, connecting;
+    size_t connection_count;   /* leaving ones included */
+    size_t connecting;         /* not greeted yet */
+    size_t leaving;            /* being closed: they take no message any more */
+    uint64_t connect_at_ms;    /* the host has just turned one away although others are up */
+    uint32_t told_connections; /* in the last report */
     /* route */
     struct route *route;
     struct route_search *search;
     uint64_t route_until_ms;
-    struct timer timer;     /* rate, or the end of the grant */
-    struct tail tail;       /* work_pump() at the end of the round */
-    struct list short_link; /* in courier.short_works */
-    uint32_t finished;      /* since the last report */
+    struct verdict
+        trouble; /* no host can be used, and why: nothing is claimed before a new grant. VERDICT_NONE: fine */
+    struct timer timer;                      /* rate, or the end of the grant */
+    struct tail tail;                        /* work_pump() at the end of the round */
+    struct list jobs_link, connections_link; /* in line for room (room.c) */
+    struct feedback feedback;                /* since the last report */
     bool is_report_due;
 };
 
-/* A grant came: a new one, a renewal or a wake-up. connections 0 takes it back. */
-void work_grant(struct courier *c, unsigned partition, struct span queue, uint64_t token,
-                uint32_t connections, uint64_t rate_micro, uint64_t until_ms);
-struct work *work_find(struct courier *c, unsigned partition, struct span queue);
+/*
+ * A grant came: a new one, a renewal or a wake-up. connections 0 takes it back. Late ones are ignored: of a former owner (a lower token), or
+ * with the same token and a lower serial.
+ */
+void work_grant(struct courier *c, const struct grant *g, uint64_t until_ms);
 bool work_is_granted(const struct work *w);
 /* Something changed: claim, connect, send as far as possible; runs at the end of the round. */
 void work_wake(struct work *w);
-/* A connection or a job's room has come free: the work that waits longest for one has its turn. */
-void work_wake_short(struct courier *c);
-/* Room for more jobs, of any queue. */
-bool work_has_job_room(const struct courier *c);
-/* It has its turn when there is room. */
-void work_wait_for_room(struct work *w);
 /* The next job a connection at this target may send, or NULL. It leaves the ready list. */
 struct job *work_take(struct work *w, size_t target);
-/* Which target of the route is this address, or SIZE_MAX. */
-size_t work_target_of(const struct work *w, const struct ip *ip, uint16_t port);
 /* A job comes back to be tried again at once: another transaction, or another host. */
 void work_return(struct work *w, struct job *j);
-/* A target could not be used; after the last one all ready jobs are decided. */
-void work_target_failed(struct work *w, size_t target, const struct verdict *why);
-/* Before the resolver is closed. */
-void work_drop_search(struct work *w);
-/* The next attempt looks for its hosts afresh: the settings have changed. */
-void work_forget_route(struct work *w);
-/* A job is settled or dropped: freed here. */
+/* A job was claimed; a job is settled or dropped: freed here. */
+void work_job_came(struct work *w, struct job *j);
 void work_job_over(struct work *w, struct job *j);
+/* It has more connections than it is granted, or than its part: one that is done with its message goes. */
+bool work_has_too_many(const struct work *w);
+/* One was opened for it, or comes from another queue; one is gone, or goes to another queue. */
+void work_connection_came(struct work *w, struct connection *k);
+void work_connection_over(struct work *w, struct connection *k);
 /* Frees it when nothing is left in it; returns true then. */
 bool work_check_over(struct work *w);
 /* Releases all that has not been started (drain, end of the grant). */
 void work_release(struct work *w);
+
+/* ---- its route: work_route.c ---- */
+
+/* Is there a route to use? A search is begun when not; its answer wakes the work. */
+bool work_has_route(struct work *w);
+/* Where its mail goes, when that is limited (dispatcher.site_limits); else "". */
+const char *work_site(const struct work *w);
+/* The best target that is not bad now, but for those tried, among equals at random; SIZE_MAX: none. */
+size_t work_choose_target(const struct work *w, uint64_t tried);
+/* Which target of the route is this address, or SIZE_MAX. */
+size_t work_target_of(const struct work *w, const struct ip *ip, uint16_t port);
+/* A connection there was greeted; one was not. After the last target all jobs at hand are decided, and the work is in trouble. */
+void work_target_worked(struct work *w, size_t target);
+void work_target_failed(struct work *w, size_t target, const struct verdict *why);
+/* All of them may be tried again. */
+void work_forgive_targets(struct work *w);
+/* Jobs at hand get the verdict: no host can be used. */
+void work_decide_ready(struct work *w, const struct verdict *why);
+/* Before the resolver is closed. */
+void work_drop_search(struct work *w);
+/* The next attempt looks for its hosts afresh: the settings have changed. */
+void work_forget_route(struct work *w);

@@ -38,3 +38,10 @@ size_t ask_open_count(const struct ask *k);
 int ask_wait(struct ask *k);
 /* Lets time go by. */
 void ask_pause(struct ask *k, uint64_t ms);
+struct loop *ask_loop(struct ask *k); /* for what else runs on it while nothing is asked */
+
+/* Numbers in answers; 0 when they are none: a count, a score (Redis may print it as 1.7e+12), TIME in ms. */
+uint64_t answer_count(const struct redis_value *v);
+uint64_t answer_score(const struct redis_value *v);
+uint64_t answer_time_ms(const struct redis_value *v);
+char *answer_text(const struct redis_value *v); /* the caller's; "" when it is none */

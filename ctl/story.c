@@ -5,10 +5,10 @@
 #include "ctl/story.h"
 
 #include "base/mem.h"
-#include "cluster/wire.h"
+#include "ctl/history.h"
 
 /* CLOCKS_APART_MS: by how much the clock in the id may be ahead of Redis'. */
-enum { PAGE = 1000, PAGES_MAX = 100000, CLOCKS_APART_MS = 60000, STREAM_ID_MAX = 47 };
+enum { PAGE = 1000, PAGES_MAX = 100000, CLOCKS_APART_MS = 60000 };
 
 /* ---- jobs and events found */
 
@@ -22,7 +22,7 @@ static struct story_job *note_job(struct story *s, uint32_t index, unsigned part
         s->jobs = mem_resize(s->jobs, s->job_room * sizeof(*s->jobs));
     }
     struct story_job *job = &s->jobs[s->job_count++];
-    *job = (struct story_job){.index = index, .partition = partition, .queue = mem_string("")};
+    *job = (struct story_job){.index = index, .partition = partition};
     return job;
 }
 
@@ -49,53 +49,38 @@ static bool is_ours(const struct story *s, struct span job, uint32_t *ret_index)
            job_parse(job, &id, ret_index) == 0;
 }
 
-/* One entry: <ms>-<seq>, then e <event>, then j <job> x <detail> for each job it tells of. */
-static void read_entry(struct story *s, unsigned partition, const struct redis_value *entry)
-{
-    if (entry->type != REDIS_ARRAY || entry->count != 2 || entry->items[1].type != REDIS_ARRAY ||
-        entry->items[1].count < 2)
-        return;
-    const struct redis_value *fields = entry->items[1].items;
-    size_t count = entry->items[1].count;
-    struct span seq = redis_text(&entry->items[0]), ms = span_cut(&seq, '-');
-
-    for (size_t i = 2; i + 1 < count; i += 2) {
-        struct story_event event = {.partition = partition};
-        if (!redis_is_text(&fields[i], "j") || !is_ours(s, redis_text(&fields[i + 1]), &event.job))
-            continue;
-        if (span_number(ms, UINT64_MAX, &event.ms) < 0 || span_number(seq, UINT64_MAX, &event.seq) < 0)
-            return;
-        bool has_detail = i + 3 < count && redis_is_text(&fields[i + 2], "x");
-        event.event = copy_text(redis_text(&fields[1]));
-        event.detail = has_detail ? copy_text(redis_text(&fields[i + 3])) : mem_string("");
-        note_event(s, event);
-        (void) note_job(s, event.job, partition); /* its place is looked up later */
-    }
-}
-
 struct page {
     struct story *story;
     unsigned partition;
 };
 
+static void on_line(void *context, const struct history_line *line)
+{
+    const struct page *page = context;
+    struct story_event event = {.partition = page->partition, .ms = line->ms, .seq = line->seq};
+
+    if (!is_ours(page->story, line->job, &event.job))
+        return;
+    event.event = copy_text(line->event);
+    event.detail = copy_text(line->detail);
+    note_event(page->story, event);
+    (void) note_job(page->story, event.job, page->partition); /* its place is looked up later */
+}
+
 static void ask_page(struct story *s, unsigned partition, const char *from);
 
 static void on_page(void *context, const struct redis_value *values)
 {
-    const struct page *page = context;
+    struct page *page = context;
     const struct redis_value *entries = &values[0];
 
     if (entries->type != REDIS_ARRAY || entries->count == 0)
         return;
     for (size_t i = 0; i < entries->count; i++)
-        read_entry(page->story, page->partition, &entries->items[i]);
-    const struct redis_value *last = &entries->items[entries->count - 1];
-    if (entries->count < PAGE || last->type != REDIS_ARRAY || last->count == 0 ||
-        page->story->pages >= PAGES_MAX)
-        return;
+        history_read(&entries->items[i], on_line, page);
     char from[STREAM_ID_MAX + 2];
-    struct span id = redis_text(&last->items[0]);
-    if (id.len == 0 || id.len > STREAM_ID_MAX)
+    struct span id = history_entry_id(&entries->items[entries->count - 1]);
+    if (entries->count < PAGE || id.len == 0 || page->story->pages >= PAGES_MAX)
         return;
     (void) snprintf(from, sizeof(from), "(%.*s", SPAN_ARG(id)); /* it fits */
     ask_page(page->story, page->partition, from);
@@ -117,91 +102,97 @@ static void ask_page(struct story *s, unsigned partition, const char *from)
 
 /* ---- records */
 
-struct record {
+static void ask_record(struct story *s, uint32_t index, unsigned partition);
+
+struct record_of {
     struct story *story;
     uint32_t index;
+    unsigned partition;
 };
 
-static struct record *record_new(struct story *s, uint32_t index)
+static struct record_of *record_of_new(struct story *s, uint32_t index)
 {
-    struct record *r = NEW(struct record);
+    struct record_of *r = NEW(struct record_of);
 
-    *r = (struct record){s, index};
+    *r = (struct record_of){.story = s, .index = index};
     return r;
 }
 
 static void on_place(void *context, const struct redis_value *values)
 {
-    const struct record *r = context;
+    static const enum place places[] = {PLACE_WAITING, PLACE_CLAIMED, PLACE_HELD};
+    const struct record_of *r = context;
     struct story_job *job = note_job(r->story, r->index, 0); /* it is there */
-    struct span score = redis_text(&values[0]);
 
-    if (score.len > 0) {
-        AUTO_FREE char *text = mem_text(score.at, score.len);
-        job->place = PLACE_WAITING;
-        job->due_ms = (uint64_t) strtod(text, NULL);
-    } else if (redis_text(&values[2]).len > 0) {
-        job->place = PLACE_HELD;
-    } else {
-        job->place =
-            PLACE_CLAIMED; /* or on its way from one place to another between the looks: it lived when its record was read */
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        if (redis_text(&values[i]).len == 0)
+            continue;
+        job->place = places[i];
+        job->score = answer_score(&values[i]);
+        return;
     }
+    /* On its way from one place to another between the looks, if it lived when its record was read. */
+    job->place = job->record.is_there ? PLACE_CLAIMED : PLACE_GONE;
+    job->score = 0;
 }
 
 static void ask_place(struct story *s, const struct story_job *job)
 {
     char name[JOB_TEXT_MAX + 1];
+    const char *queue = job->record.queue;
 
     job_format(&s->id, job->index, name);
-    resp_arg_text(ask_key(s->ask, "ZSCORE", 3, KEY_OF_QUEUE, job->partition, span_of(job->queue)), name);
+    resp_arg_text(ask_key(s->ask, "ZSCORE", 3, KEY_OF_QUEUE, job->partition, span_of(queue)), name);
     resp_arg_text(ask_key(s->ask, "ZSCORE", 3, KEY_OF_CLAIMED, job->partition, span_of("")), name);
     resp_arg_text(ask_key(s->ask, "ZSCORE", 3, KEY_OF_HELD, job->partition, span_of("")), name);
-    ask_send_with(s->ask, on_place, record_new(s, job->index));
+    ask_send_with(s->ask, on_place, record_of_new(s, job->index));
 }
 
-/* The envelope of job 0 is the whole message's. Its children are known from it, even if their events are forgotten. */
-static void read_envelope(struct story *s, struct story_job *job, const struct redis_value *record)
-{
-    struct job_state state;
-
-    if (s->has_envelope || wire_get_envelope(redis_text(&record->items[1]), &s->envelope) < 0)
-        return;
-    s->has_envelope = true;
-    s->is_many |= s->envelope.is_parent;
-    if (wire_get_state(redis_text(&record->items[2]), &s->envelope, &state) < 0)
-        return;
-    job->is_waiting_parent = state.is_waiting;
-    job_state_done(&state);
-}
-
+/* Of the message's job 0, and of all that lives or has events. */
 static void on_record(void *context, const struct redis_value *values)
 {
-    const struct record *r = context;
+    const struct record_of *r = context;
     struct story *s = r->story;
-    const struct redis_value *record = &values[0];
+    struct record record;
 
-    if (record->type != REDIS_ARRAY || record->count != 3 || redis_text(&record->items[0]).len == 0)
+    record_read(&values[0], &record);
+    bool is_new = record.is_there;
+    for (size_t i = 0; i < s->job_count; i++)
+        is_new |= s->jobs[i].index == r->index;
+    if (!is_new) {
+        record_done(&record);
         return;
-    struct story_job *job = note_job(s, r->index, id_home(&s->id));
-    mem_free(job->queue);
-    job->queue = copy_text(redis_text(&record->items[0]));
-    if (r->index == 0) {
-        s->is_many |= strcmp(job->queue, QUEUE_FANOUT) == 0;
-        read_envelope(s, job, record);
     }
+    struct story_job *job = note_job(s, r->index, r->partition);
+    record_done(&job->record);
+    job->record = record;
+    s->is_many |= r->index == 0 && (strcmp(record.queue, QUEUE_FANOUT) == 0 ||
+                                    (record.is_readable && record.envelope.is_parent));
     ask_place(s, job);
+}
+
+static void on_held_found(void *context, const struct redis_value *values)
+{
+    const struct record_of *r = context;
+
+    if (redis_text(&values[0]).len == 0)
+        return;
+    struct story_job *job = note_job(r->story, r->index, r->partition);
+    if (job->place == PLACE_GONE) {
+        job->partition = r->partition;
+        ask_record(r->story, r->index, r->partition);
+    }
 }
 
 static void ask_record(struct story *s, uint32_t index, unsigned partition)
 {
     char name[JOB_TEXT_MAX + 1];
+    struct record_of *r = record_of_new(s, index);
 
+    r->partition = partition;
     job_format(&s->id, index, name);
-    struct buf *b = ask_key(s->ask, "HMGET", 5, KEY_OF_JOB, partition, span_of(name));
-    resp_arg_text(b, "q");
-    resp_arg_text(b, "e");
-    resp_arg_text(b, "s");
-    ask_send_with(s->ask, on_record, record_new(s, index));
+    record_ask(s->ask, partition, span_of(name), true);
+    ask_send_with(s->ask, on_record, r);
 }
 
 /* ---- the whole */
@@ -209,11 +200,8 @@ static void ask_record(struct story *s, uint32_t index, unsigned partition)
 static void on_story_time(void *context, const struct redis_value *values)
 {
     struct story *s = context;
-    int64_t seconds, micros;
 
-    if (values[0].type == REDIS_ARRAY && values[0].count == 2 &&
-        redis_number(&values[0].items[0], &seconds) == 0 && redis_number(&values[0].items[1], &micros) == 0)
-        s->now_ms = (uint64_t) (seconds * 1000 + micros / 1000);
+    s->now_ms = answer_time_ms(&values[0]);
 }
 
 static int compare_events(const void *left, const void *right)
@@ -245,10 +233,12 @@ static bool has_event(const struct story *s, const char *event)
 /* Children that the parent has made, by its envelope: their partitions are those of their queues. */
 static void note_children(struct story *s)
 {
-    if (!s->has_envelope || !s->envelope.is_parent)
+    const struct envelope *e = story_envelope(s);
+
+    if (!e || !e->is_parent)
         return;
-    for (size_t i = 0; i < s->envelope.queue_count; i++) {
-        unsigned partition = partition_of(span_of(s->envelope.queues[i]));
+    for (size_t i = 0; i < e->queue_count; i++) {
+        unsigned partition = partition_of(span_of(e->queues[i]));
         ask_record(s, (uint32_t) i + 1, partition);
     }
 }
@@ -282,6 +272,10 @@ int story_read(struct ask *k, const struct id *id, struct story *ret_story)
         if (s->jobs[i].index != 0)
             ask_record(s, s->jobs[i].index, s->jobs[i].partition);
     if (status == EXIT_OK)
+        status = ask_wait(k);
+    if (s->job_count)
+        qsort(s->jobs, s->job_count, sizeof(*s->jobs), compare_jobs);
+    if (status == EXIT_OK)
         note_children(s);
     if (status == EXIT_OK)
         status = ask_wait(k);
@@ -302,12 +296,22 @@ void story_done(struct story *s)
         mem_free(s->events[i].detail);
     }
     for (size_t i = 0; i < s->job_count; i++)
-        mem_free(s->jobs[i].queue);
-    if (s->has_envelope)
-        envelope_done(&s->envelope);
+        record_done(&s->jobs[i].record);
     mem_free(s->events);
     mem_free(s->jobs);
     *s = (struct story){.ask = NULL};
+}
+
+const struct envelope *story_envelope(const struct story *s)
+{
+    const struct story_job *first = s->job_count > 0 ? &s->jobs[0] : NULL; /* by index */
+
+    return first && first->index == 0 && first->record.is_readable ? &first->record.envelope : NULL;
+}
+
+bool is_waiting_parent(const struct story_job *job)
+{
+    return job->record.is_readable && job->record.state.is_waiting;
 }
 
 bool story_is_known(const struct story *s)
@@ -321,8 +325,45 @@ bool story_is_over(const struct story *s)
         return false;
     for (size_t i = 0; i < s->job_count; i++) {
         const struct story_job *job = &s->jobs[i];
-        if (job->place != PLACE_GONE && job->place != PLACE_HELD && !job->is_waiting_parent)
+        if (job->place != PLACE_GONE && job->place != PLACE_HELD && !is_waiting_parent(job))
             return false;
     }
     return true;
+}
+
+int story_find_held(struct story *s, uint32_t index)
+{
+    unsigned home = id_home(&s->id);
+
+    for (unsigned partition = 0; partition < PARTITION_COUNT; partition++) {
+        struct record_of *r = record_of_new(s, index);
+        char name[JOB_TEXT_MAX + 1];
+        r->partition = (home + partition) % PARTITION_COUNT;
+        job_format(&s->id, index, name);
+        resp_arg_text(ask_key(s->ask, "ZSCORE", 3, KEY_OF_HELD, r->partition, span_of("")), name);
+        ask_send_with(s->ask, on_held_found, r);
+    }
+    return ask_wait(s->ask);
+}
+
+/* ---- subjects */
+
+bool subject_parse(const char *text, struct id *ret_id, int64_t *ret_job)
+{
+    uint32_t index;
+
+    *ret_job = ANY_JOB;
+    if (id_parse(span_of(text), ret_id) == 0)
+        return true;
+    if (job_parse(span_of(text), ret_id, &index) < 0)
+        return false;
+    *ret_job = index;
+    return true;
+}
+
+int subject_say_unknown(const char *text)
+{
+    return say_usage(
+        "\"%s\" is not a message's id (26 letters and digits, as in \"queued as ...\"), nor one with .N behind it",
+        text);
 }

@@ -8,7 +8,7 @@
 
 #include "base/id.h"
 #include "ctl/ask.h"
-#include "mail/envelope.h"
+#include "ctl/record.h"
 
 struct story_event {
     uint64_t ms, seq; /* of the stream entry: Redis' clock */
@@ -17,14 +17,12 @@ struct story_event {
     char *event, *detail;
 };
 
-enum story_place { PLACE_GONE, PLACE_WAITING, PLACE_CLAIMED, PLACE_HELD };
 struct story_job {
     uint32_t index;
     unsigned partition;
-    enum story_place place;
-    char *queue;            /* "" when it is gone */
-    uint64_t due_ms;        /* waiting */
-    bool is_waiting_parent; /* all expanded; it stays while its jobs read its content */
+    enum place place;
+    struct record record; /* nothing in it when it is gone */
+    uint64_t score;       /* waiting: due ms; claimed: incarnation of its courier; held: since ms */
 };
 
 struct story {
@@ -36,9 +34,8 @@ struct story {
     size_t event_count, event_room;
     struct story_job *jobs; /* by index */
     size_t job_count, job_room;
-    struct envelope envelope;
-    bool has_envelope, is_many; /* many: has jobs in several queues */
-    size_t pages;               /* of events, read */
+    bool is_many; /* has jobs in several queues */
+    size_t pages; /* of events, read */
 };
 
 int story_read(struct ask *k, const struct id *id, struct story *ret_story);
@@ -46,3 +43,14 @@ void story_done(struct story *s);
 /* Every recipient is settled, or its job is held: nothing more happens by itself. */
 bool story_is_over(const struct story *s);
 bool story_is_known(const struct story *s);
+/* A held job without a record has no other trace once its history is forgotten: looks for it in all partitions. */
+int story_find_held(struct story *s, uint32_t index);
+/* The whole message's: of job 0. NULL: that is gone, or cannot be read. */
+const struct envelope *story_envelope(const struct story *s);
+/* All expanded; it stays while its jobs read its content. */
+bool is_waiting_parent(const struct story_job *job);
+/* A message's id, or a job's: then *ret_job is its index, else ANY_JOB. False: neither. */
+enum { ANY_JOB = -1 };
+bool subject_parse(const char *text, struct id *ret_id, int64_t *ret_job);
+/* Says that it is neither; returns EXIT_BAD_USAGE. */
+int subject_say_unknown(const char *text);

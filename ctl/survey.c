@@ -35,27 +35,6 @@ static struct place *place_new(struct scan *scan, unsigned partition, struct spa
     return p;
 }
 
-static uint64_t count_of(const struct redis_value *v)
-{
-    int64_t n;
-
-    return redis_number(v, &n) == 0 && n > 0 ? (uint64_t) n : 0; /* of the wrong type: none */
-}
-
-/* Scores are whole numbers, but Redis may print them as 1.7e+12. */
-static uint64_t score_of(const struct redis_value *v)
-{
-    struct span text = redis_text(v);
-    char copy[40];
-
-    if (text.len == 0 || text.len >= sizeof(copy))
-        return 0;
-    memcpy(copy, text.at, text.len);
-    copy[text.len] = '\0';
-    double score = strtod(copy, NULL);
-    return score > 0 && score < 9007199254740992.0 ? (uint64_t) score : 0;
-}
-
 static void note_oldest(struct id *oldest, bool *has, const struct id *id)
 {
     if (!*has || memcmp(id->bytes, oldest->bytes, sizeof(id->bytes)) < 0)
@@ -112,13 +91,13 @@ static void on_depth(void *context, const struct redis_value *values)
     struct survey *s = p->scan->survey;
     const struct redis_value *first = &values[DEPTH_FIRST], *state = &values[DEPTH_STATE];
     struct survey_queue q = {.partition = p->partition,
-                             .waiting = count_of(&values[DEPTH_ALL]),
-                             .due = count_of(&values[DEPTH_DUE])};
+                             .waiting = answer_count(&values[DEPTH_ALL]),
+                             .due = answer_count(&values[DEPTH_DUE])};
 
     if (q.due > q.waiting)
         q.due = q.waiting;
     if (first->type == REDIS_ARRAY && first->count >= 2)
-        q.next_ms = score_of(&first->items[1]);
+        q.next_ms = answer_score(&first->items[1]);
     note_jobs(first, 2, &q.oldest, &q.has_oldest);
     note_jobs(&values[DEPTH_LAST], 1, &q.oldest, &q.has_oldest);
     s->waiting += q.waiting;
@@ -126,7 +105,7 @@ static void on_depth(void *context, const struct redis_value *values)
     if (q.has_oldest)
         note_oldest(&s->oldest, &s->has_oldest, &q.oldest);
     if (state->type == REDIS_ARRAY && state->count == 2)
-        q.paused_until_ms = count_of(&state->items[0]);
+        q.paused_until_ms = answer_count(&state->items[0]);
     if (q.waiting > 0 || q.paused_until_ms > s->now_ms) {
         struct span error = state->type == REDIS_ARRAY && state->count == 2 ? redis_text(&state->items[1])
                                                                             : span_of("");
@@ -167,12 +146,12 @@ static void on_look(void *context, const struct redis_value *values)
     const struct redis_value *queues = &values[LOOK_QUEUES], *lease = &values[LOOK_LEASE];
     struct span event = event_id(&values[LOOK_EVENT]);
 
-    s->claimed += count_of(&values[LOOK_CLAIMED]);
-    s->held += count_of(&values[LOOK_HELD]);
+    s->claimed += answer_count(&values[LOOK_CLAIMED]);
+    s->held += answer_count(&values[LOOK_HELD]);
     note_jobs(&values[LOOK_SOME_CLAIMED], 1, &s->oldest, &s->has_oldest);
     note_jobs(&values[LOOK_SOME_HELD], 1, &s->oldest, &s->has_oldest);
     if (lease->type == REDIS_ARRAY && lease->count == 2 && redis_text(&lease->items[0]).len &&
-        count_of(&lease->items[1]) > s->now_ms)
+        answer_count(&lease->items[1]) > s->now_ms)
         s->leased++;
     if (event.len <= EVENT_ID_MAX) {
         memcpy(scan->last_event[p->partition], event.len ? event.at : "", event.len);
@@ -208,8 +187,7 @@ static void on_time(void *context, const struct redis_value *values)
 {
     struct scan *scan = context;
 
-    if (values[0].type == REDIS_ARRAY && values[0].count == 2)
-        scan->survey->now_ms = count_of(&values[0].items[0]) * 1000 + count_of(&values[0].items[1]) / 1000;
+    scan->survey->now_ms = answer_time_ms(&values[0]);
 }
 
 static void on_newest(void *context, const struct redis_value *values)

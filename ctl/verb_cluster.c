@@ -1,101 +1,27 @@
 /* status: the cluster in one look. */
-#include "base/clock.h"
 #include "base/conf.h"
 #include "base/mem.h"
-#include "cluster/audit.h"
-#include "cluster/node.h"
-#include "ctl/ask.h"
+#include "ctl/health.h"
 #include "ctl/print.h"
 #include "ctl/survey.h"
 #include "ctl/verb.h"
 
-/* Dispatchers bury after 4.5 s without a beat. */
-enum { SILENT_MS = 4500, DURABILITY_NONE = 1 };
+enum { DURABILITY_NONE = 1 };
 
 struct status {
     struct survey survey;
-    struct node_view view;
-    bool is_store_ok;
-    char *trouble; /* what is wrong with the store, "" */
-    struct audit_memory memory;
+    struct health health;
     char *why_not; /* ready, one sentence; "" when it is */
 };
-
-static void on_nodes(void *context, const struct redis_value *values)
-{
-    struct status *s = context;
-
-    view_done(&s->view);
-    (void) view_read(&values[0], &s->view); /* of the wrong type: no nodes */
-}
-
-static void on_store(void *context, const struct redis_value *values)
-{
-    struct status *s = context;
-    struct buf trouble = {.data = NULL};
-    enum audit audit = audit_judge(conf_get()->store.address, &values[0], &values[1], &trouble);
-
-    mem_free(s->trouble);
-    s->trouble = buf_steal_text(&trouble);
-    s->memory = audit_memory(&values[1]);
-    s->is_store_ok = audit == AUDIT_GOOD ||
-                     (audit == AUDIT_UNSAFE && conf_get()->store.durability == DURABILITY_NONE);
-}
-
-static int status_read(struct ask *k, struct status *s)
-{
-    struct buf *b = ask_command(k, 2);
-
-    resp_arg_text(b, "HGETALL");
-    resp_arg_text(b, KEY_NODES);
-    ask_send(k, on_nodes, s);
-    audit_ask(ask_commands(k, 2));
-    ask_send(k, on_store, s);
-    return ask_wait(k);
-}
-
-/* ---- what it comes to */
-
-static uint64_t beat_age_ms(const struct status *s, const struct node_peer *p)
-{
-    return p->stats.beat_ms < s->survey.now_ms ? s->survey.now_ms - p->stats.beat_ms : 0;
-}
-
-static bool is_beating(const struct status *s, const struct node_peer *p)
-{
-    return p->stats.role != ROLE_COUNT && beat_age_ms(s, p) < SILENT_MS;
-}
-
-static void add_reason(struct buf *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void add_reason(struct buf *why, const char *format, ...)
-{
-    va_list args;
-
-    buf_add_text(why, why->len ? "; " : "");
-    va_start(args, format);
-    buf_vprintf(why, format, args);
-    va_end(args);
-}
 
 static void judge(struct status *s)
 {
     struct buf why = {.data = NULL};
 
-    if (!s->is_store_ok)
-        add_reason(&why, "%s", s->trouble);
-    for (enum role role = 0; role < ROLE_COUNT; role++) {
-        unsigned working = 0;
-        for (size_t i = 0; i < s->view.count; i++) {
-            const struct node_stats *stats = &s->view.peers[i].stats;
-            working += stats->role == role && is_beating(s, &s->view.peers[i]) && stats->store_audit_ok &&
-                       !stats->is_draining;
-        }
-        if (working == 0)
-            add_reason(&why, "no %s works", role_name(role));
-    }
+    add_cluster_causes(&why, &s->health);
     if (s->survey.leased < PARTITION_COUNT)
-        add_reason(&why, "%u of %d partitions have no dispatcher", PARTITION_COUNT - s->survey.leased,
-                   PARTITION_COUNT);
+        add_cause(&why, "%u of %d partitions have no dispatcher", PARTITION_COUNT - s->survey.leased,
+                  PARTITION_COUNT);
     s->why_not = buf_steal_text(&why);
 }
 
@@ -113,9 +39,9 @@ static struct json *node_json(const struct status *s, const struct node_peer *p)
     json_put_text(json, "version", span_of(stats->version));
     json_put_text(json, "http", span_of(stats->http));
     json_put_text(json, "bus", span_of(stats->bus));
-    json_put_flag(json, "beating", is_beating(s, p));
+    json_put_flag(json, "beating", is_beating(&s->health, p));
     if (has_beaten)
-        json_put_number(json, "beat_age_ms", (int64_t) beat_age_ms(s, p));
+        json_put_number(json, "beat_age_ms", (int64_t) beat_age_ms(&s->health, p));
     else
         json_put_null(json, "beat_age_ms");
     json_put_number(json, "started_ms", (int64_t) stats->started_ms);
@@ -139,12 +65,12 @@ static struct json *store_json(const struct status *s)
     struct json *json = json_new_object();
 
     json_put_text(json, "address", span_of(conf_get()->store.address));
-    json_put_flag(json, "ok", s->is_store_ok);
+    json_put_flag(json, "ok", s->health.is_store_ok);
     json_put_text(json, "durability",
                   span_of(conf_get()->store.durability == DURABILITY_NONE ? "none" : "fsync"));
-    json_put_text(json, "trouble", span_of(s->trouble));
-    json_put_number(json, "used_bytes", (int64_t) s->memory.used_bytes);
-    json_put_number(json, "max_bytes", (int64_t) s->memory.most_bytes);
+    json_put_text(json, "trouble", span_of(s->health.trouble));
+    json_put_number(json, "used_bytes", (int64_t) s->health.memory.used_bytes);
+    json_put_number(json, "max_bytes", (int64_t) s->health.memory.most_bytes);
     return json;
 }
 
@@ -157,8 +83,8 @@ static void print_status_json(const struct status *s)
 
     json_put_flag(json, "ready", !*s->why_not);
     json_put_text(json, "why_not", span_of(s->why_not));
-    for (size_t i = 0; i < s->view.count; i++)
-        json_put(nodes, NULL, node_json(s, &s->view.peers[i]));
+    for (size_t i = 0; i < s->health.view.count; i++)
+        json_put(nodes, NULL, node_json(s, &s->health.view.peers[i]));
     json_put(json, "nodes", nodes);
     json_put_number(partitions, "total", PARTITION_COUNT);
     json_put_number(partitions, "leased", survey->leased);
@@ -206,22 +132,23 @@ static void print_nodes(const struct status *s)
     struct table t;
 
     table_init(&t, "role|name|incarnation|version|up|beat|http|work");
-    for (size_t i = 0; i < s->view.count; i++) {
-        const struct node_peer *p = &s->view.peers[i];
+    for (size_t i = 0; i < s->health.view.count; i++) {
+        const struct node_peer *p = &s->health.view.peers[i];
         const struct node_stats *stats = &p->stats;
         bool has_beaten = stats->role != ROLE_COUNT;
         AUTO_BUF struct buf up = {.data = NULL}, beat = {.data = NULL}, work = {.data = NULL};
-        if (stats->started_ms > 0 && stats->started_ms < s->survey.now_ms)
-            add_duration(&up, s->survey.now_ms - stats->started_ms);
+        if (stats->started_ms > 0 && stats->started_ms < s->health.now_ms)
+            add_duration(&up, s->health.now_ms - stats->started_ms);
         if (has_beaten)
-            add_duration(&beat, beat_age_ms(s, p));
+            add_duration(&beat, beat_age_ms(&s->health, p));
         add_work(&work, stats);
         table_cell(&t, "%s", has_beaten ? role_name(stats->role) : "(joining)");
         table_cell_safe(&t, span_of(stats->name));
         table_cell(&t, "%llu", (unsigned long long) p->incarnation);
         table_cell_safe(&t, span_of(stats->version));
         table_cell_safe(&t, buf_span(&up));
-        table_cell(&t, "%.*s%s", SPAN_ARG(buf_span(&beat)), has_beaten && !is_beating(s, p) ? " SILENT" : "");
+        table_cell(&t, "%.*s%s", SPAN_ARG(buf_span(&beat)),
+                   has_beaten && !is_beating(&s->health, p) ? " SILENT" : "");
         table_cell_safe(&t, span_of(stats->http));
         table_cell_safe(&t, buf_span(&work));
     }
@@ -250,14 +177,14 @@ static void print_status(const struct status *s)
     buf_printf(&out, "\npartitions  %u of %d have a dispatcher\nstore       %s, durability %s, ", q->leased,
                PARTITION_COUNT, conf_get()->store.address,
                conf_get()->store.durability == DURABILITY_NONE ? "none" : "fsync");
-    add_bytes(&out, s->memory.used_bytes);
+    add_bytes(&out, s->health.memory.used_bytes);
     buf_add_text(&out, " used");
-    if (s->memory.most_bytes) {
+    if (s->health.memory.most_bytes) {
         buf_add_text(&out, " of ");
-        add_bytes(&out, s->memory.most_bytes);
+        add_bytes(&out, s->health.memory.most_bytes);
     }
-    if (*s->trouble)
-        buf_printf(&out, "\n            %s", s->trouble);
+    if (*s->health.trouble)
+        buf_printf(&out, "\n            %s", s->health.trouble);
     buf_add_text(&out, "\n\n");
     print_buf(&out);
     print_nodes(s);
@@ -266,22 +193,23 @@ static void print_status(const struct status *s)
 static void status_done(struct status *s)
 {
     survey_done(&s->survey);
-    view_done(&s->view);
-    mem_free(s->trouble);
+    health_done(&s->health);
     mem_free(s->why_not);
 }
 
 int verb_status(const struct arguments *a)
 {
-    struct status s = {.trouble = NULL};
+    struct status s = {.why_not = NULL};
     struct ask *k;
 
     int status = ask_open(a, &k);
     if (status != EXIT_OK)
         return status;
     status = survey_take(k, &s.survey);
-    if (status == EXIT_OK)
-        status = status_read(k, &s);
+    if (status == EXIT_OK) {
+        health_ask(k, &s.health);
+        status = ask_wait(k);
+    }
     ask_close(k);
     if (status == EXIT_OK) {
         judge(&s);

@@ -1,38 +1,22 @@
 /* trace: one message's story, told in order. */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "cluster/node.h"
-#include "ctl/ask.h"
+#include "ctl/health.h"
 #include "ctl/print.h"
 #include "ctl/story.h"
 #include "ctl/verb.h"
 
-enum { FOLLOW_S = 60, LOOK_EVERY_MS = 150, ANY_JOB = -1 };
+enum { FOLLOW_S = 60, LOOK_EVERY_MS = 150 };
 
 struct telling {
     struct story story;
-    struct node_view nodes;
+    struct health health;
     int64_t only_job; /* index, or ANY_JOB */
 };
-
-static const char *place_name(const struct story_job *job)
-{
-    static const char *const names[] = {"gone", "waiting", "claimed", "held"};
-
-    return names[job->place];
-}
 
 static bool is_told(const struct telling *t, uint32_t job)
 {
     return t->only_job == ANY_JOB || (uint32_t) t->only_job == job;
-}
-
-static void on_nodes(void *context, const struct redis_value *values)
-{
-    struct node_view *nodes = context;
-
-    view_done(nodes);
-    (void) view_read(&values[0], nodes); /* of the wrong type: names stay unknown */
 }
 
 /* A claim's detail is its token, "<incarnation>.<seq>": the courier's name says more. */
@@ -42,14 +26,8 @@ static void add_detail(struct buf *out, const struct telling *t, const struct st
     uint64_t incarnation;
 
     if (strcmp(e->event, "claimed") == 0 && span_number(number, UINT64_MAX, &incarnation) == 0) {
-        for (size_t i = 0; i < t->nodes.count; i++) {
-            const struct node_peer *p = &t->nodes.peers[i];
-            if (p->incarnation == incarnation && *p->stats.name) {
-                buf_printf(out, "by %s (%llu)", p->stats.name, (unsigned long long) incarnation);
-                return;
-            }
-        }
-        buf_printf(out, "by courier %llu, which is no more", (unsigned long long) incarnation);
+        buf_add_text(out, "by ");
+        add_node(out, &t->health, ROLE_COURIER, incarnation);
         return;
     }
     buf_add_text(out, e->detail);
@@ -59,11 +37,12 @@ static const char *queue_of(const struct telling *t, uint32_t index)
 {
     const struct story *s = &t->story;
 
-    if (s->has_envelope && s->envelope.is_parent && index > 0 && index <= s->envelope.queue_count)
-        return s->envelope.queues[index - 1];
+    const struct envelope *e = story_envelope(s);
+    if (e && e->is_parent && index > 0 && index <= e->queue_count)
+        return e->queues[index - 1];
     for (size_t i = 0; i < s->job_count; i++)
-        if (s->jobs[i].index == index && *s->jobs[i].queue)
-            return s->jobs[i].queue;
+        if (s->jobs[i].index == index)
+            return s->jobs[i].record.queue;
     return "";
 }
 
@@ -93,10 +72,10 @@ static struct json *job_json(const struct story *s, const struct story_job *j)
 
     job_format(&s->id, j->index, job);
     json_put_text(json, "job", span_of(job));
-    json_put_text(json, "place", span_of(place_name(j)));
-    json_put_text(json, "queue", span_of(j->queue));
+    json_put_text(json, "place", span_of(place_name(j->place)));
+    json_put_text(json, "queue", span_of(j->record.queue));
     if (j->place == PLACE_WAITING)
-        json_put_number(json, "due_in_ms", (int64_t) later_by(j->due_ms, s->now_ms));
+        json_put_number(json, "due_in_ms", (int64_t) later_by(j->score, s->now_ms));
     return json;
 }
 
@@ -121,8 +100,8 @@ static void tell_json(const struct telling *t)
     json_put_text(json, "message", span_of(s->text));
     json_put_number(json, "accepted_ms", (int64_t) s->accepted_ms);
     json_put_flag(json, "settled", story_is_over(s));
-    if (s->has_envelope)
-        json_put(json, "envelope", envelope_json(&s->envelope));
+    if (story_envelope(s))
+        json_put(json, "envelope", envelope_json(story_envelope(s)));
     else
         json_put_null(json, "envelope");
     for (size_t i = 0; i < s->event_count; i++)
@@ -144,8 +123,8 @@ static void tell_head(const struct story *s)
 
     buf_printf(&out, "message %s, accepted ", s->text);
     clock_add_stamp(&out, s->accepted_ms);
-    if (s->has_envelope) {
-        const struct envelope *e = &s->envelope;
+    const struct envelope *e = story_envelope(s);
+    if (e) {
         buf_add_text(&out, "\n  from <");
         buf_add_printable(&out, span_of(e->sender), PATH_MAX_LEN * 4);
         buf_add_text(&out, "> to <");
@@ -193,16 +172,16 @@ static void tell_places(const struct telling *t)
         AUTO_BUF struct buf out = {.data = NULL};
         if (!is_told(t, j->index) || j->place == PLACE_GONE)
             continue;
-        buf_printf(&out, "now: .%u is %s in ", j->index, place_name(j));
+        buf_printf(&out, "now: .%u is %s in ", j->index, place_name(j->place));
         buf_add_printable(&out, span_of(queue_of(t, j->index)), QUEUE_TEXT_MAX);
-        if (j->is_waiting_parent)
+        if (is_waiting_parent(j))
             buf_add_text(&out, ", for its jobs still read its content");
-        else if (j->place == PLACE_WAITING && j->due_ms > s->now_ms)
+        else if (j->place == PLACE_WAITING && j->score > s->now_ms)
             buf_add_text(&out, ", next try in ");
         else if (j->place == PLACE_WAITING)
             buf_add_text(&out, ", due now");
-        if (j->place == PLACE_WAITING && !j->is_waiting_parent && j->due_ms > s->now_ms)
-            add_duration(&out, j->due_ms - s->now_ms);
+        if (j->place == PLACE_WAITING && !is_waiting_parent(j) && j->score > s->now_ms)
+            add_duration(&out, j->score - s->now_ms);
         buf_add_char(&out, '\n');
         print_buf(&out);
     }
@@ -220,23 +199,6 @@ static void tell(const struct telling *t, bool is_json)
 }
 
 /* ---- the verb */
-
-/* A message's id, or a job's with its index. */
-static int parse_subject(const char *text, struct id *ret_id, int64_t *ret_job)
-{
-    uint32_t index;
-
-    *ret_job = ANY_JOB;
-    if (id_parse(span_of(text), ret_id) == 0)
-        return EXIT_OK;
-    if (job_parse(span_of(text), ret_id, &index) == 0) {
-        *ret_job = index;
-        return EXIT_OK;
-    }
-    return say_usage(
-        "\"%s\" is not a message's id (26 letters and digits, as in \"queued as ...\"), nor one with .N behind it",
-        text);
-}
 
 /* Reads until it is over, or the time is. */
 static int read_until_over(struct ask *k, struct telling *t, const struct id *id, bool follows,
@@ -261,16 +223,14 @@ int verb_trace(const struct arguments *a)
 
     if (argument_number(a, "timeout", 1, 86400, FOLLOW_S, &seconds) < 0)
         return EXIT_BAD_USAGE;
-    int status = parse_subject(a->operands[0], &id, &t.only_job);
-    if (status == EXIT_OK)
-        status = ask_open(a, &k);
+    if (!subject_parse(a->operands[0], &id, &t.only_job))
+        return subject_say_unknown(a->operands[0]);
+    int status = ask_open(a, &k);
     if (status != EXIT_OK)
         return status;
     status = read_until_over(k, &t, &id, follows, clock_ms() + seconds * 1000);
     if (status == EXIT_OK) {
-        resp_arg_text(ask_command(k, 2), "HGETALL");
-        resp_arg_text(ask_commands(k, 0), KEY_NODES);
-        ask_send(k, on_nodes, &t.nodes);
+        health_ask(k, &t.health);
         status = ask_wait(k);
     }
     ask_close(k);
@@ -286,6 +246,6 @@ int verb_trace(const struct arguments *a)
                                 (unsigned long long) seconds);
     }
     story_done(&t.story);
-    view_done(&t.nodes);
+    health_done(&t.health);
     return status;
 }

@@ -1,6 +1,7 @@
 /* Frames of grants. */
 #include "dispatcher/grant.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -28,6 +29,7 @@ static void flush_courier(struct schedule *s, struct courier *c, uint64_t now_ms
         }
         buf_clear(bytes);
         wire_put_frame(&frame, bytes);
+        FAULT_SENT(grant_sent);
         if (send(owner, (struct span){.at = c->name, .len = c->name_len}, buf_span(bytes)) < 0)
             metric_add(METRIC_FRAMES_DROPPED_TOTAL, 1);
         else

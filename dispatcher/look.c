@@ -2,6 +2,7 @@
 #include "dispatcher/look.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -51,6 +52,8 @@ static void on_due(void *context, unsigned i, bool ok, const struct queue_due *q
         k->look_ms = now + LOOK_EVERY_MS;
         return;
     }
+    if (count > 0)
+        FAULT_POINT(due_found);
     for (size_t q = 0; q < count; q++)
         if (queues[q].ready)
             l->on_queue(l->owner, i, queues[q].queue);
@@ -90,6 +93,7 @@ static void on_reap(void *context, unsigned i, bool ok, uint32_t reaped)
     k->is_reaping = false;
     if (!ok || !reaped)
         return;
+    FAULT_POINT(reaped);
     metric_add(METRIC_REAPED_TOTAL, reaped);
     log_event(LOG_REAPED, FN("partition", i), FN("jobs", reaped));
     k->look_ms = now;
@@ -106,6 +110,7 @@ static void reap(struct looks *l, unsigned i, uint64_t now_ms)
     while (k->reap_ms <= now_ms) /* the spread over the second stays */
         k->reap_ms += REAP_EVERY_MS;
     queue_reap(l->partitions->store, i, l->last, l->live, l->live_count, on_reap, l);
+    FAULT_SENT(reap_sent);
 }
 
 void looks_work(struct looks *l, uint64_t now_ms)

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/conf.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -111,6 +112,7 @@ static void on_bury(void *owner UNUSED, uint64_t incarnation, bool ok, bool is_d
         seen->is_burying = false; /* alive, or unknown: the watch decides again */
     if (!ok || !is_dead)
         return;
+    FAULT_POINT(buried);
     metric_add(METRIC_BURIED_TOTAL, 1);
     log_event(LOG_BURIED, FN("incarnation", incarnation), F("role", seen ? role_name(seen->role) : NULL));
 }
@@ -127,6 +129,7 @@ static void bury_the_dead(const struct node_view *view, uint64_t now)
             continue;
         seen->is_burying = true;
         node_bury(d.store, peer->incarnation, peer->count, on_bury, NULL);
+        FAULT_SENT(bury_sent);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "dispatcher/partition.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -100,6 +101,7 @@ static void hold(struct partitions *all, unsigned i, uint64_t token, uint64_t se
     all->held++;
     metric_set(METRIC_PARTITIONS, all->held);
     log_event(LOG_PARTITION_TAKEN, FN("partition", i), FN("token", token));
+    FAULT_POINT(lease_acquired);
     all->on_change(all->owner, i, true);
 }
 
@@ -156,6 +158,7 @@ static void on_kept(void *context, unsigned i, enum lease_answer answer, uint64_
     p->caller = 0;
     if (!is_ours)
         return;
+    FAULT_POINT(lease_kept);
     if (answer == LEASE_OK && sent_ms > p->sent_ms)
         p->sent_ms = sent_ms;
     if (answer != LEASE_LOST)

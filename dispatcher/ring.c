@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/fault.h"
 #include "base/metric.h"
 
 static bool is_home(unsigned partition, struct span queue)
@@ -34,8 +35,10 @@ int ring_take_frame(struct schedule *s, struct span from, struct span bytes, uin
         frame_done(&f);
         return -EBADMSG;
     }
-    if (f.ring_count)
+    if (f.ring_count) {
+        FAULT_POINT(ring_received);
         metric_add(METRIC_RINGS_TOTAL, (int64_t) f.ring_count);
+    }
     for (size_t i = 0; i < f.ring_count; i++)
         schedule_ring(s, f.rings[i].partition, f.rings[i].queue, now_ms);
     struct courier *courier = f.has_hello ? couriers_hello(s->couriers, from, &f.hello, now_ms) : NULL;

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -133,6 +134,7 @@ static void line_send(struct line *l)
         metric_add(METRIC_FRAMES_DROPPED_TOTAL, 1);
     else
         metric_add(METRIC_RINGS_SENT_TOTAL, (int64_t) l->waiting_count);
+    FAULT_SENT(ring_sent);
     l->sent_ms = loop_now_ms(l->ringer->loop);
     l->waiting_count = 0;
     buf_clear(&l->names);

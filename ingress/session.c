@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -158,6 +159,7 @@ static void serve_body(struct session *s)
     s->submission = submission_new(s->reactor, s->engine.transaction, &client, &events, s);
     s->has_separator = false;
     engine_answer(s, &go);
+    FAULT_SENT(data_begun);
 }
 
 /* True: more may come. */

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/conf.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -123,6 +124,7 @@ static void answer_accepted(struct submission *s)
 {
     char text[sizeof "Ok: queued as " + ID_TEXT_LEN] = "Ok: queued as ";
     id_format(&s->envelope.id, text + strlen(text));
+    FAULT_SENT(accepted_sent);
     metric_add(METRIC_ACCEPTED_TOTAL, 1);
     metric_add(METRIC_ACCEPTED_BYTES_TOTAL, (int64_t) s->size_bytes);
     ringer_ring(s->reactor->ringer, s->partition, submission_queue(s));
@@ -162,6 +164,7 @@ static void answer_trouble(struct submission *s)
 static void on_revoked(void *context, enum delete_answer deleted)
 {
     struct submission *s = context;
+    FAULT_POINT(revoke_confirmed);
     if (deleted == DELETE_DELETED || deleted == DELETE_GONE) {
         answer_away(s, "the commit was not confirmed and was taken back");
     } else {
@@ -181,6 +184,7 @@ static void revoke(struct submission *s)
     s->pending++;
     queue_delete(s->reactor->store, s->partition, s->job, submission_queue(s), true, REVOKE_MS, on_revoked,
                  s);
+    FAULT_SENT(revoke_sent);
 }
 
 /*
@@ -226,6 +230,7 @@ static void on_committed(void *context, enum commit_answer committed)
     struct submission *s = context;
     if (s->state == SUBMISSION_COMMITTING) { /* else the revoke decides */
         timer_stop(&s->timer);
+        FAULT_POINT(commit_confirmed);
         switch (committed) {
         case COMMIT_NEW:
         case COMMIT_AGAIN: answer_accepted(s); break;
@@ -278,13 +283,19 @@ static void start_commit(struct submission *s)
     AUTO_BUF struct buf state = {0};
     AUTO_BUF struct buf detail = {0};
     struct job_state fresh;
-    struct span whole = buf_span(&s->part);
+    AUTO_BUF struct buf packed = {0};
+    struct span whole = {.at = NULL};
     bool is_small = s->chunk_count == 0;
 
     s->state = SUBMISSION_COMMITTING;
     e->size_bytes = s->size_bytes;
     e->chunk_count = is_small ? 1 : s->chunk_count;
-    e->keeps_content = e->is_parent && (!is_small || e->queue_count * s->size_bytes > COPY_BYTES);
+    if (is_small) {
+        whole = submission_pack(s, buf_span(&s->part), &packed);
+        s->stored_bytes = whole.len;
+    }
+    e->coded_bytes = s->stored_bytes;
+    e->keeps_content = e->is_parent && (!is_small || e->queue_count * s->stored_bytes > COPY_BYTES);
     wire_put_envelope(e, &envelope);
     job_state_init(&fresh, e);
     wire_put_state(&fresh, &state);
@@ -299,7 +310,7 @@ static void start_commit(struct submission *s)
         .mark_ms = MARK_MS,
         .keeps_content = e->keeps_content,
         .chunk_count = e->chunk_count,
-        .size_bytes = s->size_bytes,
+        .size_bytes = s->stored_bytes,
         .chunks = is_small ? &whole : NULL,
         .detail = detail.data,
     };
@@ -307,6 +318,7 @@ static void start_commit(struct submission *s)
     s->clock_offset_ms = store_clock_offset_ms(s->reactor->store);
     timer_start(s->reactor->loop, &s->timer, CLOCK_CHECK_MS, on_clock_check);
     queue_commit(s->reactor->store, &job, false, conf_get()->store.commit_time_ms, on_committed, s);
+    FAULT_SENT(commit_sent);
 #ifdef PLANT_EARLY_250 /* a planted bug, for the test that must find its loss: 250 before the commit is confirmed */
     answer_accepted(s);
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/conf.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "ingress/submit_private.h"
@@ -18,6 +19,7 @@ enum {
     ROOM_CHECK_MS = 10,
     EARLY_CHUNK_BYTES = 16384, /* parts below it are left alone: there are too many of them */
     EARLY_CHUNKS_MAX = 512,    /* of one message; the protocol's limit is 4096 chunks */
+    PACK_GAIN = 16,            /* packed is stored what gets shorter by one part in so many */
 };
 
 static _Atomic int64_t unstored_bytes;
@@ -68,6 +70,7 @@ static void on_written(void *context, enum spool_result result)
         s->trouble = result;
         submission_release(s); /* the rest is read, but not kept */
     }
+    FAULT_POINT(chunk_written);
     mem_free(w);
     submission_spooled(s);
     submission_unref(s);
@@ -89,18 +92,36 @@ static void on_refresh_due(struct timer *t)
     timer_start(s->reactor->loop, &s->timer, REFRESH_MS, on_refresh_due);
 }
 
+/* What the first chunk saves decides for all: a message of what is packed already is not tried again and again. */
+struct span submission_pack(struct submission *s, struct span chunk, struct buf *packed)
+{
+    struct envelope *e = &s->envelope;
+    bool is_first = s->chunk_count == 0;
+    if (is_first)
+        e->coding = (enum content_coding) conf_get()->ingress.compression;
+    if (e->coding == CODING_PLAIN)
+        return chunk;
+    spool_pack(s->reactor->store, chunk, packed);
+    if (!is_first || packed->len < chunk.len - chunk.len / PACK_GAIN)
+        return buf_span(packed);
+    e->coding = CODING_PLAIN;
+    return chunk;
+}
+
 static void write_chunk(struct submission *s, size_t bytes)
 {
     struct chunk_write *w = NEW(struct chunk_write);
+    AUTO_BUF struct buf packed = {.data = NULL};
+    struct span stored = submission_pack(s, (struct span){.at = s->part.data, .len = bytes}, &packed);
     *w = (struct chunk_write){.submission = s, .bytes = bytes};
     if (s->chunk_count == 0 && s->state == SUBMISSION_COLLECTING)
         timer_start(s->reactor->loop, &s->timer, REFRESH_MS, on_refresh_due);
     s->received_bytes = 0;
+    s->stored_bytes += stored.len;
     s->writing++;
     s->pending++;
-    spool_write(s->reactor->store, s->partition, s->job, s->chunk_count++,
-                (struct span){.at = s->part.data, .len = bytes}, false, conf_get()->store.commit_time_ms,
-                on_written, w);
+    spool_write(s->reactor->store, s->partition, s->job, s->chunk_count++, stored, false,
+                conf_get()->store.commit_time_ms, on_written, w);
     buf_consume(&s->part, bytes);
 }
 

@@ -39,6 +39,7 @@ struct submission {
     size_t received_bytes;  /* of it, our Received; 0 once the first chunk has gone */
     uint64_t content_bytes; /* as the client sent it */
     uint64_t size_bytes;    /* all in all */
+    uint64_t stored_bytes;  /* of that, as handed to the store */
     uint64_t held_bytes;    /* counted as unstored */
     uint32_t chunk_count;   /* handed to the store */
     unsigned writing;       /* of these, not yet confirmed */
@@ -59,6 +60,8 @@ const char *submission_queue(const struct submission *s); /* that the job is com
 
 /* Puts Received at the start of part, which is empty. */
 void submission_add_received(struct submission *s);
+/* The next chunk as it will be stored: packed (in `packed`, to be kept as long) or as it is. The first one decides how. */
+struct span submission_pack(struct submission *s, struct span chunk, struct buf *packed);
 /* Hands what is left to the store as the last chunk, if any chunk went before. */
 void submission_spool_rest(struct submission *s);
 void submission_release(struct submission *s); /* its content is no longer held in memory */

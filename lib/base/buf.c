@@ -75,6 +75,35 @@ int span_number(struct span s, uint64_t max, uint64_t *ret_value)
     return 0;
 }
 
+/* RFC 3629. What can disguise a line: C1 controls, line and paragraph separators, direction changes, zero-width ones. */
+size_t span_utf8_len(struct span s)
+{
+    const unsigned char *at = (const unsigned char *) s.at;
+    static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (s.len == 0)
+        return 0;
+    size_t need = at[0] >= 0xf0 && at[0] <= 0xf4  ? 4
+                  : at[0] >= 0xe0 && at[0] < 0xf0 ? 3
+                  : at[0] >= 0xc2 && at[0] < 0xe0 ? 2
+                                                  : 0;
+
+    if (!need || need > s.len)
+        return 0;
+    unsigned point = at[0] & (0xffu >> (need + 1));
+    for (size_t i = 1; i < need; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+        point = point << 6 | (at[i] & 0x3fu);
+    }
+    if (point < least[need] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff))
+        return 0;
+    if (point < 0xa0 || (point & 0xfffe) == 0xfffe || (point >= 0x200b && point <= 0x200f) ||
+        (point >= 0x2028 && point <= 0x202e) || (point >= 0x2060 && point <= 0x206f) || point == 0xfeff ||
+        point == 0x061c)
+        return 0;
+    return need;
+}
+
 struct span span_cut(struct span *rest, char separator)
 {
     struct span part = *rest;

@@ -25,6 +25,8 @@ bool span_starts_nocase(struct span s, struct span prefix);
 struct span span_trim(struct span s); /* spaces and tabs at both ends */
 /* Unsigned decimal, digits only. -EINVAL: not a number; -ERANGE: above max. */
 int span_number(struct span s, uint64_t max, uint64_t *ret_value);
+/* Bytes of the UTF-8 character above ASCII at the start of s; 0: none, not well formed, or one that can disguise a line of text. */
+size_t span_utf8_len(struct span s);
 /* Cuts the part before the separator off *rest and returns it; at the end the whole rest, and *rest becomes {NULL, 0}. */
 struct span span_cut(struct span *rest, char separator);
 

@@ -78,5 +78,7 @@ void conf_reload(struct conf *next, struct buf *ret_restart);
 
 void conf_print_yaml(const struct conf *c, struct buf *out, bool with_help); /* secrets shown as "(set)" */
 void conf_print_markdown(struct buf *out);                                   /* docs/configuration.md */
+/* A span of time as in a file, "90s" or "5d". -EINVAL: it is none; ret_ms untouched. */
+int conf_parse_time(struct span text, uint64_t *ret_ms);
 /* The default file: every setting commented, with type, range and help. */
 void conf_print_default_file(struct buf *out);

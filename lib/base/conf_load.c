@@ -30,10 +30,12 @@ static int fault(const struct place *at, const char *path, char **ret_error, str
 {
     struct buf text = {.data = NULL};
 
-    if (at->variable)
+    if (at->variable) {
         buf_add_text(&text, at->variable);
-    else
-        buf_printf(&text, "%s:%u: %s", at->file, at->line, path);
+    } else {
+        buf_printf(&text, "%s:%u: ", at->file, at->line);
+        buf_add_printable(&text, span_of(path), SHOWN_MAX); /* as written, if it is no setting */
+    }
     buf_add_text(&text, ": ");
     buf_add_span(&text, buf_span(what));
     buf_done(what);
@@ -221,7 +223,7 @@ static int apply_item(struct conf *c, const struct conf_item *item, bool is_firs
     if (r == -EEXIST)
         return fault_text(&at, item->path, ret_error, "a key is there twice");
     if (r < 0)
-        return fault_text(&at, item->path, ret_error, "an item is empty or has a control character");
+        return fault_text(&at, item->path, ret_error, "an item is empty, or not printable text");
     return 0;
 }
 

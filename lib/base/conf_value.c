@@ -57,6 +57,11 @@ static int parse_number(enum conf_type type, struct span text, uint64_t *ret_val
     }
 }
 
+int conf_parse_time(struct span text, uint64_t *ret_ms)
+{
+    return parse_with_unit(text, time_units, ret_ms) < 0 ? -EINVAL : 0;
+}
+
 static int parse_in_range(const struct conf_row *row, struct span text, uint64_t *ret_value)
 {
     uint64_t value, low = 0, high = UINT64_MAX;
@@ -102,18 +107,22 @@ static int parse_choice(const struct conf_row *row, struct span text, unsigned *
     return -EINVAL;
 }
 
-/* Control bytes have no business in a setting; they would end up in headers and replies. */
-static bool has_control(struct span s)
+/* Printable UTF-8: other bytes have no business in a setting; they would end up in headers, replies and a printed file. */
+static bool is_clean(struct span s)
 {
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char) s.at[i] < 0x20 || s.at[i] == 0x7f)
-            return true;
-    return false;
+    for (size_t i = 0; i < s.len;) {
+        struct span rest = {.at = s.at + i, .len = s.len - i};
+        size_t len = (s.at[i] & 0x80) ? span_utf8_len(rest) : s.at[i] >= ' ' && s.at[i] != 0x7f;
+        if (!len)
+            return false;
+        i += len;
+    }
+    return true;
 }
 
 static int set_text(char **field, struct span text)
 {
-    if (has_control(text) || text.len > CONF_VALUE_MAX)
+    if (!is_clean(text) || text.len > CONF_VALUE_MAX)
         return -EINVAL;
     mem_free(*field);
     *field = mem_text(text.at, text.len);
@@ -136,7 +145,7 @@ static void append_pair(struct conf_map *map, struct span key, struct span value
 
 int conf_value_add(struct conf *c, const struct conf_row *row, struct span key, struct span value)
 {
-    if (has_control(key) || has_control(value) || value.len > CONF_VALUE_MAX || key.len > CONF_VALUE_MAX)
+    if (!is_clean(key) || !is_clean(value) || value.len > CONF_VALUE_MAX || key.len > CONF_VALUE_MAX)
         return -EINVAL;
     if (row->type == CONF_LIST) {
         if (!value.len)

@@ -13,7 +13,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 
-enum { PLANS_MAX = 16, PASS_MAX = 9, PATH_LEN_MAX = 512, LATE_LEAST_MS = 10, LATE_MOST_MS = 2000 };
+enum { PLANS_MAX = 16, PASS_MAX = 3, PATH_LEN_MAX = 512, LATE_LEAST_MS = 10, LATE_MOST_MS = 2000 };
 
 enum action { CRASH, PAUSE, LOSE, DELAY, ACTION_COUNT };
 static const char *const actions[] = {
@@ -36,6 +36,9 @@ static struct plan plans[PLANS_MAX];
 static unsigned plan_count;
 static unsigned lost_percent, late_percent;
 static const char *folder; /* NULL: none */
+
+static _Thread_local bool is_sent[FAULT_COUNT]; /* steps of this round */
+static _Thread_local bool is_any_sent;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t dice_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -81,8 +84,10 @@ static void plan_read(void)
 static void fire(enum fault step, enum action action)
 {
     char line[128];
-    int len = snprintf(line, sizeof(line), "fault: %s at %s, pid %d\n", actions[action], steps[step],
-                       (int) getpid());
+    struct timespec now;
+    must(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    int len = snprintf(line, sizeof(line), "fault: %s at %s, pid %d, time %lld.%06ld\n", actions[action],
+                       steps[step], (int) getpid(), (long long) now.tv_sec, now.tv_nsec / 1000);
     must(len > 0 && (size_t) len < sizeof(line));
     (void) write(STDERR_FILENO, line, (size_t) len); /* a test that waits for it sees that it is not there */
     must(raise(action == CRASH ? SIGKILL : SIGSTOP) == 0);
@@ -121,6 +126,23 @@ void fault_pass(enum fault step)
     for (enum action action = CRASH; folder && action <= PAUSE; action++)
         if (folder_take(step, action))
             fire(step, action);
+}
+
+void fault_sent(enum fault step)
+{
+    is_sent[step] = is_any_sent = true;
+}
+
+void fault_round_over(void)
+{
+    if (!is_any_sent)
+        return;
+    is_any_sent = false;
+    for (enum fault step = 0; step < FAULT_COUNT; step++) {
+        if (is_sent[step])
+            fault_pass(step);
+        is_sent[step] = false;
+    }
 }
 
 /* 0 to below, by splitmix64: the same frames with the same seed. */

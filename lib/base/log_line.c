@@ -28,34 +28,6 @@ static void add_stamp(struct buf *out, uint64_t wall_ms)
     buf_add(out, kept, STAMP_LEN);
 }
 
-/*
- * The length of the well-formed UTF-8 sequence above ASCII at the start of s (RFC 3629), 0 when there is none or when it is a character that can
- * disguise a line: C1 controls, line and paragraph separators, direction changes, zero-width ones.
- */
-static size_t utf8_len(const unsigned char *s, size_t len)
-{
-    static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t need = s[0] >= 0xf0 && s[0] <= 0xf4  ? 4
-                  : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
-                  : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
-                                                : 0;
-
-    if (!need || need > len)
-        return 0;
-    unsigned point = s[0] & (0xffu >> (need + 1));
-    for (size_t i = 1; i < need; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        point = point << 6 | (s[i] & 0x3fu);
-    }
-    if (point < least[need] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff))
-        return 0;
-    if (point < 0xa0 || (point >= 0x200b && point <= 0x200f) || (point >= 0x2028 && point <= 0x202e) ||
-        (point >= 0x2060 && point <= 0x206f) || point == 0xfeff || point == 0x061c)
-        return 0;
-    return need;
-}
-
 /* Bytes that stand for themselves inside quotes. */
 static bool is_plain(unsigned char c)
 {
@@ -97,7 +69,7 @@ static void add_quoted(struct buf *out, struct span s, bool json)
             i++;
             continue;
         }
-        size_t taken = at[i] >= 0x80 ? utf8_len(at + i, s.len - i) : 0;
+        size_t taken = at[i] >= 0x80 ? span_utf8_len((struct span){.at = s.at + i, .len = s.len - i}) : 0;
         if (taken) {
             i += taken;
             continue;

@@ -71,6 +71,7 @@ void view_done(struct node_view *v);
  * Weighted rendezvous: the peer of that role, not draining, that owns key; NULL when there is none. Couriers weigh by stats.capacity (0 as 1).
  * Same answer on every node with the same view.
  */
+double node_rank(const struct node_peer *peer, struct span key); /* the highest one is chosen */
 const struct node_peer *node_choose(const struct node_view *v, enum role role, struct span key);
 const struct node_peer *node_for_partition(const struct node_view *v,
                                            unsigned partition); /* among dispatchers not draining */

@@ -77,7 +77,16 @@ void view_done(struct node_view *v)
     *v = (struct node_view){.peers = NULL};
 }
 
-/* Highest score wins. With u even in (0, 1) and weight w, -w / ln(u) makes each peer's share of the keys its share of the weights. */
+/* With u even in (0, 1) and weight w, -w / ln(u) makes each peer's share of the keys its share of the weights. */
+double node_rank(const struct node_peer *peer, struct span key)
+{
+    uint64_t weight = peer->stats.role == ROLE_COURIER && peer->stats.capacity ? peer->stats.capacity : 1;
+    uint64_t hash = hash64_seeded(key, peer->incarnation);
+    double even = ((double) (hash >> 11) + 0.5) / 9007199254740992.0;
+
+    return (double) weight / -log(even);
+}
+
 const struct node_peer *node_choose(const struct node_view *v, enum role role, struct span key)
 {
     const struct node_peer *best = NULL;
@@ -87,10 +96,7 @@ const struct node_peer *node_choose(const struct node_view *v, enum role role, s
         const struct node_peer *peer = &v->peers[i];
         if (peer->stats.role != role || peer->stats.is_draining)
             continue;
-        uint64_t weight = role == ROLE_COURIER && peer->stats.capacity ? peer->stats.capacity : 1;
-        uint64_t hash = hash64_seeded(key, peer->incarnation);
-        double even = ((double) (hash >> 11) + 0.5) / 9007199254740992.0;
-        double score = (double) weight / -log(even);
+        double score = node_rank(peer, key);
         if (!best || score > best_score) {
             best = peer;
             best_score = score;

@@ -61,9 +61,13 @@ struct queue_claimed { /* one job as claimed; spans valid during the callback */
     bool keeps_content;
 };
 enum claim_answer { CLAIM_JOBS, CLAIM_WAIT, CLAIM_UNKNOWN };
-/* token: what every later change of these jobs carries. wait_ms: from now, for CLAIM_WAIT: the queue is paused, or Redis refused the call. */
+/*
+ * token: what every later change of these jobs carries. error: why the queue was paused, while a pause that is over is on record, else empty.
+ * wait_ms: from now, for CLAIM_WAIT: the queue is paused, or Redis refused the call.
+ */
 typedef void queue_on_claim(void *context, enum claim_answer answer, const char *token,
-                            const struct queue_claimed *jobs, size_t count, uint64_t wait_ms);
+                            const struct queue_claimed *jobs, size_t count, struct span error,
+                            uint64_t wait_ms);
 struct queue_claim {
     unsigned partition;
     const char *queue;
@@ -105,8 +109,15 @@ typedef void queue_on_rule(void *context, enum rule_answer answer);
 enum rule { RULE_HOLD, RULE_UNHOLD, RULE_RETRY, RULE_BOUNCE };
 void queue_rule(struct store *s, enum rule rule, unsigned partition, const char *job, const char *queue,
                 uint64_t time_ms, queue_on_rule *on_answer, void *context);
-void queue_pause(struct store *s, unsigned partition, const char *queue, uint64_t pause_ms, const char *error,
-                 uint64_t time_ms, queue_on_rule *on_answer, void *context);
+/* pause_ms: of a first pause, 0 resumes; a further one is twice as long as the one on record, up to longest_ms. RULE_OK or RULE_UNKNOWN. */
+struct queue_pause {
+    unsigned partition;
+    const char *queue;
+    uint64_t pause_ms, longest_ms;
+    const char *error; /* NULL: none */
+};
+void queue_pause(struct store *s, const struct queue_pause *pause, uint64_t time_ms, queue_on_rule *on_answer,
+                 void *context);
 
 /* ---- dispatcher ---- */
 enum lease_answer { LEASE_OK, LEASE_TAKEN, LEASE_LOST, LEASE_UNKNOWN };
@@ -123,6 +134,7 @@ void queue_yield(struct store *s, unsigned partition, uint64_t incarnation, uint
 struct queue_due {
     struct span queue;
     uint64_t waiting, ready;
+    bool was_paused; /* a pause that is over is on record */
 };
 /* next_ms: wall clock of Redis of the lowest score left, 0: nothing left; in_ms: the same from now. ok false: unknown, ask again with horizon = park. */
 typedef void queue_on_due(void *context, unsigned partition, bool ok, const struct queue_due *queues,

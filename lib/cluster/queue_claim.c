@@ -58,16 +58,17 @@ static void claim_tell(struct claim_call *claim, const struct redis_value *value
     must(value->type == REDIS_ARRAY && value->count >= 2);
     if (redis_is_text(&value->items[0], "wait")) {
         uint64_t until_ms = number_of(&value->items[1]), now_ms = store_redis_ms(q->call.store);
-        q->on.claim(q->context, CLAIM_WAIT, claim->token, NULL, 0, until_ms > now_ms ? until_ms - now_ms : 1);
+        q->on.claim(q->context, CLAIM_WAIT, claim->token, NULL, 0, SPAN(""),
+                    until_ms > now_ms ? until_ms - now_ms : 1);
         return;
     }
-    must(value->count == 3);
+    must(value->count == 4);
     const struct redis_value *list = &value->items[2];
     if (list->count > JOBS_INLINE)
         jobs = many = mem_array(list->count, sizeof *jobs);
     for (size_t i = 0; i < list->count; i++)
         claimed_decode(&list->items[i], &jobs[i]);
-    q->on.claim(q->context, CLAIM_JOBS, claim->token, jobs, list->count, 0);
+    q->on.claim(q->context, CLAIM_JOBS, claim->token, jobs, list->count, redis_text(&value->items[3]), 0);
 }
 
 static void on_claimed(struct store_call *c, enum store_result result, const struct redis_value *values)
@@ -79,9 +80,9 @@ static void on_claimed(struct store_call *c, enum store_result result, const str
         claim_tell(claim, &values[0]);
     else if (result ==
              STORE_REFUSED) /* nothing was claimed, and nothing will be until somebody mends the partition */
-        q->on.claim(q->context, CLAIM_WAIT, claim->token, NULL, 0, REFUSED_WAIT_MS);
+        q->on.claim(q->context, CLAIM_WAIT, claim->token, NULL, 0, SPAN(""), REFUSED_WAIT_MS);
     else
-        q->on.claim(q->context, CLAIM_UNKNOWN, claim->token, NULL, 0, 0);
+        q->on.claim(q->context, CLAIM_UNKNOWN, claim->token, NULL, 0, SPAN(""), 0);
     queue_call_free(q);
 }
 

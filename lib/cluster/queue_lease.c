@@ -98,10 +98,12 @@ static void due_tell(struct queue_call *q, const struct redis_value *value)
     if (list->count > QUEUES_INLINE)
         queues = many = mem_array(list->count, sizeof *queues);
     for (size_t i = 0; i < list->count; i++) {
-        must(list->items[i].count == 3);
+        must(list->items[i].count == 4);
         const struct redis_value *fields = list->items[i].items;
-        queues[i] = (struct queue_due){
-            .queue = redis_text(&fields[0]), .waiting = count_of(&fields[1]), .ready = count_of(&fields[2])};
+        queues[i] = (struct queue_due){.queue = redis_text(&fields[0]),
+                                       .waiting = count_of(&fields[1]),
+                                       .ready = count_of(&fields[2]),
+                                       .was_paused = count_of(&fields[3]) > 0};
     }
     bool is_empty = redis_text(lowest).len == 0;
     uint64_t at_ms = score_of(lowest), now_ms = store_redis_ms(q->call.store);

@@ -39,19 +39,20 @@ void queue_rule(struct store *s, enum rule rule, unsigned partition, const char 
     store_send(s, &q->call);
 }
 
-void queue_pause(struct store *s, unsigned partition, const char *queue, uint64_t pause_ms, const char *error,
-                 uint64_t time_ms, queue_on_rule *on_answer, void *context)
+void queue_pause(struct store *s, const struct queue_pause *pause, uint64_t time_ms, queue_on_rule *on_answer,
+                 void *context)
 {
-    struct queue_call *q = queue_call_new(sizeof *q, partition, time_ms, context, on_ruled);
+    struct queue_call *q = queue_call_new(sizeof *q, pause->partition, time_ms, context, on_ruled);
     struct buf *b = &q->call.request.bytes;
 
     q->on.rule = on_answer;
-    script_begin(&q->call, SCRIPT_pause, 3, 3);
-    queue_key_of(q, KEY_OF_STATE, span_of(queue));
+    script_begin(&q->call, SCRIPT_pause, 3, 4);
+    queue_key_of(q, KEY_OF_STATE, span_of(pause->queue));
     queue_key(q, KEY_OF_DUE);
     queue_key(q, KEY_OF_NEVER);
-    resp_arg_text(b, queue);
-    resp_arg_number(b, (int64_t) pause_ms);
-    resp_arg_text(b, error ? error : "");
+    resp_arg_text(b, pause->queue);
+    resp_arg_number(b, (int64_t) pause->pause_ms);
+    resp_arg_number(b, (int64_t) pause->longest_ms);
+    resp_arg_text(b, pause->error ? pause->error : "");
     store_send(s, &q->call);
 }

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cluster/chunk.h"
+#include "io/zstd.h"
 
 enum { REFRESH_TIME_MS = 10000, DISCARD_TIME_MS = 3000 };
 
@@ -11,6 +12,7 @@ struct spool_call {
     struct store_call call;
     unsigned partition;
     bool is_by_script;
+    enum content_coding coding; /* of what is read */
     union {
         spool_on_written *written;
         spool_on_read *read;
@@ -71,7 +73,7 @@ void spool_write(struct store *s, unsigned partition, const char *job, uint32_t 
 {
     struct spool_call *spool = spool_call_new(partition, clock_ms() + time_ms, context, on_written);
 
-    must(bytes.len <= SPOOL_CHUNK);
+    must(bytes.len <= SPOOL_STORED_MAX);
     spool->on.written = callback;
     if (by_courier)
         spool->call.on_repeat = on_write_repeat;
@@ -135,28 +137,61 @@ void spool_discard(struct store *s, unsigned partition, const char *job, uint32_
     store_send(s, &spool->call);
 }
 
+/* ---- packed and unpacked ---- */
+
+void spool_pack(struct store *s, struct span plain, struct buf *out)
+{
+    must(plain.len <= SPOOL_CHUNK);
+    zstd_pack(store_zstd(s), plain, out);
+}
+
 /* ---- read ---- */
+
+static void tell_unpacked(struct spool_call *spool, struct span stored)
+{
+    AUTO_BUF struct buf plain = {0};
+    bool is_whole = zstd_unpack(store_zstd(spool->call.store), stored, SPOOL_CHUNK, &plain) == 0;
+
+    spool->on.read(spool->context, is_whole ? SPOOL_OK : SPOOL_DAMAGED, buf_span(&plain));
+}
 
 static void on_got(struct store_call *c, enum store_result result, const struct redis_value *values)
 {
     struct spool_call *spool = CONTAINER_OF(c, struct spool_call, call);
     struct span none = {.at = NULL};
 
-    if (result == STORE_OK && values[0].type == REDIS_STRING)
-        spool->on.read(spool->context, SPOOL_OK, values[0].text);
-    else
+    if (result != STORE_OK || values[0].type != REDIS_STRING)
         spool->on.read(spool->context, result == STORE_UNKNOWN ? SPOOL_UNKNOWN : SPOOL_MISSING, none);
+    else if (spool->coding == CODING_ZSTD)
+        tell_unpacked(spool, values[0].text);
+    else
+        spool->on.read(spool->context, SPOOL_OK, values[0].text);
     spool_call_free(spool);
 }
 
-void spool_read(struct store *s, unsigned partition, const char *job, uint32_t index, spool_on_read *on_read,
-                void *context)
+static void read_chunk(struct store *s, const struct envelope *e, enum content_coding coding, uint32_t index,
+                       spool_on_read *on_read, void *context)
 {
-    struct spool_call *spool = spool_call_new(partition, UINT64_MAX, context, on_got);
+    struct spool_call *spool = spool_call_new(e->content_partition, UINT64_MAX, context, on_got);
+    struct buf *b = &spool->call.request.bytes;
 
     spool->on.read = on_read;
+    spool->coding = coding;
+    spool->call.request.reply_bytes = e->size_bytes < SPOOL_CHUNK ? e->size_bytes : SPOOL_CHUNK;
     call_begin(&spool->call, 2);
-    resp_arg(&spool->call.request.bytes, SPAN("GET"));
-    key_arg(&spool->call.request.bytes, KEY_OF_CHUNK, partition, span_of(job), index);
+    resp_arg(b, SPAN("GET"));
+    key_arg(b, KEY_OF_CHUNK, e->content_partition, span_of(e->content_job), index);
     store_send(s, &spool->call);
+}
+
+void spool_read(struct store *s, const struct envelope *e, uint32_t index, spool_on_read *on_read,
+                void *context)
+{
+    read_chunk(s, e, e->coding, index, on_read, context);
+}
+
+void spool_read_stored(struct store *s, const struct envelope *e, uint32_t index, spool_on_read *on_read,
+                       void *context)
+{
+    read_chunk(s, e, CODING_PLAIN, index, on_read, context);
 }

@@ -12,6 +12,7 @@
 #include "cluster/keys.h"
 #include "cluster/script.h"
 #include "cluster/store_private.h"
+#include "io/zstd.h"
 
 enum { PROBE_EVERY_MS = 1000, PROBE_TIME_MS = 3000, LOAD_TIME_MS = 3000, ROOM_PERCENT = 2 };
 
@@ -328,7 +329,15 @@ struct store *store_close(struct store *s)
     redis_request_done(&s->load);
     mem_free(s->trouble);
     mem_free(s->address);
+    zstd_free(s->zstd);
     return mem_free(s);
+}
+
+struct zstd *store_zstd(struct store *s)
+{
+    if (!s->zstd)
+        s->zstd = zstd_new();
+    return s->zstd;
 }
 
 bool store_is_ready(const struct store *s)

@@ -39,6 +39,7 @@ int64_t store_clock_offset_ms(const struct store *s);
 /* Redis TIME now, ms, as far as we know: what due times and pauses are compared with. */
 uint64_t store_redis_ms(const struct store *s);
 struct loop *store_loop(const struct store *s);
+struct zstd *store_zstd(struct store *s); /* what packs and unpacks content on this reactor */
 
 enum store_result {
     STORE_OK, /* confirmed; values hold the replies, none of them a temporary error */

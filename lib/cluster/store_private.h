@@ -23,6 +23,7 @@ struct store {
     struct list parked; /* calls that wait until it is ready */
     struct list paused; /* calls that wait before a repeat */
     uint64_t jitter;
+    struct zstd *zstd; /* made when it is first asked for */
 };
 
 /* An error reply that passes by itself. */

@@ -76,7 +76,7 @@ struct hello {
     uint64_t incarnation;
     uint64_t clock_ms;         /* the sender's clock_ms() at sending; grants and loans answer it */
     uint32_t free_jobs;        /* how many more it could claim */
-    uint32_t free_connections; /* how many more it could open */
+    uint32_t free_connections; /* how many more it could open; UINT32_MAX: not told */
     bool is_draining;
 };
 struct borrow { /* dispatcher -> the owner of the site's partition */

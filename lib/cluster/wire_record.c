@@ -46,15 +46,15 @@ static int get_record(struct span in, const ProtobufCMessageDescriptor *descript
     arena_init(a, arena_budget(in.len));
     if (in.len < RECORD_HEAD_BYTES || in.len > RECORD_MAX_BYTES)
         return -EBADMSG;
-    uint8_t version = (uint8_t) in.at[0];
-    if (version != RECORD_VERSION)
-        return version > RECORD_VERSION ? -EPROTONOSUPPORT : -EBADMSG;
     uint32_t sum = 0;
     for (unsigned i = 0; i < 4; i++)
         sum |= (uint32_t) (uint8_t) in.at[1 + i] << 8 * i;
     struct span body = {.at = in.at + RECORD_HEAD_BYTES, .len = in.len - RECORD_HEAD_BYTES};
     if (hash32(body) != sum)
         return -EBADMSG;
+    uint8_t version = (uint8_t) in.at[0];
+    if (version != RECORD_VERSION) /* whole, so its first byte means what it says */
+        return version > RECORD_VERSION ? -EPROTONOSUPPORT : -EBADMSG;
     void *message = wire_unpack(a, descriptor, body);
     if (!message)
         return -EBADMSG;
@@ -100,6 +100,8 @@ void wire_put_envelope(const struct envelope *e, struct buf *out)
     job_format(&e->id, 0, default_job);
     m.content_job = bytes_of(e->content_job);
     m.has_content_job = !e->content_job || strcmp(e->content_job, default_job) != 0;
+    WIRE_PUT(&m, coding, (uint32_t) e->coding);
+    WIRE_PUT(&m, coded_bytes, e->coding == CODING_PLAIN ? 0 : e->coded_bytes);
     WIRE_PUT(&m, is_8bit, e->is_8bit);
     WIRE_PUT(&m, is_dsn, e->is_dsn);
     WIRE_PUT(&m, is_parent, e->is_parent);
@@ -132,7 +134,8 @@ static bool envelope_is_sound(const Barid__Envelope *m)
     for (size_t i = 0; i < m->n_queues; i++)
         if (!bytes_are_queue(m->queues[i]))
             return false;
-    if (m->arrival_ms > WIRE_TIME_MAX || m->size_bytes > content_max_bytes || m->chunk_count > CHUNKS_MAX ||
+    if (m->arrival_ms > WIRE_TIME_MAX || m->size_bytes > content_max_bytes ||
+        m->coded_bytes > content_max_bytes || m->chunk_count > CHUNKS_MAX ||
         m->content_partition >= PARTITION_COUNT)
         return false;
     if (!m->has_content_job)
@@ -151,6 +154,8 @@ int wire_get_envelope(struct span in, struct envelope *ret_envelope)
     int r = get_record(in, &barid__envelope__descriptor, &a, &message);
     if (!r && !envelope_is_sound(message))
         r = -EBADMSG;
+    else if (!r && ((const Barid__Envelope *) message)->coding >= CODING_COUNT)
+        r = -EPROTONOSUPPORT;
     if (r) {
         arena_done(&a);
         return r;
@@ -166,6 +171,8 @@ int wire_get_envelope(struct span in, struct envelope *ret_envelope)
         .size_bytes = m->size_bytes,
         .chunk_count = m->chunk_count,
         .content_partition = m->content_partition,
+        .coding = (enum content_coding) m->coding,
+        .coded_bytes = m->coded_bytes,
         .is_8bit = m->is_8bit,
         .is_dsn = m->is_dsn,
         .is_parent = m->is_parent,

@@ -120,6 +120,12 @@ void json_print(const struct json *value, struct buf *out)
     buf_add_char(out, '\n');
 }
 
+void json_print_line(const struct json *value, struct buf *out)
+{
+    must(json_dump_callback(unwrap(value), add_to_buf, out, JSON_COMPACT | JSON_REAL_PRECISION(15)) == 0);
+    buf_add_char(out, '\n');
+}
+
 struct json *json_free(struct json *value)
 {
     json_decref(unwrap(value));

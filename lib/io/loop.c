@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -205,6 +206,7 @@ static void loop_end_round(struct loop *l)
     loop_run_timers(l);
     loop_run_tails(l);
     log_flush();
+    FAULT_ROUND_OVER();
     loop_set_alarm(l);
     bool is_busy = !list_is_empty(&l->tails);
     if (is_busy != (uv_is_active((uv_handle_t *) &l->idle) != 0))

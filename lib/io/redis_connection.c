@@ -18,6 +18,7 @@ enum {
     RETRY_FIRST_MS = 50,
     RETRY_MAX_MS = 2000,
     BATCH_BYTES = 16384, /* Redis reads about this much of a client per pass */
+    REPLY_SHARE = 4,     /* and writes so many times as much */
 };
 
 static const struct stream_events connection_events;
@@ -45,10 +46,13 @@ void redis_connection_take(struct redis_connection *c)
 {
     struct redis *r = c->redis;
     unsigned room = r->settings.window - c->count, n = 0;
-    size_t total = 0;
-    for (struct list *it = r->waiting.next; it != &r->waiting && n < room && total < BATCH_BYTES;
-         it = it->next, n++)
-        total += LIST_ENTRY(it, struct redis_request, link)->bytes.len;
+    size_t total = 0, weight = 0;
+    for (struct list *it = r->waiting.next; it != &r->waiting && n < room && weight < BATCH_BYTES;
+         it = it->next, n++) {
+        const struct redis_request *request = LIST_ENTRY(it, struct redis_request, link);
+        total += request->bytes.len;
+        weight += request->bytes.len + request->reply_bytes / REPLY_SHARE;
+    }
     (void) buf_reserve(stream_output(c->stream), total); /* one allocation for all */
     uint64_t now_us = clock_us();
     for (unsigned i = 0; i < n; i++) {

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 
 /* Values of one file; a setting's longest value is checked later. */
-enum { ITEMS_MAX = 100000, SHOWN_MAX = 100 };
+enum { ITEMS_MAX = 100000, SHOWN_MAX = 100, READ_BYTES = 16384 };
 
 struct reading {
     const char *file;
@@ -282,7 +282,7 @@ static int read_file(const char *file, struct buf *content)
     if (fd < 0)
         return -errno;
     do {
-        got = read(fd, buf_reserve(content, YAML_FILE_MAX + 1), YAML_FILE_MAX + 1);
+        got = read(fd, buf_reserve(content, READ_BYTES), READ_BYTES);
         if (got > 0)
             buf_commit(content, (size_t) got);
     } while (got > 0 && content->len <= YAML_FILE_MAX);

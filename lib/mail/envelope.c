@@ -17,6 +17,11 @@ void envelope_done(struct envelope *e)
     *e = (struct envelope){0};
 }
 
+uint64_t envelope_stored_bytes(const struct envelope *e)
+{
+    return e->coding == CODING_PLAIN ? e->size_bytes : e->coded_bytes;
+}
+
 void job_state_init(struct job_state *s, const struct envelope *e)
 {
     *s = (struct job_state){

@@ -12,6 +12,12 @@
 #include "base/id.h"
 #include "mail/verdict.h"
 
+enum content_coding {
+    CODING_PLAIN,
+    CODING_ZSTD, /* each chunk is one zstd frame, which needs no other */
+    CODING_COUNT
+};
+
 struct recipient {
     char *addr;     /* local@domain as given by the client */
     uint32_t queue; /* index into envelope.queues */
@@ -26,10 +32,12 @@ struct envelope {
     char **queues;
     size_t queue_count;
     uint64_t arrival_ms; /* wall clock of the ingress */
-    uint64_t size_bytes; /* content as stored, our Received included */
+    uint64_t size_bytes; /* content as it will be sent, our Received included */
     uint32_t chunk_count;
     uint32_t content_partition; /* where the chunks are: b:{content_partition}:<content_job>:<i> */
     char *content_job;
+    enum content_coding coding;
+    uint64_t coded_bytes; /* sum of the chunks as they are stored; only when not plain */
     bool is_8bit;       /* BODY=8BITMIME was said */
     bool is_dsn;        /* made by a courier */
     bool is_parent;     /* to be expanded: job index 0 of a fan-out */
@@ -58,6 +66,7 @@ struct job_state {
 };
 
 void envelope_done(struct envelope *e);
+uint64_t envelope_stored_bytes(const struct envelope *e); /* sum of the chunks as they are stored */
 void job_state_init(struct job_state *s, const struct envelope *e); /* nothing attempted */
 void job_state_done(struct job_state *s);
 /* The envelope of child i + 1: recipients and queue i only; content fields as the parent's. */

@@ -35,6 +35,7 @@ BEGIN {
     owner["jansson.h"] = "^lib/io/json\\.c$"
     owner["idn2.h"] = "^lib/io/idn\\.c$"
     owner["xxhash.h"] = "^lib/io/hash\\.c$"
+    owner["zstd.h"] = "^lib/io/zstd\\.c$"
     owner["protobuf-c/"] = "^lib/cluster/wire(_[a-z]+)?\\.[ch]$"
     # Layers, by folder: what a file there may name in quotes.
     may["lib/base"] = "^base/"

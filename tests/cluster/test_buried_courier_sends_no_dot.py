@@ -4,7 +4,6 @@ second copy where the check before the dot is missing.
 """
 
 import os
-import subprocess
 
 import pytest
 
@@ -71,8 +70,7 @@ def test_a_courier_thawed_after_its_burial_sends_no_dot():
 @pytest.fixture(scope="session")
 def no_dot_check():
     """A build that sends the dot whatever became of the courier."""
-    subprocess.run(["make", "-C", paths.REPOSITORY, "PLANT=no_dot_check"], check=True, stdout=subprocess.DEVNULL, timeout=600)
-    return os.path.join(paths.REPOSITORY, "build", "plant-no_dot_check")
+    return paths.built("plant-no_dot_check", "PLANT=no_dot_check")
 
 
 def test_the_second_copy_is_found_when_nobody_checks_before_the_dot(no_dot_check):

@@ -5,7 +5,6 @@ second copy was open at a fault. And the same test finds the loss where there is
 
 import os
 import random
-import subprocess
 
 import pytest
 
@@ -138,8 +137,7 @@ def test_the_loss_is_found_when_redis_syncs_every_second_only():
 @pytest.fixture(scope="module")
 def early_250():
     """A build that answers 250 before the commit is confirmed."""
-    subprocess.run(["make", "-C", paths.REPOSITORY, "PLANT=early_250"], check=True, stdout=subprocess.DEVNULL, timeout=600)
-    return os.path.join(paths.REPOSITORY, "build", "plant-early_250")
+    return paths.built("plant-early_250", "PLANT=early_250")
 
 
 def acknowledged_while_redis_stands_still(scene):

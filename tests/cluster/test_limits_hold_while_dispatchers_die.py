@@ -49,7 +49,7 @@ def too_many_connections(sink, limit, kills):
 
 def run(limits, hold_s, messages, calm_s):
     """calm_s: how long nobody is killed at first."""
-    with ScriptedSink(keep=False) as sink:
+    with ScriptedSink(keep=1 << 12) as sink:
         sink.rule("dot", stall(hold_s))
         settings = {"courier": {"routes": {"limited.test": f"127.0.0.1:{sink.port}"}, "idle_time": "1s"},
                     "dispatcher": {"limits": {"limited.test": limits}}}

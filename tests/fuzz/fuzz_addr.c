@@ -35,6 +35,9 @@ static void check_path(struct span text)
     must(a.local.len <= LOCAL_MAX && a.local.len + 1 + a.domain.len == a.whole.len);
     must(addr_parse(a.whole, &b) == 0 && span_equal(a.domain, b.domain) && span_equal(a.local, b.local));
     must(a.is_literal || domain_check(a.domain) == 0);
+    AUTO_BUF struct buf path = {0}; /* what a courier says of it is read the same */
+    buf_printf(&path, "<%.*s> x", SPAN_ARG(a.whole));
+    must(addr_parse_path(buf_span(&path), &b) == (int) a.whole.len + 2 && span_equal(a.whole, b.whole));
     (void) addr_has_route(&a); /* any answer will do */
 }
 
@@ -49,6 +52,16 @@ static void check_ip(struct span text)
     must(ip_kind(&ip) <= IP_RESERVED);
 }
 
+static void check_host(const char *host, uint16_t port)
+{
+    AUTO_BUF struct buf text = {0};
+    char again[DOMAIN_MAX + 1];
+    uint16_t same = 0;
+    must(port > 0 && strlen(host) > 0 && strlen(host) <= DOMAIN_MAX);
+    buf_printf(&text, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+    must(hostport_parse(buf_span(&text), 1, again, &same) == 0 && same == port && strcmp(host, again) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span text = {.at = (const char *) data, .len = size};
@@ -61,6 +74,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (network_parse(text, &network) == 0)
         must(network_has(&network, &network.base));
     if (hostport_parse(text, 25, host, &port) == 0)
-        must(port > 0 && strlen(host) > 0);
+        check_host(host, port);
     return 0;
 }

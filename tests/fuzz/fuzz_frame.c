@@ -1,4 +1,6 @@
-/* Bus frames: any bytes are refused or read; what was read can be written and read again, and harms no dispatcher. */
+/* Bus frames: any bytes are refused, or read and in range; what was read, written again, reads the same; and none harms a dispatcher. */
+#include <string.h>
+
 #include "base/mem.h"
 #include "cluster/wire.h"
 #include "dispatcher/grant.h"
@@ -72,20 +74,45 @@ static void disturb_a_dispatcher(struct span frame)
     grants_flush(&world.schedule, world.now_ms, on_send, NULL);
 }
 
+static void check_entry(unsigned partition, struct span queue, uint64_t token)
+{
+    must(partition < PARTITION_COUNT && token < UINT64_C(1) << 53 && queue.len > 0 &&
+         queue.len <= QUEUE_TEXT_MAX);
+    for (size_t i = 0; i < queue.len; i++)
+        must((uint8_t) queue.at[i] > ' ' && queue.at[i] != 0x7f);
+}
+
+static void check_frame(const struct frame *f)
+{
+    must(f->ring_count <= FRAME_ENTRIES && f->grant_count <= FRAME_ENTRIES &&
+         f->report_count <= FRAME_ENTRIES);
+    must(!f->has_hello || (f->hello.incarnation > 0 && f->hello.incarnation < UINT64_C(1) << 53));
+    for (size_t i = 0; i < f->ring_count; i++)
+        check_entry(f->rings[i].partition, f->rings[i].queue, 0);
+    for (size_t i = 0; i < f->grant_count; i++)
+        check_entry(f->grants[i].partition, f->grants[i].queue, f->grants[i].token);
+    for (size_t i = 0; i < f->report_count; i++)
+        check_entry(f->reports[i].partition, f->reports[i].queue, f->reports[i].token);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    AUTO_BUF struct buf again = {0};
+    static const struct frame nothing = {.ring_count = 77};
+    AUTO_BUF struct buf again = {0}, third = {0};
     struct span in = {.at = (const char *) data, .len = size};
-    struct frame f, same;
+    struct frame f = nothing, same;
 
     disturb_a_dispatcher(in);
-    if (wire_get_frame(in, &f))
+    if (wire_get_frame(in, &f)) {
+        must(memcmp(&f, &nothing, sizeof(f)) == 0);
         return 0;
+    }
+    check_frame(&f);
     wire_put_frame(&f, &again);
     if (again.len <= BUS_FRAME_MAX) {
         must(!wire_get_frame(buf_span(&again), &same));
-        must(same.ring_count == f.ring_count && same.grant_count == f.grant_count &&
-             same.report_count == f.report_count);
+        wire_put_frame(&same, &third);
+        must(span_equal(buf_span(&again), buf_span(&third)));
         frame_done(&same);
     }
     frame_done(&f);

@@ -1,24 +1,75 @@
-/* Stored records: any bytes are refused or read; what was read can be written and read again. */
+/*
+ * Stored records: any bytes are refused, and then nothing is given back, or read; what was read is in range, and written again it reads the
+ * same. Also the nodes' hash, whose values are records behind a count.
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "cluster/wire.h"
 #include "io/hash.h"
+#include "io/redis.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static const uint64_t time_max = UINT64_C(1) << 48;
+
+/* What a SMTP command or a header line could be made of. */
+static void check_line(const char *text, size_t min, size_t max)
+{
+    must(strlen(text) >= min && strlen(text) <= max && !strpbrk(text, "\r\n"));
+}
+
+static void check_envelope(const struct envelope *e)
+{
+    struct id id;
+    uint32_t index;
+
+    check_line(e->sender, 0, 1024);
+    must(e->recipient_count > 0 && e->recipient_count <= ENVELOPE_RECIPIENTS_MAX && e->queue_count > 0 &&
+         e->queue_count <= ENVELOPE_RECIPIENTS_MAX);
+    for (size_t i = 0; i < e->recipient_count; i++) {
+        check_line(e->recipients[i].addr, 1, 1024);
+        must(e->recipients[i].queue < e->queue_count);
+    }
+    for (size_t i = 0; i < e->queue_count; i++) {
+        check_line(e->queues[i], 1, QUEUE_TEXT_MAX);
+        must(!strchr(e->queues[i], ' '));
+    }
+    must(e->content_partition < PARTITION_COUNT && e->arrival_ms < time_max && e->chunk_count <= 16384);
+    must(e->content_job[0] ? job_parse(span_of(e->content_job), &id, &index) == 0 : e->chunk_count == 0);
+}
+
 static void try_envelope(struct span in)
 {
-    AUTO_BUF struct buf again = {0};
-    struct envelope e, same;
-    if (wire_get_envelope(in, &e))
+    static const struct envelope nothing = {.arrival_ms = 77};
+    AUTO_BUF struct buf again = {0}, third = {0};
+    struct envelope e = nothing, same;
+
+    if (wire_get_envelope(in, &e)) {
+        must(memcmp(&e, &nothing, sizeof(e)) == 0);
         return;
+    }
+    check_envelope(&e);
     wire_put_envelope(&e, &again);
     must(!wire_get_envelope(buf_span(&again), &same));
-    must(same.recipient_count == e.recipient_count && same.queue_count == e.queue_count);
+    wire_put_envelope(&same, &third);
+    must(span_equal(buf_span(&again), buf_span(&third)));
     envelope_done(&same);
     envelope_done(&e);
+}
+
+static void check_state(const struct job_state *s, const struct envelope *e)
+{
+    must(s->recipient_count == e->recipient_count && s->cursor <= e->queue_count &&
+         s->unknown_count <= e->queue_count && s->last_attempt_ms < time_max);
+    for (size_t i = 0; i < s->unknown_count; i++)
+        must(s->unknown[i] > 0 && s->unknown[i] <= e->queue_count);
+    for (size_t i = 0; i < s->recipient_count; i++) {
+        const struct verdict *v = &s->recipients[i].last;
+        must(v->class <= VERDICT_FAILED && v->code <= 999 && strlen(v->status) < sizeof(v->status));
+        must(v->class == VERDICT_NONE || (v->text && v->remote));
+    }
 }
 
 static void try_state(struct span in)
@@ -27,26 +78,67 @@ static void try_state(struct span in)
     static char *queues[3];
     static const struct envelope e = {
         .recipients = recipients, .recipient_count = 3, .queues = queues, .queue_count = 3};
-    AUTO_BUF struct buf again = {0};
-    struct job_state s, same;
-    if (wire_get_state(in, &e, &s))
+    static const struct job_state nothing = {.rounds = 77};
+    AUTO_BUF struct buf again = {0}, third = {0};
+    struct job_state s = nothing, same;
+
+    if (wire_get_state(in, &e, &s)) {
+        must(memcmp(&s, &nothing, sizeof(s)) == 0);
         return;
+    }
+    check_state(&s, &e);
     wire_put_state(&s, &again);
     must(!wire_get_state(buf_span(&again), &e, &same));
+    wire_put_state(&same, &third);
+    must(span_equal(buf_span(&again), buf_span(&third)));
     job_state_done(&same);
     job_state_done(&s);
 }
 
 static void try_stats(struct span in)
 {
-    AUTO_BUF struct buf again = {0};
-    struct node_stats s, same;
-    if (wire_get_stats(in, &s))
+    static const struct node_stats nothing = {.sessions = 77};
+    AUTO_BUF struct buf again = {0}, third = {0};
+    struct node_stats s = nothing, same;
+
+    if (wire_get_stats(in, &s)) {
+        must(memcmp(&s, &nothing, sizeof(s)) == 0);
         return;
+    }
+    must(s.role < ROLE_COUNT && s.partitions <= PARTITION_COUNT && s.beat_ms < time_max &&
+         s.started_ms < time_max);
     wire_put_stats(&s, &again);
     must(!wire_get_stats(buf_span(&again), &same));
+    wire_put_stats(&same, &third);
+    must(span_equal(buf_span(&again), buf_span(&third)));
     node_stats_done(&same);
     node_stats_done(&s);
+}
+
+static struct redis_value string_value(struct span text)
+{
+    return (struct redis_value){.type = REDIS_STRING, .text = text};
+}
+
+/* A hash of nodes: names and values as the record cuts them, the last value whole. */
+static void try_nodes(struct span in)
+{
+    struct span rest = in, last = span_cut(&rest, '\n'), name = span_cut(&rest, '\n');
+    const struct redis_value items[] = {string_value(SPAN("last")), string_value(last),
+                                        string_value(name),         string_value(rest),
+                                        string_value(SPAN("1001")), string_value(rest)};
+    const struct redis_value value = {.type = REDIS_ARRAY, .items = items, .count = ARRAY_LEN(items)};
+    struct node_view v;
+
+    must(view_read(&value, &v) == 0);
+    must(v.last <= UINT64_C(1) << 53 && v.count >= 1 && v.count <= 2);
+    for (size_t i = 0; i < v.count; i++) {
+        must(v.peers[i].incarnation <= UINT64_C(1) << 53 && v.peers[i].stats.role <= ROLE_COUNT);
+        must(i == 0 || v.peers[i - 1].incarnation <= v.peers[i].incarnation);
+    }
+    (void) node_for_partition(&v, 7); /* any answer will do */
+    (void) node_choose(&v, ROLE_COURIER, SPAN("one.test"));
+    view_done(&v);
 }
 
 /* First byte: which record, and whether the rest is a body to be given a right head. */
@@ -67,10 +159,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     record = realloc(record, head + len ? head + len : 1);
     must(record);
     struct span in = {.at = record, .len = head + len};
-    switch (data[0] % 3) {
+    switch (data[0] % 4) {
     case 0: try_envelope(in); break;
     case 1: try_state(in); break;
-    default: try_stats(in); break;
+    case 2: try_stats(in); break;
+    default: try_nodes(in); break;
     }
     free(record);
     return 0;

@@ -20,6 +20,7 @@ struct driver {
     struct smtp_client *client;
     struct client_message messages[MESSAGES];
     struct verdict verdicts[MESSAGES][RECIPIENTS];
+    bool waits[MESSAGES][RECIPIENTS]; /* for the reply to a dot */
     size_t given, returned;
     struct buf out;    /* since the last call */
     struct buf said;   /* all of it */
@@ -57,6 +58,9 @@ static void check_result(struct driver *d, const struct client_message *m)
         const struct verdict *v = &m->verdicts[i];
 
         must(v->class != VERDICT_DELIVERED || m->dot_sent);
+        /* Its connection was lost behind the dot: nobody can say. */
+        must(!d->waits[m - d->messages][i] || m->fault != FAULT_LOST || v->class == VERDICT_NONE ||
+             v->in_doubt);
         must(!v->in_doubt || (m->dot_sent && v->class == VERDICT_DEFERRED));
         must(v->class != VERDICT_NONE || m->fault != FAULT_NONE ||
              i > 0); /* "again" only behind an accepted one */
@@ -72,6 +76,16 @@ static void hear(struct driver *d)
     must(d->out.len == 0 || (d->out.len >= 2 && memcmp(d->out.data + d->out.len - 2, "\r\n", 2) == 0));
     buf_add_span(&d->said, buf_span(&d->out));
     buf_clear(&d->out);
+}
+
+/* Notes who was accepted and waits for the reply to the dot: there must be one. */
+static void note_waiting(struct driver *d, const struct client_message *m)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < m->count; i++)
+        count += d->waits[m - d->messages][i] = m->verdicts[i].class == VERDICT_NONE;
+    must(count > 0);
 }
 
 /* Answers all asks; false when the connection is over. */
@@ -99,6 +113,7 @@ static bool drive(struct driver *d)
             smtp_client_content_end(d->client, &d->out);
             break;
         case ASK_DOT:
+            note_waiting(d, smtp_client_current(d->client));
             smtp_client_dot(d->client, &d->out);
             if (smtp_client_has_room(d->client) && d->given < MESSAGES)
                 give(d);

@@ -1,6 +1,7 @@
 /*
  * Fuzzer of the SMTP server engine: any bytes, cut anywhere, any answers at any time, ticks and stops between. Input: pairs of a control
- * byte and what it governs (see play()). Invariants are checked after every call, with must().
+ * byte and what it governs (see play()). Invariants are checked after every call, with must(); and pieces make no difference: lines heard at
+ * once and byte by byte get the same replies, and leave the same messages.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,14 @@ struct world {
     size_t lines_said;      /* replies heard */
     bool was_started;       /* 354 was said in this transaction */
     bool is_closed;
+    size_t piece;      /* bytes handed over at once, at most */
+    bool by_line;      /* and no piece goes beyond a line's end */
+    struct buf said;   /* all replies */
+    struct buf stored; /* contents committed, each with what was answered */
+    bool has_fault;    /* the content at hand will be refused */
+    bool
+        was_refused; /* content with several faults: pieces decide which one is found first, and so whether the session goes on */
+    struct buf content;
 };
 
 static const struct smtp_limits limits = {
@@ -54,6 +63,10 @@ static size_t hear(struct world *w)
         replies += rest.at[3] == ' ';
         rest = (struct span){.at = rest.at + len, .len = rest.len - len};
     }
+    if (w->has_fault && !w->engine.transaction && replies > 0)
+        w->was_refused = true;
+    if (!w->was_refused)
+        buf_add_span(&w->said, buf_span(&w->out));
     buf_clear(&w->out);
     w->lines_said += replies;
     return replies;
@@ -70,15 +83,27 @@ static void check(struct world *w)
         w->accepted = 0;
         w->content_bytes = 0;
         w->was_started = false;
+        buf_clear(&w->content);
         return;
     }
     must(t->recipient_count <= w->accepted && t->recipient_count <= SMALL_RECIPIENTS);
     must((t->content != NULL) == (e->phase == SMTP_CONTENT));
+    w->has_fault = t->content && t->content->fault != SMTP_FAULT_NONE;
     if (e->phase == SMTP_CONTENT) {
         must(w->was_started && t->recipient_count > 0 && e->helo);
         if (t->content->fault == SMTP_FAULT_NONE)
             must(t->content->size_bytes == w->content_bytes + e->content.len &&
                  t->content->size_bytes <= limits.message_bytes);
+    }
+}
+
+/* What is stored is lines, each ended by CR LF: nobody behind us can take a part of it for commands. */
+static void check_lines(struct span content)
+{
+    must(content.len == 0 || content.at[content.len - 1] == '\n');
+    for (size_t i = 0; i < content.len; i++) {
+        must(content.at[i] != '\n' || (i > 0 && content.at[i - 1] == '\r'));
+        must(content.at[i] != '\r' || content.at[i + 1] == '\n');
     }
 }
 
@@ -111,12 +136,18 @@ static void answer_all(struct world *w, uint8_t choice)
             for (size_t i = 0; i < e->content.len; i++)
                 must(e->content.at[i] != '\0');
             w->content_bytes += e->content.len;
+            buf_add_span(&w->content, e->content);
             smtp_server_go_on(e, w->now_ms, &w->out);
             break;
         case SMTP_ASK_DROP: smtp_server_go_on(e, w->now_ms, &w->out); break;
         case SMTP_ASK_COMMIT:
+            check_lines(buf_span(&w->content));
             must(e->transaction->content->is_ended &&
                  e->transaction->content->size_bytes == w->content_bytes);
+            if (!w->was_refused) {
+                buf_add_span(&w->stored, buf_span(&w->content));
+                buf_add_number(&w->stored, a->code);
+            }
         /* fall through */
         case SMTP_ASK_SENDER: smtp_server_answer(e, a, w->now_ms, &w->out); break;
         case SMTP_ASK_CLOSE: w->is_closed = true; break;
@@ -150,6 +181,18 @@ static void feed(struct world *w, uint8_t choice)
     must(w->is_closed || w->in.len < SMTP_LINE_MAX);
 }
 
+static void say(struct world *w, struct span text, uint8_t choice)
+{
+    while (text.len > 0 && !w->is_closed) {
+        size_t n = text.len < w->piece ? text.len : w->piece;
+        const char *end = w->by_line ? memchr(text.at, '\n', n) : NULL;
+        n = end ? (size_t) (end - text.at) + 1 : n;
+        buf_add(&w->in, text.at, n);
+        text = (struct span){.at = text.at + n, .len = text.len - n};
+        feed(w, choice);
+    }
+}
+
 /* Control byte: low 3 bits answers; then a length of bytes to say, or with the high bits all set time or a stop. */
 static void play(struct world *w, const uint8_t *data, size_t size)
 {
@@ -165,9 +208,8 @@ static void play(struct world *w, const uint8_t *data, size_t size)
         } else {
             len = len >= 25 ? (len - 24) * 64 : len;
             len = len < size - i ? len : size - i;
-            buf_add(&w->in, data + i, len);
+            say(w, (struct span){.at = (const char *) data + i, .len = len}, control & 7);
             i += len;
-            feed(w, control & 7);
         }
         check(w);
         answer_all(w, control & 7);
@@ -175,29 +217,50 @@ static void play(struct world *w, const uint8_t *data, size_t size)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run(struct world *w, const uint8_t *data, size_t size)
 {
     static const struct smtp_answer welcome = {220, "", "", NULL};
-    struct world w = {.now_ms = 1000};
-    smtp_server_init(&w.engine, "mx.relay.example", &limits);
+    w->now_ms = 1000;
+    smtp_server_init(&w->engine, "mx.relay.example", &limits);
     if (size > 0 && (data[0] & 0xc0)) {
-        smtp_server_greet(&w.engine, &welcome, w.now_ms, &w.out);
-        must(hear(&w) == 1);
+        smtp_server_greet(&w->engine, &welcome, w->now_ms, &w->out);
+        must(hear(w) == 1);
     }
     if (size > 0 && (data[0] & 0x80)) {
         /* A fast way in: most inputs would not get past EHLO for long. */
-        buf_add_text(&w.in, "EHLO a\r\n");
-        feed(&w, 0);
+        buf_add_text(&w->in, "EHLO a\r\n");
+        feed(w, 0);
         if (data[0] & 0x40) {
-            buf_add_text(&w.in, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n");
-            feed(&w, 0);
+            buf_add_text(&w->in, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n");
+            feed(w, 0);
         }
     }
-    check(&w);
+    check(w);
     if (size > 1)
-        play(&w, data + 1, size - 1);
-    smtp_server_done(&w.engine);
-    buf_done(&w.in);
-    buf_done(&w.out);
+        play(w, data + 1, size - 1);
+    smtp_server_done(&w->engine);
+}
+
+static void world_done(struct world *w)
+{
+    buf_done(&w->in);
+    buf_done(&w->out);
+    buf_done(&w->said);
+    buf_done(&w->stored);
+    buf_done(&w->content);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct world any = {.piece = SIZE_MAX}, lines = {.piece = SIZE_MAX, .by_line = true},
+                 parts = {.piece = 1 + size % 5, .by_line = true};
+    run(&any, data, size); /* also what is said before we asked */
+    run(&lines, data, size);
+    run(&parts, data, size);
+    must(span_equal(buf_span(&lines.said), buf_span(&parts.said)));
+    must(span_equal(buf_span(&lines.stored), buf_span(&parts.stored)));
+    world_done(&any);
+    world_done(&lines);
+    world_done(&parts);
     return 0;
 }

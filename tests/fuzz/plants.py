@@ -1,7 +1,53 @@
 """
-Bugs for the fuzzers to find: (name, fuzzer, source, text, what it becomes). Each is a mistake that is easily made in that source; the fuzzer
-starts from its committed corpus, with a fixed seed.
+Bugs for the fuzzers to find: (name, fuzzer, source, text, what it becomes). Each is a mistake that is easily made in that source, and most were
+made by somebody. The fuzzer starts from its committed corpus, with a fixed seed.
 """
 
 PLANTS = [
+    ("a backslash ends an address", "fuzz_addr", "lib/mail/addr.c", r"if (s.at[i] == '\\' && ++i == s.len)", r"if (s.at[i] == '\\' && ++i > s.len)"),
+    ("control bytes in a quoted local part", "fuzz_addr", "lib/mail/addr.c", "if (!is_printable(s.at[i]))", r"if (s.at[i] == '\r')"),
+    ("a domain longer than its room", "fuzz_addr", "lib/mail/domain.c", "int too_long = domain.len > DOMAIN_MAX ? -E2BIG : 0;", "int too_long = 0;"),
+
+    ("control bytes in a setting", "fuzz_conf", "lib/base/conf_value.c", "if (!is_clean(text) || text.len", "if (text.len"),
+    ("a setting above its range", "fuzz_conf", "lib/base/conf_value.c", "if (value < low || value > high)", "if (value < low)"),
+    ("a backslash printed as it is", "fuzz_conf", "lib/base/conf_value.c", r"""if (text.at[i] == '"' || text.at[i] == '\\')""", """if (text.at[i] == '"')"""),
+
+    ("data longer than the packet", "fuzz_dns_answer", "lib/io/dns_answer.c", "if (w->packet.len - ret_record->data < ret_record->len)",
+     "if (w->packet.len < ret_record->len)"),
+    ("texts whose lengths are believed", "fuzz_dns_answer", "lib/io/dns_answer.c", "if (r->len == 0 || at != r->len)", "if (r->len == 0)"),
+    ("a short TLSA", "fuzz_dns_answer", "lib/io/dns_answer.c", "if (r->len < TLSA_MIN_BYTES)", "if (r->len < 1)"),
+    ("an error that carries records", "fuzz_dns_answer", "lib/io/dns_answer.c", "else if (rcode != 0 ||", "else if (rcode > 5 ||"),
+
+    ("an address written as it is", "fuzz_dsn", "lib/mail/dsn_words.c", "buf_add_printable(out, span_of(r->addr), PATH_MAX_LEN);", "buf_add_text(out, r->addr);"),
+
+    ("a partition too many", "fuzz_frame", "lib/cluster/wire_frame.c", "if (partition >= PARTITION_COUNT ||", "if (partition > PARTITION_COUNT ||"),
+    ("an incarnation that Lua would round", "fuzz_frame", "lib/cluster/wire_frame.c", "m->hello->incarnation > WIRE_EXACT_MAX", "m->hello->incarnation > UINT64_MAX - 1"),
+
+    ("a line whose start came before", "fuzz_header", "lib/mail/header.c", "if (end && h->line_len == 0) {", "if (end) {"),
+    ("a Message-ID of its whole room", "fuzz_header", "lib/mail/header.c", "len + gap + piece.len < sizeof h->message_id", "len + gap + piece.len <= sizeof h->message_id"),
+
+    ("a queue that is not there", "fuzz_record", "lib/cluster/wire_record.c", "m->recipients[i]->queue >= m->n_queues", "m->recipients[i]->queue > m->n_queues"),
+    ("a recipient that is not there", "fuzz_record", "lib/cluster/wire_record.c", "m->index < count && ", "m->index <= count && "),
+    ("a status longer than its room", "fuzz_record", "lib/cluster/wire_record.c", "bytes_fit(m->status, 0, status_max)", "bytes_fit(m->status, 0, VERDICT_WORDS_MAX)"),
+    ("a line end in a sender", "fuzz_record", "lib/cluster/wire_record.c", "return bytes_fit(b, min_len, ADDR_TEXT_MAX) && bytes_are_line(b);",
+     "return bytes_fit(b, min_len, ADDR_TEXT_MAX);"),
+
+    ("a code of any first digit", "fuzz_reply", "lib/mail/reply.c", "line.at[0] > '5'", "line.at[0] > '9'"),
+    ("a status without end", "fuzz_reply", "lib/mail/reply.c", "return i - from <= 3 ? i - from : 0;", "return i - from;"),
+    ("a blank line is read on", "fuzz_reply", "lib/mail/reply.c", "if (line.len < CODE_LEN || line.at[0]", "if (line.at[0]"),
+
+    ("a text without its end", "fuzz_resp", "lib/io/redis_reply.c", "arena_take(task->privdata, len + 1)", "arena_take(task->privdata, len)"),
+    ("any depth", "fuzz_resp", "lib/io/redis_reply.c", "depth > DEPTH_MAX || ", ""),
+
+    ("go ahead is taken for delivered", "fuzz_smtp_client", "courier/smtp_client_reply.c", "if (t->phase == PHASE_DOT_SENT && reply_class(c) == 2)",
+     "if (reply_class(c) < 4)"),
+    ("content for nobody", "fuzz_smtp_client", "courier/smtp_client_reply.c", "if (c->reply.code == 354 && t->accepted > 0) {", "if (c->reply.code == 354) {"),
+    ("a lost reply to the dot is no doubt", "fuzz_smtp_client", "courier/smtp_client.c", "m->verdicts[i].in_doubt = true;", "m->verdicts[i].in_doubt = false;"),
+
+    ("a bare carriage return between two pieces", "fuzz_smtp_server", "ingress/smtp_content.c", r"bool is_bad = (p[0] == '\n') != after_cr || p[0] == '\0';",
+     r"bool is_bad = p[0] == '\0';"),
+    ("a dot and a bare line feed end the message", "fuzz_smtp_server", "ingress/smtp_content.c", r"c->place = **p == '\r' ? SMTP_DOT_CR : SMTP_IN_LINE;",
+     r"c->place = **p == '\r' || **p == '\n' ? SMTP_DOT_CR : SMTP_IN_LINE;"),
+    ("recipients outlive their transaction", "fuzz_smtp_server", "ingress/smtp_server.c", "    s->transaction = smtp_transaction_free(s->transaction);\n    s->address",
+     "    s->address"),
 ]

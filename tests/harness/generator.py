@@ -69,19 +69,21 @@ def content(ledger_id, sender, recipients, size=1024):
 
 class Generator:
     """
-    addresses: [(host, port)] of ingresses; a session picks one at random, another after a failure. make(n) ->
-    (sender, recipients) or (sender, recipients, content). sessions: how many transactions are open at once.
+    addresses: [(host, port)] of ingresses; a session picks one at random, another after a failure, or, if it
+    roams, for each connection. make(n) -> (sender, recipients) or (sender, recipients, content). sessions: how
+    many transactions are open at once.
     rate: new messages a second, None for as fast as it goes. limit: how many messages, None until stop().
     linger: longest random wait before each step (seconds), which spreads the sessions over all stages.
     reply_timeout: a reply not there by then counts as lost.
     """
 
     def __init__(self, addresses, make, sessions=10, rate=None, limit=None, linger=0.0, per_connection=20,
-                 size=1024, reply_timeout=30.0, retry_after=0.2, prefix=None, seed=None):
+                 size=1024, reply_timeout=30.0, retry_after=0.2, prefix=None, seed=None,
+                 roams=False):
         self.addresses, self.make = list(addresses), make
         self.sessions, self.rate, self.limit, self.linger = sessions, rate, limit, linger
         self.per_connection, self.size = per_connection, size
-        self.reply_timeout, self.retry_after = reply_timeout, retry_after
+        self.reply_timeout, self.retry_after, self.roams = reply_timeout, retry_after, roams
         self.random = random.Random(seed)
         self.prefix = prefix if prefix is not None else f"{self.random.getrandbits(32):08x}"
         self.items = []
@@ -189,7 +191,7 @@ class Generator:
                 await self._work(connection, item)
             finally:
                 connection.close()
-            if connection.failed:
+            if connection.failed or self.roams:
                 address = self.random.choice(self.addresses)
 
     async def _work(self, connection, item):

@@ -10,6 +10,8 @@ import time
 
 
 _CLIENT = "the client's reply to its dot was lost or temporary"
+_HARMLESS_STOP_S = 1.5  # nobody is buried for that, unless Redis was away too
+_READ_LATE_S = 1.0  # so much later than it came a busy sink may read a dot
 
 
 class Fault:
@@ -21,6 +23,9 @@ class Fault:
 
     def end(self):
         self.ended_at = time.monotonic()
+
+    def is_shorter(self, seconds):
+        return self.ended_at is not None and self.ended_at - self.at < seconds
 
     def overlaps(self, begin, end):
         return self.at <= end and (self.ended_at is None or self.ended_at >= begin)
@@ -45,7 +50,7 @@ class Copy:
 
     def __init__(self, transaction):
         self.dot_at, self.replied_at = transaction.dot_at, transaction.replied_at
-        self.closed_at = transaction.session.closed_at
+        self.opened_at, self.closed_at = transaction.session.opened_at, transaction.session.closed_at
         self.courier = (transaction.session.helo or "").partition(".")[0]
         self.message_id = transaction.message_id
         self.reply_lost = transaction.replied_at is None or str(transaction.reply)[:1] != "2"
@@ -184,8 +189,10 @@ class Ledger:
             if fault.role == "redis" and fault.overlaps(begin, end):
                 end = float("inf") if fault.ended_at is None else max(end, fault.ended_at + self.settle_s)
         for fault in self.faults:
-            if fault.role == "courier" and self._may_be_of(copy, fault) and fault.overlaps(begin, end):
+            if fault.role == "courier" and self._may_be_of(copy, fault) and fault.overlaps(begin - _READ_LATE_S, end):
                 if fault.kind == "kill" and not self._closed_by(copy, fault):
+                    continue
+                if fault.kind == "stop" and fault.is_shorter(_HARMLESS_STOP_S) and end == copy.replied_at + self.settle_s:
                     continue
                 return f"the dot was open at: {fault}"
         return None
@@ -198,10 +205,11 @@ class Ledger:
     @staticmethod
     def _closed_by(copy, fault):
         """
-        A killed process' connections close at once; one that lived on belonged to another courier. A stalled
-        sink sees it later.
+        A killed process' connections close at once; one that lived on belonged to another courier, one that was
+        opened later to its next life. A stalled sink sees it later.
         """
-        return copy.closed_at is not None and copy.closed_at <= max(fault.at, copy.replied_at) + 1.0
+        return (copy.closed_at is not None and copy.closed_at <= max(fault.at, copy.replied_at) + _READ_LATE_S
+                and copy.opened_at <= fault.ended_at + _READ_LATE_S / 5)
 
     # -- for the test
 

@@ -18,6 +18,17 @@ def program(name):
     return os.path.join(BUILD, "bin", name)
 
 
+def built(name, *variables):
+    """
+    Makes the programs with these variables ("PLANT=early_250"), beside those of BUILD, and returns the
+    directory of that kind of build.
+    """
+    root = BUILD if os.path.exists(os.path.join(BUILD, ".packages-build")) else os.path.dirname(BUILD)
+    subprocess.run(["make", "-C", REPOSITORY, f"BUILD={root}", *variables, "all"], check=True,
+                   stdout=subprocess.DEVNULL, timeout=600)
+    return os.path.join(root, name)
+
+
 def peer(name):
     """The path of a peer's program: the private root first, else what the host has."""
     for folder in ("usr/sbin", "usr/bin", "sbin", "bin", "usr/lib/postfix/sbin"):

@@ -210,8 +210,9 @@ class _Stream:
 
 class ScriptedSink:
     """
-    Listens on `port` of each of `hosts`. keep: how much of each content is kept beside its size and digest. rule(...) adds a Rule, the first that matches acts. `.transactions` holds every MAIL, `.copies()`
-    what was taken.
+    Listens on `port` of each of `hosts`. keep: how much of each content is kept, beside its size and digest.
+    rule(...) adds a Rule, the first that matches acts. `.transactions` holds every MAIL, `.copies()` what was
+    taken.
     """
 
     def __init__(self, hosts=("127.0.0.1",), port=None, features=DEFAULT_FEATURES, keep=1 << 30,
@@ -326,6 +327,13 @@ class ScriptedSink:
         if writer.transport.get_write_buffer_size() > 65536:
             await writer.drain()
 
+    @staticmethod
+    async def _hold(action):
+        if isinstance(action.hold, Gate):
+            await action.hold.pass_through()
+        elif action.hold:
+            await asyncio.sleep(action.hold)
+
     async def _answer(self, writer, action, usual):
         """
         Carries out an action, or says the usual; returns the reply's text. Raises when the connection is to
@@ -334,10 +342,7 @@ class ScriptedSink:
         if action is None:
             await self._say(writer, usual)
             return usual
-        if isinstance(action.hold, Gate):
-            await action.hold.pass_through()
-        elif action.hold:
-            await asyncio.sleep(action.hold)
+        await self._hold(action)
         text = action.text if action.text is not None else usual
         if action.drop and action.text is None:
             raise ConnectionAbortedError
@@ -406,7 +411,7 @@ class ScriptedSink:
         action = self._action("body", session, transaction)
         if action is not None:
             await stream.octets(action.after)
-            await self._answer(writer, action, "") if action.drop else await asyncio.sleep(action.hold or 0)
+            await self._answer(writer, action, "") if action.drop else await self._hold(action)
         content = await stream.content(self.keep)
         transaction.dot_at = time.monotonic()
         transaction.note_content(*content)

@@ -106,6 +106,39 @@ def test_a_courier_killed_at_an_open_dot_explains_the_second_copy():
             Ledger([generator], [sink], faults).assert_balanced()
 
 
+def test_only_the_courier_that_sent_the_copy_explains_the_next():
+    with ScriptedSink() as sink:
+        generator = run(sink)
+        first = twice(sink)
+        first.session.helo = "courier2.relay.test"
+        faults = Faults()
+        stop = faults.note("courier", "courier1", 1, "stop")
+        stop.at, stop.ended_at = first.dot_at - 5, first.replied_at + 5
+        with pytest.raises(AssertionError, match="without a fault"):
+            Ledger([generator], [sink], faults).assert_balanced()
+        stop.name = "courier2"
+        Ledger([generator], [sink], faults).assert_balanced()
+        stop.at, stop.ended_at = first.replied_at, first.replied_at + 1.0
+        with pytest.raises(AssertionError, match="without a fault"):
+            Ledger([generator], [sink], faults).assert_balanced()
+
+
+def test_damaged_content_is_found():
+    def damaged(number):
+        return "s@origin.test", ["r@one.test"], content(f"d-{number}", "s@origin.test", ["r@one.test"]).replace(b"xyz", b"xyy", 1)
+
+    with ScriptedSink() as sink, Generator([("127.0.0.1", sink.port)], damaged, limit=1, prefix="d") as generator:
+        generator.wait_done()
+        with pytest.raises(AssertionError, match="arrived damaged"):
+            Ledger([generator], [sink]).assert_balanced()
+
+
+def test_mail_with_a_null_sender_is_mail():
+    with ScriptedSink() as sink, Generator([("127.0.0.1", sink.port)], lambda number: ("", [f"r{number}@one.test"]), limit=3) as generator:
+        generator.wait_done()
+        assert len(Ledger([generator], [sink]).assert_balanced().copies) == 3
+
+
 def test_a_redis_outage_keeps_the_dot_open():
     with ScriptedSink() as sink:
         generator = run(sink)

@@ -151,8 +151,8 @@ class Partition:
     def give_up(self, me, token):
         return Call("yield", [self.lease, self.never], [me, token])
 
-    def pause(self, queue, ms, error="error"):
-        return Call("pause", [self.pause_state(queue), self.due_index, self.never], [queue, ms, error])
+    def pause(self, queue, ms, error="error", longest=900000):
+        return Call("pause", [self.pause_state(queue), self.due_index, self.never], [queue, ms, longest, error])
 
     def due(self, n=10, horizon=0, park=30000):
         return Call("due", [self.due_index, self.never], [n, horizon, park, self.tag])

@@ -146,6 +146,22 @@ def test_a_pause_that_is_over_does_not_wait(store, part, fill):
     assert names(Courier(store, 1).claim(QUEUE)) == ["A.0"]
 
 
+def test_while_a_pause_is_on_record_the_answer_says_why(store, part, fill):
+    fill("A.0", "B.0")
+    store.redis.hset(part.pause_state(QUEUE), mapping={"until": store.now_ms() - 1, "error": "no route"})
+    assert store.run(part.claim(QUEUE, 1, 1, 1))[3] == "no route"
+    assert store.run(part.claim(QUEUE, 1, 1, 1, repeated=True))[3] == "no route"
+    store.run(part.pause(QUEUE, 0))
+    assert store.run(part.claim(QUEUE, 1, 1, 2))[3] == ""
+
+
+def test_a_broken_pause_state_stops_no_claim(store, part, fill):
+    fill("A.0")
+    store.redis.set(part.pause_state(QUEUE), "text")
+    kind, _, jobs, error = store.run(part.claim(QUEUE, 1, 1, 1))
+    assert kind == "jobs" and names(jobs) == ["A.0"] and error == ""
+
+
 def crash(store, part, times, job="A.0"):
     for incarnation in range(1, times + 1):
         store.redis.zadd(part.queue(QUEUE), {job: 0})

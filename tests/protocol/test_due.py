@@ -30,14 +30,14 @@ def test_due_finds_a_queue_with_its_counts_and_parks_it(store, part, fill):
     fill(QUEUE, QUEUE)
     store.redis.zadd(part.queue(QUEUE), {"later.0": store.now_ms() + 60000})
     found, low = store.run(part.due(park=30000))
-    assert found == [[QUEUE, 3, 2]]
+    assert found == [[QUEUE, 3, 2, 0]]
     assert 29000 < score(store, part) <= 30000 and float(low) == store.redis.zscore(part.due_index, QUEUE)
 
 
 def test_due_pages_through_more_than_n(store, part, fill):
     names = [f"q{i}.example" for i in range(5)]
     fill(*names)
-    pages = [[queue for queue, _, _ in store.run(part.due(n=2))[0]] for _ in range(4)]
+    pages = [[queue for queue, *_ in store.run(part.due(n=2))[0]] for _ in range(4)]
     assert [len(page) for page in pages] == [2, 2, 1, 0] and sorted(sum(pages, [])) == names
 
 
@@ -116,6 +116,43 @@ def test_pause_repeated_ends_slightly_later(store, part):
     assert first <= int(store.redis.hget(part.pause_state(QUEUE), "until")) < first + 5000
 
 
+def test_each_pause_is_twice_as_long_as_the_one_before(store, part):
+    lengths = []
+    for _ in range(6):
+        store.run(part.pause(QUEUE, 60000, longest=900000))
+        state = store.redis.hgetall(part.pause_state(QUEUE))
+        lengths.append(int(state["ms"]))
+        assert 0 <= store.now_ms() + lengths[-1] - int(state["until"]) < 1000
+        store.redis.hset(part.pause_state(QUEUE), "until", store.now_ms() - 1)
+    assert lengths == [60000, 120000, 240000, 480000, 900000, 900000]
+
+
+def test_a_pause_told_twice_counts_once(store, part):
+    store.run(part.pause(QUEUE, 60000, "first"))
+    store.run(part.pause(QUEUE, 50000, "second"))
+    state = store.redis.hgetall(part.pause_state(QUEUE))
+    assert state["ms"] == "60000" and state["error"] == "second" and int(state["until"]) - store.now_ms() <= 60000
+
+
+def test_a_longer_pause_on_record_is_not_shortened(store, part):
+    until = store.now_ms() + 3600000
+    store.redis.hset(part.pause_state(QUEUE), mapping={"until": until, "error": "stopped by hand"})
+    store.run(part.pause(QUEUE, 60000))
+    assert int(store.redis.hget(part.pause_state(QUEUE), "until")) == until
+
+
+def test_after_a_resume_the_next_pause_is_a_first_one(store, part):
+    for ms in (60000, 0, 60000):
+        store.run(part.pause(QUEUE, ms))
+    assert store.redis.hget(part.pause_state(QUEUE), "ms") == "60000"
+
+
+def test_due_tells_of_a_pause_on_record(store, part, fill):
+    fill(QUEUE)
+    store.redis.hset(part.pause_state(QUEUE), mapping={"until": store.now_ms() - 1, "error": "x"})
+    assert store.run(part.due())[0] == [[QUEUE, 1, 1, 1]]
+
+
 def test_pause_moves_no_job(store, part, fill):
     fill(QUEUE, QUEUE)
     before = store.redis.zrange(part.queue(QUEUE), 0, -1, withscores=True)
@@ -129,7 +166,7 @@ def test_resume_makes_the_queue_due(store, part, fill):
     store.run(part.due())
     assert store.run(part.pause(QUEUE, 0)) == "ok"
     assert not store.redis.exists(part.pause_state(QUEUE))
-    assert [queue for queue, _, _ in store.run(part.due())[0]] == [QUEUE]
+    assert [queue for queue, *_ in store.run(part.due())[0]] == [QUEUE]
 
 
 def test_resume_of_a_queue_without_jobs_leaves_nothing_for_long(store, part):

@@ -3,13 +3,16 @@
 -- KEYS q c h s ev never
 -- ARGV queue n bytes incarnation seq repeated suspects t
 --      (n: at most 500; bytes: most of e and s, but one job always; repeated: 1 or 0; suspects: 1 or 0)
--- answer: {"wait", until_ms} or {"jobs", token, {{job, {e, s, n, f, x, y, w, u}}, ...}}, missing fields nil
+-- answer: {"wait", until_ms} or {"jobs", token, {{job, {e, s, n, f, x, y, w, u}}, ...}, error}, missing fields nil
+--         (error: why the queue was paused, while a pause that is over is on record, else "")
 
 local q, c, h, s, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local queue, n, bytes, incarnation = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local token, repeated, suspects = incarnation .. "." .. ARGV[5], ARGV[6] == "1", tonumber(ARGV[7])
 local records = "j:{" .. ARGV[8] .. "}:"
 n = math.min(n, BATCH_LIMIT)
+local pause = read("HMGET", s, "until", "error") or {}
+local paused, why = number(pause[1]), pause[2] or ""
 
 if repeated then
   -- The first request may have come through. What it claimed has not changed: nobody else knows the token.
@@ -22,11 +25,10 @@ if repeated then
     end
   end
   if #jobs > 0 then
-    return { "jobs", token, jobs }
+    return { "jobs", token, jobs, why }
   end
 end
 
-local paused = number(read("HGET", s, "until"))
 if paused and paused > now then
   return { "wait", text(paused) }
 end
@@ -93,4 +95,4 @@ if #taken > 0 then
   end
   event(ev, "claimed", lines)
 end
-return { "jobs", token, jobs }
+return { "jobs", token, jobs, why }

@@ -3,7 +3,8 @@
 -- Each commit, defer or release brings its queue forward again.
 -- KEYS d never
 -- ARGV n horizon park t                (horizon, park: ms)
--- answer: {{{queue, waiting, due}, ...}, the lowest score left in d, or ""}
+-- answer: {{{queue, waiting, due, paused}, ...}, the lowest score left in d, or ""}
+--         (paused: 1 while a pause that is over is on record, else 0)
 
 local d = KEYS[1]
 local n, horizon, park, t = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
@@ -23,12 +24,12 @@ for _, queue in ipairs(redis.call("ZRANGEBYSCORE", d, "-inf", now + horizon, "LI
   elseif not first[1] then
     dropped[#dropped + 1] = queue
   else
-    local paused = number(read("HGET", "s:{" .. t .. "}:" .. queue, "until")) or 0
-    local at = math.max(tonumber(first[2]), paused)
+    local paused = number(read("HGET", "s:{" .. t .. "}:" .. queue, "until"))
+    local at = math.max(tonumber(first[2]), paused or 0)
     if at > now then
       move(queue, at)
     else
-      found[#found + 1] = { queue, redis.call("ZCARD", q), redis.call("ZCOUNT", q, "-inf", now) }
+      found[#found + 1] = { queue, redis.call("ZCARD", q), redis.call("ZCOUNT", q, "-inf", now), paused and 1 or 0 }
       move(queue, now + park)
     end
   end

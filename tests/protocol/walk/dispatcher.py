@@ -104,7 +104,7 @@ class Dispatcher(Node):
         horizon = 30000 if random.random() < 0.1 else 0
         answer = yield Send(call(part.due(random.choice([2, 10]), horizon, 30000)))
         if answer is not UNKNOWN:
-            for queue, _, _ in answer[0]:
+            for queue, *_ in answer[0]:
                 self.hints += [(part.tag, queue)] * 3
         if random.random() < 0.02:
             yield Send(call(part.give_up(self.name, self.leases.pop(part.tag))))

@@ -71,7 +71,7 @@ static void copy(char *to, size_t size, struct span from)
 }
 
 static void on_claim(void *context, enum claim_answer answer, const char *token,
-                     const struct queue_claimed *jobs, size_t count, uint64_t wait_ms)
+                     const struct queue_claimed *jobs, size_t count, struct span error, uint64_t wait_ms)
 {
     struct claim_result *r = context;
 
@@ -80,6 +80,7 @@ static void on_claim(void *context, enum claim_answer answer, const char *token,
     r->count = count;
     r->wait_ms = wait_ms;
     copy(r->token, sizeof r->token, span_of(token));
+    copy(r->error, sizeof r->error, error);
     for (size_t i = 0; i < count; i++)
         copy(r->jobs[i], sizeof r->jobs[i], jobs[i].job);
     if (count) {

@@ -22,6 +22,7 @@ struct claim_result {
     char jobs[128][64];
     struct queue_claimed first; /* its spans are gone */
     char envelope[64], state[64];
+    char error[64];
     uint64_t wait_ms;
 };
 extern struct claim_result claimed;

@@ -82,16 +82,31 @@ static void a_paused_queue_says_how_long(void **state)
     assert_in_range(claimed.wait_ms, 57000, 61000);
 }
 
+static void after_a_pause_the_answer_says_why_it_was(void **state)
+{
+    (void) state;
+    make("M1.0", "example.com");
+    claim("example.com", 10);
+    assert_string_equal(claimed.error, "");
+    make("M2.0", "example.com");
+    tell(&server, "HSET s:{%s}:example.com until 1 error dead", T);
+    claim("example.com", 10);
+    assert_int_equal(claimed.count, 1);
+    assert_string_equal(claimed.error, "dead");
+}
+
 static void a_lost_reply_gives_the_same_jobs_again(void **state)
 {
     (void) state;
     make("M1.0", "example.com");
     make("M2.0", "example.com");
+    tell(&server, "HSET s:{%s}:example.com until 1 error dead", T);
     proxy_lose(proxy, "$4\r\njobs\r\n");
     claim("example.com", 1);
     assert_true(proxy_has_lost(proxy));
     assert_int_equal(claimed.count, 1);
     assert_string_equal(claimed.jobs[0], "M1.0");
+    assert_string_equal(claimed.error, "dead");
     assert_int_equal(count_of(&server, "ZCARD c:{%s}", T), 1); /* and no other */
     assert_int_equal(count_of(&server, "ZCARD q:{%s}:example.com", T), 1);
 }
@@ -121,13 +136,13 @@ static void a_broken_partition_claims_nothing_for_a_while(void **state)
 static unsigned told;
 
 static void on_unknown(void *context, enum claim_answer answer, const char *token,
-                       const struct queue_claimed *jobs, size_t count, uint64_t wait_ms)
+                       const struct queue_claimed *jobs, size_t count, struct span error, uint64_t wait_ms)
 {
     assert_ptr_equal(context, &told);
     assert_int_equal(answer, CLAIM_UNKNOWN);
     assert_string_equal(token, "1000.1");
     assert_null(jobs);
-    assert_int_equal(count + wait_ms, 0);
+    assert_int_equal(count + error.len + wait_ms, 0);
     told++;
 }
 
@@ -157,6 +172,7 @@ int main(void)
         TEST(no_more_than_asked_for),
         TEST(a_suspect_is_left_to_who_has_none),
         TEST(a_paused_queue_says_how_long),
+        TEST(after_a_pause_the_answer_says_why_it_was),
         TEST(a_lost_reply_gives_the_same_jobs_again),
         TEST(a_claim_waits_for_redis_however_long),
         TEST(a_broken_partition_claims_nothing_for_a_while),

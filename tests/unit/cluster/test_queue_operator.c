@@ -39,13 +39,19 @@ static void a_pause_stops_a_queue_and_zero_resumes_it(void **state)
 
     (void) state;
     make("M1.0", "example.com");
-    queue_pause(store, TEST_PARTITION, "example.com", 60000, "no route to host", 5000, on_rule, &answer);
+    struct queue_pause pause = {.partition = TEST_PARTITION,
+                                .queue = "example.com",
+                                .pause_ms = 60000,
+                                .longest_ms = 900000,
+                                .error = "no route to host"};
+    queue_pause(store, &pause, 5000, on_rule, &answer);
     loop_go();
     assert_int_equal(answer, RULE_OK);
     assert_true(answers(&server, "no route to host", "HGET s:{%s}:example.com error", T));
     claim("example.com", 1);
     assert_int_equal(claimed.answer, CLAIM_WAIT);
-    queue_pause(store, TEST_PARTITION, "example.com", 0, NULL, 5000, on_rule, &answer);
+    pause.pause_ms = 0;
+    queue_pause(store, &pause, 5000, on_rule, &answer);
     loop_go();
     claim("example.com", 1);
     assert_int_equal(claimed.count, 1);

@@ -29,6 +29,9 @@ static void on_read(void *context, enum spool_result result, struct span bytes)
     loop_stop(loop);
 }
 
+static char content_job[] = "M1.0";
+static struct envelope message = {.content_partition = PARTITION, .content_job = content_job};
+
 static int spool_put(uint32_t index, struct span bytes, bool by_courier)
 {
     written = -1;
@@ -40,7 +43,7 @@ static int spool_put(uint32_t index, struct span bytes, bool by_courier)
 
 static enum spool_result spool_get(uint32_t index)
 {
-    spool_read(store, PARTITION, "M1.0", index, on_read, &content);
+    spool_read(store, &message, index, on_read, &content);
     loop_go();
     return read_result;
 }
@@ -136,7 +139,7 @@ static void an_outage_ends_a_write_but_not_a_read(void **state)
     spool_write(store, PARTITION, "M1.0", 1, SPAN("b"), false, 100, on_written, &written);
     loop_go();
     assert_int_equal(written, SPOOL_UNKNOWN);
-    spool_read(store, PARTITION, "M1.0", 0, on_read, &content);
+    spool_read(store, &message, 0, on_read, &content);
     redis_server_start(&server);
     loop_go();
     assert_int_equal(read_result, SPOOL_OK);
@@ -146,10 +149,52 @@ static void an_outage_ends_a_write_but_not_a_read(void **state)
 static void closing_leaves_a_read_unknown(void **state)
 {
     (void) state;
-    spool_read(store, PARTITION, "M1.0", 0, on_read, &content);
+    spool_read(store, &message, 0, on_read, &content);
     read_result = SPOOL_OK;
     store = store_close(store);
     assert_int_equal(read_result, SPOOL_UNKNOWN);
+}
+
+static void a_packed_chunk_is_read_as_it_was(void **state)
+{
+    AUTO_BUF struct buf plain = {0}, packed = {0};
+
+    (void) state;
+    while (plain.len < SPOOL_CHUNK)
+        buf_add_text(&plain, "it was a dark and stormy night\r\n");
+    plain.len = SPOOL_CHUNK;
+    spool_pack(store, buf_span(&plain), &packed);
+    assert_true(packed.len < plain.len / 4);
+    assert_int_equal(spool_put(0, buf_span(&packed), false), SPOOL_OK);
+    message.coding = CODING_ZSTD;
+    assert_int_equal(spool_get(0), SPOOL_OK);
+    assert_true(span_equal(buf_span(&content), buf_span(&plain)));
+    spool_read_stored(store, &message, 0, on_read, &content);
+    loop_go();
+    assert_int_equal(read_result, SPOOL_OK);
+    assert_true(span_equal(buf_span(&content), buf_span(&packed)));
+    message.coding = CODING_PLAIN;
+    buf_done(&content);
+}
+
+static void a_damaged_chunk_is_not_read(void **state)
+{
+    AUTO_BUF struct buf larger = {0}, packed = {0};
+    struct zstd *z = zstd_new();
+
+    (void) state;
+    memset(buf_reserve(&larger, SPOOL_CHUNK + 1), 'x', SPOOL_CHUNK + 1);
+    buf_commit(&larger, SPOOL_CHUNK + 1);
+    zstd_pack(z, buf_span(&larger), &packed);
+    zstd_free(z);
+    message.coding = CODING_ZSTD;
+    assert_int_equal(spool_put(0, SPAN("plain"), false), SPOOL_OK);
+    assert_int_equal(spool_get(0), SPOOL_DAMAGED);
+    assert_int_equal(content.len, 0);
+    assert_int_equal(spool_put(1, buf_span(&packed), false), SPOOL_OK); /* more than a chunk ever holds */
+    assert_int_equal(spool_get(1), SPOOL_DAMAGED);
+    assert_int_equal(spool_get(2), SPOOL_MISSING);
+    message.coding = CODING_PLAIN;
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, store_setup, store_teardown)
@@ -164,6 +209,8 @@ int main(void)
         TEST(a_full_redis_takes_chunks_of_couriers_only),
         TEST(a_lost_reply_does_no_harm),
         TEST(an_outage_ends_a_write_but_not_a_read),
+        TEST(a_packed_chunk_is_read_as_it_was),
+        TEST(a_damaged_chunk_is_not_read),
         TEST(closing_leaves_a_read_unknown),
     };
 

@@ -83,6 +83,8 @@ static struct envelope make_envelope(size_t recipients, size_t queues)
         .chunk_count = 2,
         .content_partition = 255,
         .is_8bit = true,
+        .coding = CODING_ZSTD,
+        .coded_bytes = 777,
         .is_parent = true,
         .keeps_content = true,
         .client = mem_string("client.example [192.0.2.1]"),
@@ -115,6 +117,8 @@ static void assert_envelopes_equal(const struct envelope *a, const struct envelo
     assert_int_equal(a->chunk_count, b->chunk_count);
     assert_int_equal(a->content_partition, b->content_partition);
     assert_string_equal(a->content_job, b->content_job);
+    assert_int_equal(a->coding, b->coding);
+    assert_int_equal(a->coded_bytes, b->coded_bytes);
     assert_int_equal(a->is_8bit, b->is_8bit);
     assert_int_equal(a->is_dsn, b->is_dsn);
     assert_int_equal(a->is_parent, b->is_parent);
@@ -169,7 +173,9 @@ static struct frame make_frame(void)
                                      .token = (UINT64_C(1) << 53) - 1,
                                      .connections = 20,
                                      .rate_micro = 16666,
-                                     .answers_ms = 987654321}};
+                                     .answers_ms = 987654321,
+                                     .serial = 8,
+                                     .site = {"mx.a", 4}}};
     static struct report reports[] = {{.partition = 9,
                                        .queue = {"b", 1},
                                        .token = 5,
@@ -178,9 +184,28 @@ static struct frame make_frame(void)
                                        .is_empty = true,
                                        .wait_ms = 60000,
                                        .is_returned = true,
-                                       .finished = 44}};
+                                       .finished = 44,
+                                       .serial = UINT32_MAX,
+                                       .granted = 21,
+                                       .succeeded = 40,
+                                       .throttled = 3,
+                                       .trouble = {"no route", 8},
+                                       .was_paused = true,
+                                       .site = {"mx.b", 4}}};
+    static struct borrow borrows[] = {
+        {.site = {"mx.c", 4}, .token = 6, .connections = 11, .wanted = 12, .finished = 13, .serial = 14}};
+    static struct loan loans[] = {{.site = {"mx.d", 4},
+                                   .token = 7,
+                                   .connections = 15,
+                                   .rate_micro = 16,
+                                   .answers_ms = 17,
+                                   .serial = 18}};
     return (struct frame){
-        .hello = {.incarnation = 1700000000000000, .clock_ms = 12345, .free_jobs = 2000, .is_draining = true},
+        .hello = {.incarnation = 1700000000000000,
+                  .clock_ms = 12345,
+                  .free_jobs = 2000,
+                  .free_connections = 400,
+                  .is_draining = true},
         .has_hello = true,
         .rings = rings,
         .ring_count = 2,
@@ -188,6 +213,10 @@ static struct frame make_frame(void)
         .grant_count = 1,
         .reports = reports,
         .report_count = 1,
+        .borrows = borrows,
+        .borrow_count = 1,
+        .loans = loans,
+        .loan_count = 1,
     };
 }
 
@@ -410,6 +439,7 @@ static void refuses_hostile_numbers_of_an_envelope(void **state)
         {.field = 5, .value = UINT64_MAX},
         {.field = 6, .value = UINT64_MAX},
         {.field = 7, .value = UINT32_MAX},
+        {.field = 16, .value = UINT64_MAX},
         {.id_len = 15},
         {.id_len = 17},
         {.queue = ""},
@@ -426,6 +456,7 @@ static void refuses_hostile_numbers_of_an_envelope(void **state)
     assert_int_equal(get_hostile(&(struct hostile){0}), 0);
     assert_int_equal(get_hostile(&(struct hostile){.field = 8, .value = 255}), 0);
     assert_int_equal(get_hostile(&(struct hostile){.queue = long_name + 1}), 0);
+    assert_int_equal(get_hostile(&(struct hostile){.field = 15, .value = 2}), -EPROTONOSUPPORT);
     for (size_t i = 0; i < ARRAY_LEN(hostiles); i++)
         if (get_hostile(&hostiles[i]) != -EBADMSG)
             fail_msg("hostile envelope %zu was taken", i);
@@ -549,6 +580,7 @@ static void reads_back_a_frame(void **state)
     assert_int_equal(back.hello.incarnation, f.hello.incarnation);
     assert_int_equal(back.hello.clock_ms, f.hello.clock_ms);
     assert_int_equal(back.hello.free_jobs, f.hello.free_jobs);
+    assert_int_equal(back.hello.free_connections, f.hello.free_connections);
     assert_int_equal(back.hello.is_draining, f.hello.is_draining);
     assert_int_equal(back.ring_count, 2);
     assert_int_equal(back.rings[0].partition, 255);
@@ -561,6 +593,8 @@ static void reads_back_a_frame(void **state)
     assert_int_equal(back.grants[0].connections, 20);
     assert_int_equal(back.grants[0].rate_micro, 16666);
     assert_int_equal(back.grants[0].answers_ms, 987654321);
+    assert_int_equal(back.grants[0].serial, 8);
+    assert_true(span_equal(back.grants[0].site, SPAN("mx.a")));
     assert_int_equal(back.report_count, 1);
     assert_true(span_equal(back.reports[0].queue, SPAN("b")));
     assert_int_equal(back.reports[0].token, 5);
@@ -569,6 +603,53 @@ static void reads_back_a_frame(void **state)
     assert_int_equal(back.reports[0].wait_ms, 60000);
     assert_true(back.reports[0].is_returned);
     assert_int_equal(back.reports[0].finished, 44);
+    assert_int_equal(back.reports[0].serial, UINT32_MAX);
+    assert_int_equal(back.reports[0].granted, 21);
+    assert_int_equal(back.reports[0].succeeded, 40);
+    assert_int_equal(back.reports[0].throttled, 3);
+    assert_true(span_equal(back.reports[0].trouble, SPAN("no route")));
+    assert_true(back.reports[0].was_paused);
+    assert_true(span_equal(back.reports[0].site, SPAN("mx.b")));
+    frame_done(&back);
+}
+
+static void reads_back_borrows_and_loans(void **state)
+{
+    (void) state;
+    AUTO_BUF struct buf bytes = {0};
+    struct frame f = make_frame(), back;
+    wire_put_frame(&f, &bytes);
+    assert_int_equal(wire_get_frame(buf_span(&bytes), &back), 0);
+    assert_int_equal(back.borrow_count, 1);
+    assert_true(span_equal(back.borrows[0].site, SPAN("mx.c")));
+    assert_int_equal(back.borrows[0].token, 6);
+    assert_int_equal(back.borrows[0].connections, 11);
+    assert_int_equal(back.borrows[0].wanted, 12);
+    assert_int_equal(back.borrows[0].finished, 13);
+    assert_int_equal(back.borrows[0].serial, 14);
+    assert_int_equal(back.loan_count, 1);
+    assert_true(span_equal(back.loans[0].site, SPAN("mx.d")));
+    assert_int_equal(back.loans[0].token, 7);
+    assert_int_equal(back.loans[0].connections, 15);
+    assert_int_equal(back.loans[0].rate_micro, 16);
+    assert_int_equal(back.loans[0].answers_ms, 17);
+    assert_int_equal(back.loans[0].serial, 18);
+    frame_done(&back);
+}
+
+/* What an older node sends: no new field is taken for more than nothing. */
+static void fields_left_out_are_nothing(void **state)
+{
+    (void) state;
+    AUTO_BUF struct buf bytes = {0};
+    struct buf entry = {0};
+    struct frame back;
+    put_text(&entry, 2, "q");
+    put_message(&bytes, 4, &entry);
+    assert_int_equal(wire_get_frame(buf_span(&bytes), &back), 0);
+    assert_int_equal(back.reports[0].serial + back.reports[0].granted + back.reports[0].throttled, 0);
+    assert_int_equal(back.reports[0].trouble.len + back.reports[0].site.len, 0);
+    assert_false(back.reports[0].was_paused);
     frame_done(&back);
 }
 
@@ -587,7 +668,8 @@ static void a_cut_frame_is_refused_or_shorter(void **state)
             assert_int_equal(r, -EBADMSG);
             continue;
         }
-        assert_true(back.ring_count + back.grant_count + back.report_count < 4);
+        assert_true(
+            back.ring_count + back.grant_count + back.report_count + back.borrow_count + back.loan_count < 6);
         frame_done(&back);
     }
 }
@@ -598,7 +680,15 @@ static void a_full_frame_of_the_longest_names_fits(void **state)
     AUTO_BUF struct buf bytes = {0};
     char name[QUEUE_TEXT_MAX];
     struct report reports[FRAME_ENTRIES];
-    struct frame f = {.reports = reports, .report_count = FRAME_ENTRIES}, back;
+    struct frame f = {.has_hello = true,
+                      .hello = {.incarnation = (UINT64_C(1) << 53) - 1,
+                                .clock_ms = (UINT64_C(1) << 48) - 1,
+                                .free_jobs = 999999999,
+                                .free_connections = 999999999,
+                                .is_draining = true},
+                      .reports = reports,
+                      .report_count = FRAME_ENTRIES},
+                 back;
     memset(name, 'n', sizeof(name));
     for (unsigned i = 0; i < FRAME_ENTRIES; i++)
         reports[i] = (struct report){
@@ -611,6 +701,13 @@ static void a_full_frame_of_the_longest_names_fits(void **state)
             .is_empty = true,
             .is_returned = true,
             .finished = 999999999,
+            .serial = UINT32_MAX,
+            .granted = 999999999,
+            .succeeded = 999999999,
+            .throttled = 999999999,
+            .trouble = {name, TROUBLE_MAX},
+            .was_paused = true,
+            .site = {name, DOMAIN_MAX},
         };
     wire_put_frame(&f, &bytes);
     assert_true(bytes.len <= BUS_FRAME_MAX);
@@ -622,12 +719,12 @@ static void a_full_frame_of_the_longest_names_fits(void **state)
 static void refuses_too_many_entries(void **state)
 {
     (void) state;
-    for (unsigned field = 2; field <= 4; field++) {
+    for (unsigned field = 2; field <= 6; field++) {
         AUTO_BUF struct buf bytes = {0};
         struct frame back;
         for (unsigned i = 0; i < FRAME_ENTRIES + 1; i++) {
             struct buf entry = {0};
-            put_text(&entry, 2, "q");
+            put_text(&entry, field > 4 ? 1 : 2, "q"); /* the queue's name, or the site's */
             put_message(&bytes, field, &entry);
         }
         assert_int_equal(wire_get_frame(buf_span(&bytes), &back), -EBADMSG);
@@ -678,6 +775,60 @@ static void refuses_hostile_numbers_of_a_frame(void **state)
     assert_int_equal(get_hostile_entry(3, "q", 6, UINT64_MAX), -EBADMSG);
     assert_int_equal(get_hostile_entry(4, "q", 7, UINT64_MAX), -EBADMSG);
     assert_int_equal(get_hostile_entry(4, "q", 9, UINT32_MAX), -EBADMSG);
+    assert_int_equal(get_hostile_entry(1, NULL, 5, UINT32_MAX), -EBADMSG);
+    assert_int_equal(get_hostile_entry(4, "q", 10, UINT32_MAX), 0); /* a serial may be any number */
+    for (unsigned field = 11; field <= 13; field++)
+        assert_int_equal(get_hostile_entry(4, "q", field, UINT32_MAX), -EBADMSG);
+}
+
+/* An entry of kind whose first name is sound, or is this site; then a text, or a number with text NULL. */
+static int get_hostile_text(unsigned kind, const char *site, unsigned field, const char *text, uint64_t value)
+{
+    AUTO_BUF struct buf bytes = {0};
+    struct buf entry = {0};
+    struct frame back;
+    put_text(&entry, site ? 1 : 2, site ? site : "q");
+    if (text)
+        put_text(&entry, field, text);
+    else if (field)
+        put_number(&entry, field, value);
+    put_message(&bytes, kind, &entry);
+    int r = wire_get_frame(buf_span(&bytes), &back);
+    if (!r)
+        frame_done(&back);
+    return r;
+}
+
+/* proves: M06 */
+static void refuses_hostile_sites_and_troubles(void **state)
+{
+    (void) state;
+    char long_site[DOMAIN_MAX + 2], long_trouble[TROUBLE_MAX + 2];
+    memset(long_site, 's', sizeof(long_site) - 1);
+    long_site[sizeof(long_site) - 1] = '\0';
+    memset(long_trouble, 't', sizeof(long_trouble) - 1);
+    long_trouble[sizeof(long_trouble) - 1] = '\0';
+    static const unsigned site_field[] = {[3] = 8, [4] = 16};
+    for (unsigned kind = 3; kind <= 4; kind++) {
+        assert_int_equal(get_hostile_text(kind, NULL, site_field[kind], "", 0), 0);
+        assert_int_equal(get_hostile_text(kind, NULL, site_field[kind], long_site + 1, 0), 0);
+        assert_int_equal(get_hostile_text(kind, NULL, site_field[kind], long_site, 0), -EBADMSG);
+        assert_int_equal(get_hostile_text(kind, NULL, site_field[kind], "a b", 0), -EBADMSG);
+    }
+    assert_int_equal(get_hostile_text(4, NULL, 14, long_trouble + 1, 0), 0);
+    assert_int_equal(get_hostile_text(4, NULL, 14, long_trouble, 0), -EBADMSG);
+    for (unsigned kind = 5; kind <= 6; kind++) {
+        assert_int_equal(get_hostile_text(kind, "mx", 0, NULL, 0), 0);
+        assert_int_equal(get_hostile_text(kind, "", 0, NULL, 0), -EBADMSG);
+        assert_int_equal(get_hostile_text(kind, "m\nx", 0, NULL, 0), -EBADMSG);
+        assert_int_equal(get_hostile_text(kind, long_site, 0, NULL, 0), -EBADMSG);
+        assert_int_equal(get_hostile_text(kind, "mx", 2, NULL, UINT64_MAX / 2), -EBADMSG);
+        assert_int_equal(get_hostile_text(kind, "mx", 3, NULL, UINT32_MAX), -EBADMSG);
+    }
+    assert_int_equal(get_hostile_text(5, "mx", 4, NULL, UINT32_MAX), -EBADMSG);
+    assert_int_equal(get_hostile_text(5, "mx", 5, NULL, UINT32_MAX), -EBADMSG);
+    assert_int_equal(get_hostile_text(6, "mx", 4, NULL, UINT64_MAX), -EBADMSG);
+    assert_int_equal(get_hostile_text(6, "mx", 5, NULL, UINT64_MAX), -EBADMSG);
 }
 
 static void an_empty_frame_says_nothing(void **state)
@@ -710,10 +861,13 @@ int main(void)
         cmocka_unit_test(refuses_hostile_numbers_of_a_state),
         cmocka_unit_test(refuses_hostile_numbers_of_stats),
         cmocka_unit_test(reads_back_a_frame),
+        cmocka_unit_test(reads_back_borrows_and_loans),
+        cmocka_unit_test(fields_left_out_are_nothing),
         cmocka_unit_test(a_cut_frame_is_refused_or_shorter),
         cmocka_unit_test(a_full_frame_of_the_longest_names_fits),
         cmocka_unit_test(refuses_too_many_entries),
         cmocka_unit_test(refuses_hostile_numbers_of_a_frame),
+        cmocka_unit_test(refuses_hostile_sites_and_troubles),
         cmocka_unit_test(an_empty_frame_says_nothing),
     };
     return cmocka_run_group_tests_name("cluster/wire", tests, NULL, NULL);

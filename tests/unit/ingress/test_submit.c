@@ -11,6 +11,7 @@
 #include "base/metric.h"
 #include "cluster/queue.h"
 #include "cluster/spool.h"
+#include "cluster/wire.h"
 #include "ingress/smtp_private.h"
 #include "ingress/submit.h"
 
@@ -31,6 +32,9 @@ static struct {
     uint64_t size_bytes;
     bool keeps_content;
     struct buf content; /* that came with the commit */
+    enum content_coding coding;
+    uint64_t plain_bytes, coded_bytes; /* of the envelope */
+    size_t packs, packed_bytes;        /* so long is what gets packed; 0: longer than it was */
     spool_on_written *on_written[CALLS_MAX];
     void *write_context[CALLS_MAX];
     size_t write_bytes[CALLS_MAX];
@@ -59,6 +63,12 @@ void queue_commit(struct store *s UNUSED, const struct queue_job *job, bool carr
     store.chunk_count = job->chunk_count;
     store.size_bytes = job->size_bytes;
     store.keeps_content = job->keeps_content;
+    struct envelope e;
+    assert_int_equal(wire_get_envelope(job->envelope, &e), 0);
+    store.coding = e.coding;
+    store.plain_bytes = e.size_bytes;
+    store.coded_bytes = e.coded_bytes;
+    envelope_done(&e);
     buf_clear(&store.content);
     if (job->chunks)
         buf_add_span(&store.content, job->chunks[0]);
@@ -85,6 +95,14 @@ void spool_write(struct store *s UNUSED, unsigned partition UNUSED, const char *
     store.on_written[store.writes] = on_written;
     store.write_bytes[store.writes] = bytes.len;
     store.write_context[store.writes++] = context;
+}
+
+void spool_pack(struct store *s UNUSED, struct span plain, struct buf *out)
+{
+    size_t len = store.packed_bytes ? store.packed_bytes : plain.len + 15;
+    store.packs++;
+    memset(buf_reserve(out, len), 'p', len);
+    buf_commit(out, len);
 }
 
 void spool_refresh(struct store *s UNUSED, unsigned partition UNUSED, const char *job UNUSED,
@@ -173,12 +191,18 @@ static void confirm_write(enum spool_result result)
     store.on_written[i](store.write_context[i], result);
 }
 
-static int load_settings(void **state UNUSED)
+static void set_compression(const char *how)
 {
     struct conf *conf;
     AUTO_FREE char *error = NULL;
+    assert_int_equal(setenv("BARID_INGRESS_COMPRESSION", how, 1), 0);
     assert_int_equal(conf_load(NULL, NULL, &conf, &error), 0);
     conf_set(conf);
+}
+
+static int load_settings(void **state UNUSED)
+{
+    set_compression("none");
     return 0;
 }
 
@@ -186,6 +210,7 @@ static int setup(void **state UNUSED)
 {
     buf_done(&store.content);
     memset(&store, 0, sizeof store);
+    set_compression("none");
     memset(&client, 0, sizeof client);
     memset(&reactor, 0, sizeof reactor);
     reactor.loop = loop_new();
@@ -428,6 +453,72 @@ static void several_domains_are_one_fan_out(void **state UNUSED)
     assert_int_equal(client.answers, 3);
 }
 
+static void what_gets_shorter_is_stored_packed(void **state UNUSED)
+{
+    set_compression("zstd");
+    store.packed_bytes = 20;
+    submission_commit(submit_small());
+    assert_int_equal(store.packs, 1);
+    assert_int_equal(store.coding, CODING_ZSTD);
+    assert_int_equal(store.content.len, 20);
+    assert_int_equal(store.size_bytes, 20);
+    assert_int_equal(store.coded_bytes, 20);
+    assert_in_range(store.plain_bytes, 100, 300);
+    store.on_commit(store.commit_context, COMMIT_CLASH); /* packed anew, with the new id */
+    assert_int_equal(store.packs, 2);
+    assert_int_equal(store.size_bytes, 20);
+    store.on_commit(store.commit_context, COMMIT_NEW);
+    assert_int_equal(client.code, 250);
+}
+
+static void what_gets_no_shorter_is_stored_plain(void **state UNUSED)
+{
+    set_compression("zstd");
+    submission_commit(submit_small());
+    assert_int_equal(store.packs, 1);
+    assert_int_equal(store.coding, CODING_PLAIN);
+    assert_int_equal(store.content.data[0], 'R');
+    assert_int_equal(store.size_bytes, store.plain_bytes);
+    store.on_commit(store.commit_context, COMMIT_NEW);
+}
+
+static void the_first_chunk_decides_for_all(void **state UNUSED)
+{
+    set_compression("zstd");
+    for (int is_packed = 0; is_packed < 2; is_packed++) {
+        store.writes = store.confirmed = 0;
+        store.packs = 0;
+        store.packed_bytes = is_packed ? 1000 : 0;
+        struct submission *s = submit_small();
+        add_bytes(s, 2 * SPOOL_CHUNK);
+        store.packed_bytes = 0; /* the others would grow */
+        confirm_write(SPOOL_OK);
+        confirm_write(SPOOL_OK);
+        submission_commit(s);
+        assert_int_equal(store.writes, 3);
+        confirm_write(SPOOL_OK);
+        assert_int_equal(store.packs, is_packed ? 3 : 1);
+        assert_int_equal(store.write_bytes[0], is_packed ? 1000 : SPOOL_CHUNK);
+        assert_int_equal(store.coding, is_packed ? CODING_ZSTD : CODING_PLAIN);
+        size_t written = store.write_bytes[0] + store.write_bytes[1] + store.write_bytes[2];
+        assert_int_equal(store.size_bytes, written);
+        assert_true(store.plain_bytes > 2 * SPOOL_CHUNK);
+        store.on_commit(store.commit_context, COMMIT_NEW);
+    }
+    assert_int_equal(client.answers, 2);
+}
+
+static void what_children_copy_is_counted_as_stored(void **state UNUSED)
+{
+    set_compression("zstd");
+    store.packed_bytes = 30000;
+    struct submission *s = submit("a@one.example", "b@two.example");
+    add_bytes(s, 140000);
+    submission_commit(s);
+    assert_false(store.keeps_content);
+    store.on_commit(store.commit_context, COMMIT_NEW);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -446,6 +537,10 @@ int main(void)
         TEST(large_content_is_written_while_it_arrives),
         TEST(chunk_that_was_not_written_is_4xx_at_the_dot),
         TEST(several_domains_are_one_fan_out),
+        TEST(what_gets_shorter_is_stored_packed),
+        TEST(what_gets_no_shorter_is_stored_plain),
+        TEST(the_first_chunk_decides_for_all),
+        TEST(what_children_copy_is_counted_as_stored),
     };
     return cmocka_run_group_tests(tests, load_settings, NULL);
 }

@@ -1,0 +1,261 @@
+/* Jobs of a queue, page by page: ZSCAN of each index, then the record of each job on the page. */
+#include "ctl/selection.h"
+
+#include <signal.h>
+
+#include "base/conf.h"
+#include "base/mem.h"
+
+enum { PAGE_JOBS = 500, CURSOR_MAX = 24, ERROR_MATCH_MAX = 4096 };
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal)
+{
+    (void) signal;
+    interrupted = 1;
+}
+
+void interrupt_watch(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+
+    (void) sigaction(SIGINT, &action, NULL); /* cannot fail for SIGINT */
+}
+
+bool is_interrupted(void)
+{
+    return interrupted;
+}
+
+/* ---- names */
+
+void queue_partitions(const char *queue, unsigned *ret_first, unsigned *ret_last)
+{
+    bool is_everywhere = strcmp(queue, QUEUE_FANOUT) == 0;
+
+    *ret_first = is_everywhere ? 0 : partition_of(span_of(queue));
+    *ret_last = is_everywhere ? PARTITION_COUNT - 1 : *ret_first;
+}
+
+int queue_name_check(const char *queue)
+{
+    if (*queue && strlen(queue) <= QUEUE_TEXT_MAX)
+        return EXIT_OK;
+    return say_usage("\"%s\" is not a queue's name: a domain, a domain/lane, or " QUEUE_FANOUT, queue);
+}
+
+/* ---- filters */
+
+int filter_parse(const struct arguments *a, struct filter *ret_filter)
+{
+    struct filter f = {.sender = argument_text(a, "sender", NULL),
+                       .recipient = argument_text(a, "recipient", NULL),
+                       .error = argument_text(a, "error", NULL)};
+    const char *older = argument_text(a, "older", NULL);
+
+    if (older && conf_parse_time(span_of(older), &f.older_ms) < 0)
+        return say_usage("--older: expected a time such as 90s, 30min, 6h or 2d, not \"%s\"", older);
+    if (f.recipient && !strchr(f.recipient, '@'))
+        return say_usage("--recipient: expected an address or @domain, not \"%s\"", f.recipient);
+    if (f.sender && !strchr(f.sender, '@') && strcmp(f.sender, "<>") != 0)
+        return say_usage("--sender: expected an address, @domain or <>, not \"%s\"", f.sender);
+    *ret_filter = f;
+    return EXIT_OK;
+}
+
+bool filter_needs_texts(const struct filter *f)
+{
+    return f->sender || f->recipient || f->error;
+}
+
+/* pattern: an address or @domain. The local part as it is, the domain in any case. */
+static bool is_address(const char *pattern, const char *addr)
+{
+    const char *at = strrchr(pattern, '@'), *found = strrchr(addr, '@');
+    size_t local = (size_t) (at - pattern);
+
+    if (!found || !span_equal_nocase(span_of(at), span_of(found)))
+        return false;
+    return local == 0 || (local == (size_t) (found - addr) && memcmp(pattern, addr, local) == 0);
+}
+
+static bool is_sender(const char *pattern, const char *sender)
+{
+    return strcmp(pattern, "<>") == 0 ? !*sender : is_address(pattern, sender);
+}
+
+static bool has_recipient(const struct record *r, const char *pattern)
+{
+    for (size_t i = 0; i < r->envelope.recipient_count; i++)
+        if (!r->state.recipients[i].is_done && is_address(pattern, r->envelope.recipients[i].addr))
+            return true;
+    return false;
+}
+
+static bool has_error(const struct record *r, const char *part)
+{
+    const struct verdict *v = record_last_error(r);
+    AUTO_BUF struct buf words = {.data = NULL};
+
+    if (!v)
+        return false;
+    buf_printf(&words, "%u %s %s %s", v->code, v->status, v->remote, v->text);
+    AUTO_FREE char *text = buf_steal_text(&words);
+    return strcasestr(text, part) != NULL;
+}
+
+bool filter_passes(const struct filter *f, const char *job, const struct record *r, uint64_t now_ms)
+{
+    struct id id;
+    uint32_t index;
+
+    if (f->older_ms > 0 &&
+        (job_parse(span_of(job), &id, &index) < 0 || id_time_ms(&id) + f->older_ms > now_ms))
+        return false;
+    if (!filter_needs_texts(f))
+        return true;
+    return r->is_readable && (!f->sender || is_sender(f->sender, r->envelope.sender)) &&
+           (!f->recipient || has_recipient(r, f->recipient)) && (!f->error || has_error(r, f->error));
+}
+
+/* ---- walking */
+
+struct walk {
+    struct ask *ask;
+    const struct selection *selection;
+    unsigned partition;
+    enum place place;
+    char cursor[CURSOR_MAX + 1];
+    uint64_t now_ms;
+    struct selected *jobs;
+    size_t count, room, read; /* read: those whose record is */
+};
+
+static void on_members(void *context, const struct redis_value *values)
+{
+    struct walk *w = context;
+    const struct redis_value *page = &values[1];
+    struct span cursor = {.at = NULL};
+
+    w->now_ms = answer_time_ms(&values[0]);
+    if (page->type == REDIS_ARRAY && page->count == 2)
+        cursor = redis_text(&page->items[0]);
+    if (cursor.len == 0 || cursor.len > CURSOR_MAX) { /* a key of another type holds no jobs */
+        memcpy(w->cursor, "0", 2);
+        return;
+    }
+    memcpy(w->cursor, cursor.at, cursor.len);
+    w->cursor[cursor.len] = '\0';
+    const struct redis_value *list = &page->items[1];
+    for (size_t i = 0; list->type == REDIS_ARRAY && i + 1 < list->count; i += 2) {
+        if (w->count == w->room) {
+            w->room = w->room ? 2 * w->room : PAGE_JOBS;
+            w->jobs = mem_resize(w->jobs, w->room * sizeof(*w->jobs));
+        }
+        w->jobs[w->count++] = (struct selected){.job = answer_text(&list->items[i]),
+                                                .partition = w->partition,
+                                                .place = w->place,
+                                                .score = answer_score(&list->items[i + 1])};
+    }
+}
+
+static void on_records(void *context, const struct redis_value *values)
+{
+    struct walk *w = context;
+
+    for (size_t i = 0; w->read < w->count && i < PAGE_JOBS; i++)
+        record_read(&values[i], &w->jobs[w->read++].record);
+}
+
+static void ask_records(struct walk *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        record_ask(w->ask, w->partition, span_of(w->jobs[i].job), w->selection->with_texts);
+        if (i % PAGE_JOBS == PAGE_JOBS - 1 || i + 1 == w->count)
+            ask_send(w->ask, on_records, w); /* answered in this order: one connection */
+    }
+}
+
+static void selected_done(struct selected *s)
+{
+    record_done(&s->record);
+    mem_free(s->job);
+}
+
+/* Keeps what is meant, at the front. */
+static void sift(struct walk *w)
+{
+    const struct selection *s = w->selection;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < w->count; i++) {
+        struct selected *job = &w->jobs[i];
+        if ((!s->queue || strcmp(job->record.queue, s->queue) == 0) &&
+            filter_passes(&s->filter, job->job, &job->record, w->now_ms))
+            w->jobs[kept++] = *job;
+        else
+            selected_done(job);
+    }
+    w->count = kept;
+}
+
+static int walk_page(struct walk *w, selection_on_page *on_page, void *context)
+{
+    static const enum key indexes[] = {
+        [PLACE_WAITING] = KEY_OF_QUEUE, [PLACE_CLAIMED] = KEY_OF_CLAIMED, [PLACE_HELD] = KEY_OF_HELD};
+    const char *queue = w->place == PLACE_WAITING ? w->selection->queue : "";
+
+    resp_arg_text(ask_command(w->ask, 1), "TIME");
+    struct buf *b = ask_key(w->ask, "ZSCAN", 5, indexes[w->place], w->partition, span_of(queue));
+    resp_arg_text(b, w->cursor);
+    resp_arg_text(b, "COUNT");
+    resp_arg_number(b, PAGE_JOBS);
+    ask_send(w->ask, on_members, w);
+    int status = ask_wait(w->ask);
+    if (status == EXIT_OK && w->count > 0) {
+        ask_records(w);
+        status = ask_wait(w->ask);
+    }
+    if (status == EXIT_OK) {
+        sift(w);
+        if (w->count > 0)
+            status = on_page(context, w->jobs, w->count, w->now_ms);
+    }
+    for (size_t i = 0; i < w->count; i++)
+        selected_done(&w->jobs[i]);
+    w->count = w->read = 0;
+    return status == EXIT_OK && is_interrupted() ? EXIT_ASKED_FAILED : status;
+}
+
+static int walk_index(struct walk *w, enum place place, selection_on_page *on_page, void *context)
+{
+    int status;
+
+    w->place = place;
+    memcpy(w->cursor, "0", 2);
+    do
+        status = walk_page(w, on_page, context);
+    while (status == EXIT_OK && strcmp(w->cursor, "0") != 0);
+    return status;
+}
+
+int selection_walk(struct ask *k, const struct selection *s, selection_on_page *on_page, void *context)
+{
+    struct walk w = {.ask = k, .selection = s};
+    unsigned last = PARTITION_COUNT - 1;
+    int status = EXIT_OK;
+
+    if (s->queue)
+        queue_partitions(s->queue, &w.partition, &last);
+    for (; status == EXIT_OK && w.partition <= last; w.partition++) {
+        if (s->claimed)
+            status = walk_index(&w, PLACE_CLAIMED, on_page, context);
+        if (status == EXIT_OK && s->waiting)
+            status = walk_index(&w, PLACE_WAITING, on_page, context);
+        if (status == EXIT_OK && s->held)
+            status = walk_index(&w, PLACE_HELD, on_page, context);
+    }
+    mem_free(w.jobs);
+    return status;
+}

@@ -1,0 +1,50 @@
+/*
+ * Does: walks the jobs of a queue, wherever they are, page by page, and keeps those that the filters let pass. Memory: one page.
+ * Does not: stop the queue: a job that moves meanwhile may be missed, or met in its next place; whoever needs all of them walks again.
+ * Owns: the jobs of a page, until its callback returns.
+ * Fails: selection_walk() with EXIT_ASKED_FAILED and said; also when the callback says so, or after SIGINT (is_interrupted()).
+ */
+#pragma once
+
+#include "ctl/record.h"
+#include "ctl/verb.h"
+
+/* What a job must have to be meant; NULL, 0: anything. */
+struct filter {
+    const char *sender;    /* an address, @domain, or <> for the null sender */
+    const char *recipient; /* an open one: an address, or @domain */
+    const char *error;     /* part of the last error, in any case */
+    uint64_t older_ms;     /* accepted so long ago, by the id */
+};
+/* From --sender, --recipient, --error, --older: EXIT_OK, or EXIT_BAD_USAGE and said. */
+int filter_parse(const struct arguments *a, struct filter *ret_filter);
+bool filter_needs_texts(const struct filter *f);
+/* r was read with texts if the filter needs them; one that cannot be read passes no filter by texts. */
+bool filter_passes(const struct filter *f, const char *job, const struct record *r, uint64_t now_ms);
+
+struct selected {
+    char *job;
+    unsigned partition;
+    enum place place;
+    uint64_t score; /* waiting: due ms; claimed: incarnation; held: since ms */
+    struct record record;
+};
+/* A page; now_ms: Redis' clock just before it was read. EXIT_OK: go on. */
+typedef int selection_on_page(void *context, const struct selected *jobs, size_t count, uint64_t now_ms);
+
+struct selection {
+    const char *queue; /* NULL: held jobs of all queues, also those without record */
+    struct filter filter;
+    bool waiting, claimed, held; /* places to look in */
+    bool with_texts;
+};
+int selection_walk(struct ask *k, const struct selection *s, selection_on_page *on_page, void *context);
+
+/* From the first call on SIGINT no longer ends the program, but is_interrupted(). */
+void interrupt_watch(void);
+bool is_interrupted(void);
+
+/* The partitions of a queue: one, or all for #fanout. */
+void queue_partitions(const char *queue, unsigned *ret_first, unsigned *ret_last);
+/* EXIT_OK, or EXIT_BAD_USAGE and said: it cannot be a queue's name. */
+int queue_name_check(const char *queue);

@@ -1,0 +1,159 @@
+/*
+ * Configuration: any bytes as a file are refused with a sentence that names the file, or are settings; those, printed and read again, are the
+ * same. Any text as a variable's value likewise. First byte: a file, or a variable's row.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/conf_row.h"
+#include "base/mem.h"
+#include "io/yaml.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+extern char **environ;
+
+/* The path of a file with these bytes: memory, the same one each time. */
+static const char *file_of(struct span text)
+{
+    static int fd = -1;
+    static char *path;
+
+    if (fd < 0) {
+        fd = memfd_create("conf", MFD_CLOEXEC);
+        must(fd >= 0);
+        path = mem_format("/dev/fd/%d", fd);
+        environ = NULL; /* no BARID_ variable of the caller */
+    }
+    must(ftruncate(fd, 0) == 0 && pwrite(fd, text.at, text.len, 0) == (ssize_t) text.len);
+    return path;
+}
+
+static void check_error(const char *error, const char *file)
+{
+    must(strncmp(error, file, strlen(file)) == 0 && error[strlen(file)] == ':');
+    for (const char *c = error; *c; c++)
+        must((uint8_t) *c >= ' ' && (uint8_t) *c < 0x7f);
+}
+
+static bool is_sound_text(const char *text)
+{
+    for (; *text; text++)
+        if ((uint8_t) *text < ' ' || *text == 0x7f)
+            return false;
+    return true;
+}
+
+/* Whatever the file: these hold for every program that reads the snapshot. */
+static void check_row(const struct conf *c, const struct conf_row *row)
+{
+    const void *field = (const char *) c + row->offset;
+    struct conf *twin;
+
+    switch (row->type) {
+    case CONF_TEXT:
+    case CONF_FILE: must(is_sound_text(*(char *const *) field)); return;
+    case CONF_LIST: {
+        const struct conf_list *list = field;
+        for (size_t i = 0; i < list->count; i++)
+            must(list->items[i][0] && is_sound_text(list->items[i]));
+        return;
+    }
+    case CONF_MAP: {
+        const struct conf_map *map = field;
+        for (size_t i = 0; i < map->count; i++)
+            must(map->keys[i][0] && is_sound_text(map->keys[i]) && is_sound_text(map->values[i]));
+        return;
+    }
+    case CONF_NUMBER:
+    case CONF_SIZE:
+    case CONF_TIME:
+        /* The ends of the row's range, each as the text of the table, are the ends of what may be there. */
+        twin = NEW(struct conf);
+        if (*row->low) {
+            must(conf_value_set(twin, row, span_of(row->low)) == 0);
+            must(*(const uint64_t *) field >= *(uint64_t *) ((char *) twin + row->offset));
+        }
+        if (*row->high) {
+            must(conf_value_set(twin, row, span_of(row->high)) == 0);
+            must(*(const uint64_t *) field <= *(uint64_t *) ((char *) twin + row->offset));
+        }
+        mem_free(twin);
+        return;
+    case CONF_FLAG:
+    case CONF_CHOICE: return;
+    }
+}
+
+/* Secrets are not printed. */
+static bool is_printed(const struct conf_row *row)
+{
+    return row->type != CONF_FILE;
+}
+
+static void check_file(struct span text)
+{
+    struct conf *c = NULL, *same = NULL;
+    char *error = NULL;
+    AUTO_BUF struct buf printed = {0};
+    const char *file = file_of(text);
+
+    if (conf_load(file, yaml_read_settings, &c, &error) < 0) {
+        must(!c && error);
+        check_error(error, file);
+        mem_free(error);
+        return;
+    }
+    must(c && !error);
+    for (size_t i = 0; i < conf_row_count; i++)
+        check_row(c, &conf_rows[i]);
+    conf_print_yaml(c, &printed, text.len % 2);
+    if (conf_load(file_of(buf_span(&printed)), yaml_read_settings, &same, &error) < 0)
+        must_fail(error, printed.data, 0);
+    for (size_t i = 0; i < conf_row_count; i++)
+        must(!is_printed(&conf_rows[i]) || conf_value_equal(c, same, &conf_rows[i]));
+    conf_release(same);
+    conf_release(c);
+}
+
+static void check_value(const struct conf_row *row, struct span text)
+{
+    static struct conf *initial;
+    struct conf *one = NEW(struct conf), *same = NULL;
+    char *error = NULL;
+    AUTO_BUF struct buf printed = {0};
+
+    if (!initial)
+        must(conf_load(NULL, NULL, &initial, &error) == 0);
+    conf_value_copy(one, initial, row);
+    if (conf_value_set(one, row, text) < 0) {
+        must(conf_value_equal(one, initial, row)); /* refused: untouched */
+    } else if (is_printed(row)) {
+        check_row(one, row);
+        buf_printf(&printed, "%s:\n  %s: ", row->section, row->name);
+        conf_value_print(one, row, &printed);
+        buf_add_char(&printed, '\n');
+        if (conf_load(file_of(buf_span(&printed)), yaml_read_settings, &same, &error) < 0)
+            must_fail(error, row->path, 0);
+        must(conf_value_equal(one, same, row));
+        conf_release(same);
+    }
+    conf_value_clear(one, row);
+    mem_free(one);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct span text = {.at = (const char *) data + 1, .len = size - 1};
+
+    if (size < 1 || size > 65536)
+        return 0;
+    (void) file_of((struct span){.at = ""}); /* makes ready */
+    if (data[0] & 0x80)
+        check_file(text);
+    else
+        check_value(&conf_rows[data[0] % conf_row_count], text);
+    return 0;
+}
