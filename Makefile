@@ -1,6 +1,6 @@
 # barid: how it is built, tested and installed. `make help` lists the targets.
 #
-# Variables: CC=gcc|clang  SAN=address,undefined|thread  BUILD=dir  PLANT=name (a planted bug, for tests of the tests)  V=1 (show commands)
+# Variables: CC=gcc|clang  SAN=address,undefined|thread  BUILD=dir  PLANT=name,name (planted bugs, for tests of the tests)  V=1 (show commands)
 #            FAULTS=1 (fault points: lib/base/fault.h)
 #            LAYERS="base mail ..." (part of lib/ only)  DESTDIR= PREFIX= (install)
 # Each kind of build has its own directory below $(BUILD): two of them never mix.
@@ -37,7 +37,7 @@ space := $(empty) $(empty)
 sanitizers := $(subst $(comma),$(space),$(SAN))
 kind := $(if $(filter fuzzer%,$(sanitizers)),fuzz,$(if $(SAN),san-$(firstword $(sanitizers))))
 kind += $(if $(filter fuzz,$(kind)),,$(if $(findstring clang,$(CC)),clang))
-kind += $(if $(FAULTS),faults) $(if $(PLANT),plant-$(PLANT))
+kind += $(if $(FAULTS),faults) $(if $(PLANT),plant-$(subst $(comma),+,$(PLANT)))
 OUT := $(BUILD)$(if $(strip $(kind)),/$(subst $(space),-,$(strip $(kind))))
 
 # ---- flags
@@ -56,7 +56,7 @@ WARNINGS += -Wno-error
 SANFLAGS := -fsanitize=$(SAN) $(if $(filter undefined,$(sanitizers)),-fno-sanitize-recover=undefined)
 endif
 upper = $(shell printf '%s' '$(1)' | tr 'a-z-' 'A-Z_')
-DEFINES := -D_GNU_SOURCE -DBARID_VERSION='"$(VERSION)"' $(if $(FAULTS),-DFAULTS) $(if $(PLANT),-DPLANT_$(call upper,$(PLANT)))
+DEFINES := -D_GNU_SOURCE -DBARID_VERSION='"$(VERSION)"' $(if $(FAULTS),-DFAULTS) $(foreach p,$(subst $(comma),$(space),$(PLANT)),-DPLANT_$(call upper,$(p)))
 INCLUDES := -Ilib -I. -isystem $(OUT)
 BASEFLAGS := -std=gnu11 $(OPTIMIZE) -g -pthread $(HARDENING) $(SANFLAGS) $(DEFINES)
 # Our own sources: all warnings, and the calls of banned.h do not compile.

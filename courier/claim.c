@@ -68,8 +68,13 @@ static void refuse_job(struct work *w, const struct queue_claimed *claimed, cons
 static void take_job(struct work *w, const struct queue_claimed *claimed, const char *token)
 {
     struct job *j = NULL;
-    int r = job_new(w, claimed, token, &j);
 
+    if (claimed->held_because.len > 0) {
+        metric_add(METRIC_HELD_TOTAL, 1);
+        log_event(LOG_HELD, FS("job", claimed->job), F("queue", w->queue), FS("why", claimed->held_because));
+        return;
+    }
+    int r = job_new(w, claimed, token, &j);
     if (r < 0) {
         refuse_job(w, claimed, token, r == -EPROTONOSUPPORT);
         return;

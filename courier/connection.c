@@ -2,7 +2,6 @@
 #include "courier/connection.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/conf.h"
@@ -195,14 +194,12 @@ static void rest(struct connection *k)
 
 void connection_let_go(struct connection *k)
 {
-    if (k->is_closing)
-        return;
-    if (pool_has(k)) {
+    if (pool_has(k))
         connection_quit(k);
-    } else if (!k->was_ready) {
-        smtp_client_end(k->client, FAULT_ABORTED, "there are too many");
-        connection_drive(k);
-    }
+    if (k->is_closing || k->was_ready)
+        return;
+    smtp_client_end(k->client, FAULT_ABORTED, "there are too many");
+    connection_drive(k);
 }
 
 /* ---- driving ---- */

@@ -4,12 +4,9 @@
 #include "base/conf.h"
 #include "base/fault.h"
 #include "courier/attempt.h"
+#include "courier/room.h"
 #include "courier/settle.h"
 #include "courier/work.h"
-
-enum {
-    SHARES = 8
-}; /* a queue has one of so many at most: large mail that does not move is in nobody's way */
 
 const char *content_trouble(const struct job *j, enum spool_result result, uint32_t i, uint64_t before,
                             size_t size_bytes)
@@ -54,19 +51,18 @@ static size_t need_of(const struct job *j)
 }
 
 /* One job always: a setting smaller than a message stops nobody's mail. */
-static bool fits(size_t booked_bytes, size_t need, uint64_t most)
+static bool has_room(const struct job *j)
 {
-    return booked_bytes == 0 || booked_bytes + need <= most;
+    size_t booked = j->work->courier->content_bytes;
+
+    return booked == 0 || booked + need_of(j) <= conf_get()->courier.max_content_bytes;
 }
 
 static bool has_share(const struct job *j)
 {
-    return fits(j->work->content_bytes, need_of(j), conf_get()->courier.max_content_bytes / SHARES);
-}
+    size_t booked = j->work->courier->content_bytes, own = j->work->content_bytes;
 
-static bool has_room(const struct job *j)
-{
-    return fits(j->work->courier->content_bytes, need_of(j), conf_get()->courier.max_content_bytes);
+    return own == 0 || room_left(conf_get()->courier.max_content_bytes, booked, own) >= need_of(j);
 }
 
 /* ---- reading ---- */

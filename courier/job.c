@@ -11,6 +11,19 @@
 #include "cluster/wire.h"
 #include "courier/work.h"
 
+/*
+ * What the record says of its job is so. In another queue it would go to hosts of a domain that is not its recipients'; with another count of
+ * chunks its content would stay for ever.
+ */
+static bool is_its_own(const struct job *j, const struct queue_claimed *claimed, const struct work *w)
+{
+    const struct envelope *e = &j->envelope;
+    uint32_t own_chunks = strcmp(e->content_job, j->name) == 0 ? e->chunk_count : 0;
+
+    return claimed->chunk_count == own_chunks &&
+           (w->is_fanout || (e->queue_count == 1 && strcmp(e->queues[0], w->queue) == 0));
+}
+
 int job_new(struct work *w, const struct queue_claimed *claimed, const char *token, struct job **ret_job)
 {
     struct job *j = NEW(struct job);
@@ -26,7 +39,7 @@ int job_new(struct work *w, const struct queue_claimed *claimed, const char *tok
     must(strlen(token) < sizeof(j->token));
     memcpy(j->token, token, strlen(token) + 1);
     r = wire_get_envelope(claimed->envelope, &j->envelope);
-    if (r == 0 && !id_equal(&j->envelope.id, &id))
+    if (r == 0 && (!id_equal(&j->envelope.id, &id) || !is_its_own(j, claimed, w)))
         r = -EBADMSG;
     if (r == 0)
         r = wire_get_state(claimed->state, &j->envelope, &j->state);

@@ -8,11 +8,10 @@ size_t room_left(size_t most, size_t used, size_t has)
 {
     size_t left = used < most ? most - used : 0, bound = left / 4;
 
-    if (used < most / 2)
-        return left;
     if (bound == 0 && left > 0)
         bound = 1;
-    return has < bound ? bound - has : 0;
+    bound = has < bound ? bound - has : 0;
+    return used < most / 2 && most / 2 - used > bound ? most / 2 - used : bound;
 }
 
 size_t room_part(size_t most, size_t users)

@@ -9,7 +9,7 @@
 #include "courier/work.h"
 
 /*
- * Pure: how many more of `most`, of which `used` are taken, may somebody have that has `has`? While half are free: all that are left. Then a
+ * Pure: how many more of `most`, of which `used` are taken, may somebody have that has `has`? The first half is anybody's. Of the other half a
  * quarter of what is free is the most that anybody may have: so whoever comes late finds some.
  */
 size_t room_left(size_t most, size_t used, size_t has);

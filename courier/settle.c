@@ -191,6 +191,10 @@ static void make_next_token(struct job *j, char *next, size_t size)
 
 void settle_note(struct job *j, void (*on_noted)(struct job *j))
 {
+#ifdef PLANT_NO_NOTE /* a planted bug, for the test that must find its second copy: the next transaction begins, nothing is recorded */
+    on_noted(j);
+    return;
+#endif
     struct entry *e = entry_new(j, OUTCOME_KEEP, "attempted");
 
     for (size_t i = 0; i < j->state.recipient_count; i++) {

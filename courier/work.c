@@ -15,6 +15,7 @@
 #include "courier/settle.h"
 
 static void on_tail(struct tail *t);
+static void on_timer(struct timer *t);
 
 /* ---- finding and ending ---- */
 
@@ -59,6 +60,11 @@ bool work_check_over(struct work *w)
     if (work_is_granted(w) || w->is_claiming || w->job_count > 0 || w->connection_count > 0 ||
         w->is_report_due)
         return false;
+    if (clock_ms() <
+        w->until_ms) { /* taken back before its time: a grant that comes late is still to be told by its serial */
+        timer_start(c->loop, &w->timer, w->until_ms - clock_ms() + 1, on_timer);
+        return false;
+    }
     must(map_remove(&c->works, work_key(w->partition, span_of(w->queue), &key)) == w);
     timer_stop(&w->timer);
     tail_remove(&w->tail);
@@ -92,15 +98,10 @@ static bool is_late(const struct work *w, const struct grant *g)
     return g->token < w->token || (g->token == w->token && g->serial && g->serial < w->serial);
 }
 
-/* What the dispatcher thinks of anew: also whether a destination in trouble is to be tried again. */
-static void take_new_share(struct work *w, const struct grant *g)
+static bool is_less(const struct work *w, const struct grant *g)
 {
-    if (g->connections < w->connections_max)
-        w->is_shrunk = true;
-    verdict_done(&w->trouble);
-    w->serial = g->serial;
-    if (g->serial || g->connections == 0)
-        grant_report(w); /* only then is the old share over */
+    return g->connections < w->connections_max || g->connections == 0 ||
+           (g->rate_micro && (!w->rate.micro || g->rate_micro < w->rate.micro));
 }
 
 void work_grant(struct courier *c, const struct grant *g, uint64_t until_ms)
@@ -113,9 +114,14 @@ void work_grant(struct courier *c, const struct grant *g, uint64_t until_ms)
         w = work_new(c, g->partition, g->queue);
     if (is_late(w, g))
         return;
-    if (g->token > w->token || g->serial != w->serial || !g->serial || g->connections == 0)
-        take_new_share(w, g);
+    if (is_less(w, g)) {
+        w->is_shrunk = true;
+        grant_report(w); /* the rest is granted to others as soon as this is told */
+    }
+    if (g->token > w->token || g->serial > w->serial || !g->serial)
+        verdict_done(&w->trouble); /* the dispatcher thinks of trying again */
     w->token = g->token;
+    w->serial = g->serial;
     w->connections_max = g->connections;
     rate_set(&w->rate, g->rate_micro, clock_us());
     w->until_ms = until_ms;

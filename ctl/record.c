@@ -53,14 +53,17 @@ static void read_texts(const struct redis_value *items, struct record *r)
     r->is_newer = error == -EPROTONOSUPPORT;
 }
 
+void record_init(struct record *r)
+{
+    *r = (struct record){.queue = mem_string(""), .held_because = mem_string("")};
+}
+
 void record_read(const struct redis_value *value, struct record *ret_record)
 {
     struct record r = {.is_there = false};
 
     if (value->type != REDIS_ARRAY || value->count < FIELD_E) { /* a key of another type */
-        r.queue = mem_string("");
-        r.held_because = mem_string("");
-        *ret_record = r;
+        record_init(ret_record);
         return;
     }
     const struct redis_value *items = value->items;

@@ -28,6 +28,7 @@ struct record {
     char *held_because; /* of a held job; "": it does not say */
 };
 
+void record_init(struct record *r); /* not there */
 /* Appends one command to the next question. With texts: envelope and state too. */
 void record_ask(struct ask *k, unsigned partition, struct span job, bool with_texts);
 void record_read(const struct redis_value *value, struct record *ret_record);

@@ -23,6 +23,7 @@ static struct story_job *note_job(struct story *s, uint32_t index, unsigned part
     }
     struct story_job *job = &s->jobs[s->job_count++];
     *job = (struct story_job){.index = index, .partition = partition};
+    record_init(&job->record);
     return job;
 }
 

@@ -4,7 +4,14 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { SAMPLE = 16, AT_ONCE = 2000, EVENT_ID_MAX = 47, LOOKS_MAX = 200 };
+enum {
+    SAMPLE = 16,
+    AT_ONCE = 2000,
+    EVENT_ID_MAX = 47,
+    LOOKS_MAX = 200,
+    REASONS_MAX = 20,
+    REASON_WORDS_MAX = 200
+};
 
 /* Replies of the first look at a partition, in order. */
 enum look { LOOK_QUEUES, LOOK_CLAIMED, LOOK_SOME_CLAIMED, LOOK_HELD, LOOK_SOME_HELD, LOOK_LEASE, LOOK_EVENT };
@@ -138,6 +145,19 @@ static void ask_depth(struct scan *scan, unsigned partition, struct span queue)
 
 /* ---- one partition */
 
+static void on_reason(void *context, const struct redis_value *values)
+{
+    survey_note_reason(context, redis_text(&values[0]));
+}
+
+static void ask_reasons(struct scan *scan, unsigned partition, const struct redis_value *held)
+{
+    for (size_t i = 0; held->type == REDIS_ARRAY && i < held->count; i++) {
+        resp_arg_text(ask_key(scan->ask, "HGET", 3, KEY_OF_JOB, partition, redis_text(&held->items[i])), "h");
+        ask_send(scan->ask, on_reason, scan->survey);
+    }
+}
+
 static void on_look(void *context, const struct redis_value *values)
 {
     struct place *p = context;
@@ -150,6 +170,7 @@ static void on_look(void *context, const struct redis_value *values)
     s->held += answer_count(&values[LOOK_HELD]);
     note_jobs(&values[LOOK_SOME_CLAIMED], 1, &s->oldest, &s->has_oldest);
     note_jobs(&values[LOOK_SOME_HELD], 1, &s->oldest, &s->has_oldest);
+    ask_reasons(scan, p->partition, &values[LOOK_SOME_HELD]);
     if (lease->type == REDIS_ARRAY && lease->count == 2 && redis_text(&lease->items[0]).len &&
         answer_count(&lease->items[1]) > s->now_ms)
         s->leased++;
@@ -244,6 +265,9 @@ void survey_done(struct survey *s)
         mem_free(s->queues[i].error);
     }
     mem_free(s->queues);
+    for (size_t i = 0; i < s->reason_count; i++)
+        mem_free(s->reasons[i].because);
+    mem_free(s->reasons);
     *s = (struct survey){.queues = NULL};
 }
 
@@ -252,4 +276,46 @@ uint64_t survey_age_ms(const struct survey *s, const struct id *id)
     uint64_t then_ms = id_time_ms(id);
 
     return then_ms < s->now_ms ? s->now_ms - then_ms : 0;
+}
+
+/* ---- why jobs are held */
+
+void survey_note_reason(struct survey *s, struct span because)
+{
+    struct span words = because.len > 0 ? because : SPAN("nobody knows why");
+
+    s->reasons_of++;
+    for (size_t i = 0; i < s->reason_count; i++) {
+        if (span_equal(words, span_of(s->reasons[i].because)) || i + 1 == REASONS_MAX) {
+            s->reasons[i].count++; /* the last of them stands for all others */
+            return;
+        }
+    }
+    s->reasons = mem_resize(s->reasons, (s->reason_count + 1) * sizeof(*s->reasons));
+    if (s->reason_count + 1 == REASONS_MAX)
+        words = SPAN("other reasons");
+    s->reasons[s->reason_count++] = (struct survey_reason){mem_text(words.at, words.len), 1};
+}
+
+void add_reasons(struct buf *out, const struct survey *s)
+{
+    for (size_t i = 0; i < s->reason_count; i++) {
+        buf_printf(out, "%s%llu ", i ? ", " : "", (unsigned long long) s->reasons[i].count);
+        buf_add_printable(out, span_of(s->reasons[i].because), REASON_WORDS_MAX);
+    }
+    if (s->reasons_of > 0 && s->reasons_of < s->held)
+        buf_printf(out, ", of %llu looked at", (unsigned long long) s->reasons_of);
+}
+
+void put_reasons(struct json *json, const struct survey *s)
+{
+    struct json *list = json_new_array();
+
+    for (size_t i = 0; i < s->reason_count; i++) {
+        struct json *reason = json_new_object();
+        json_put_text(reason, "because", span_of(s->reasons[i].because));
+        json_put_number(reason, "jobs", (int64_t) s->reasons[i].count);
+        json_put(list, NULL, reason);
+    }
+    json_put(json, "held_because", list);
 }

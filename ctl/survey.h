@@ -10,6 +10,7 @@
 #include "base/id.h"
 #include "cluster/keys.h"
 #include "ctl/ask.h"
+#include "io/json.h"
 
 struct survey_queue {
     char *name;
@@ -22,6 +23,11 @@ struct survey_queue {
     bool has_oldest;
 };
 
+struct survey_reason { /* why jobs are held */
+    char *because;
+    uint64_t count;
+};
+
 struct survey {
     uint64_t now_ms; /* Redis' clock */
     uint64_t waiting, due, claimed, held;
@@ -30,9 +36,16 @@ struct survey {
     size_t queue_count, queue_room;
     struct id oldest; /* of all, claimed and held too */
     bool has_oldest;
+    struct survey_reason *reasons; /* of some held jobs: those put aside first in each partition */
+    size_t reason_count;
+    uint64_t reasons_of; /* how many jobs that are */
 };
 
 int survey_take(struct ask *k, struct survey *ret_survey);
 void survey_done(struct survey *s);
+void survey_note_reason(struct survey *s, struct span because);
+/* "3 by operator, 1 content is missing"; nothing when none is held. */
+void add_reasons(struct buf *out, const struct survey *s);
+void put_reasons(struct json *json, const struct survey *s); /* as held_because: [{because, jobs}] */
 /* How old a message is by Redis' clock; 0 when its id is of the future. */
 uint64_t survey_age_ms(const struct survey *s, const struct id *id);

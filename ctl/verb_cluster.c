@@ -93,6 +93,7 @@ static void print_status_json(const struct status *s)
     json_put_number(queue, "waiting", (int64_t) survey->waiting);
     json_put_number(queue, "claimed", (int64_t) survey->claimed);
     json_put_number(queue, "held", (int64_t) survey->held);
+    put_reasons(queue, survey);
     json_put_number(queue, "queues", (int64_t) survey->queue_count);
     if (survey->has_oldest) {
         id_format(&survey->oldest, oldest);
@@ -173,6 +174,11 @@ static void print_status(const struct status *s)
         id_format(&q->oldest, oldest);
         buf_printf(&out, "; the oldest is %s, ", oldest);
         add_duration(&out, survey_age_ms(q, &q->oldest));
+    }
+    if (q->held > 0) {
+        buf_printf(&out, "\nHELD        %llu jobs wait for you: ", (unsigned long long) q->held);
+        add_reasons(&out, q);
+        buf_add_text(&out, "; `baridctl queue list --held` lists them");
     }
     buf_printf(&out, "\npartitions  %u of %d have a dispatcher\nstore       %s, durability %s, ", q->leased,
                PARTITION_COUNT, conf_get()->store.address,

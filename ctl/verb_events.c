@@ -1,4 +1,6 @@
 /* events: the streams of all partitions as one, roughly in order of time. */
+#include <ctype.h>
+
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -113,12 +115,6 @@ static void set_at(struct events *e, unsigned partition, struct span id)
 
 /* ---- whose jobs: a record says its queue; of one that has ended, the addresses in what was told of it */
 
-static void forget_known(struct events *e)
-{
-    map_done(&e->known);
-    e->known = (struct map){.buckets = NULL};
-}
-
 static void on_queue(void *context, const struct redis_value *values)
 {
     const struct reading *r = context; /* partition: number of the line */
@@ -132,19 +128,21 @@ static void on_queue(void *context, const struct redis_value *values)
 
 static bool tells_domain(const struct events *e, const char *detail)
 {
-    const char *lane = strchr(e->queue, '/');
-    AUTO_FREE char *domain = mem_format("@%.*s", lane ? (int) (lane - e->queue) : QUEUE_TEXT_MAX, e->queue);
-    const char *at = strcasestr(detail, domain);
+    struct span rest = span_of(e->queue), name = span_cut(&rest, '/');
+    AUTO_FREE char *domain = mem_format("@%.*s", SPAN_ARG(name));
 
-    return at && !strchr(".-abcdefghijklmnopqrstuvwxyz0123456789", at[strlen(domain)] | 0x20) ? true
-           : at ? at[strlen(domain)] == '\0'
-                : false;
+    for (const char *at = strcasestr(detail, domain); at; at = strcasestr(at + 1, domain)) {
+        int behind = (unsigned char) at[1 + name.len];
+        if (!isalnum(behind) && behind != '.' && behind != '-')
+            return true;
+    }
+    return false;
 }
 
 static int find_queues(struct events *e)
 {
     if (e->known.count > KNOWN_MAX)
-        forget_known(e);
+        map_done(&e->known);
     for (size_t i = 0; i < e->count; i++) {
         const struct line *l = &e->lines[i];
         if (map_get(&e->known, span_of(l->job)))

@@ -166,13 +166,13 @@ static void add_job(struct buf *out, const struct story *s, const struct story_j
     const struct record *r = &job->record;
 
     buf_printf(out, "  .%u %s in ", job->index, place_name(job->place));
-    buf_add_printable(out, span_of(r->queue ? r->queue : ""), WORDS_MAX);
+    buf_add_printable(out, span_of(r->queue), WORDS_MAX);
     buf_printf(out, ", partition %u", job->partition);
     if (job->place == PLACE_WAITING && job->score > s->now_ms) {
         buf_add_text(out, ", due in ");
         add_duration(out, job->score - s->now_ms);
     }
-    if (job->place == PLACE_HELD && r->held_because && *r->held_because) {
+    if (job->place == PLACE_HELD && *r->held_because) {
         buf_add_text(out, ": ");
         buf_add_printable(out, span_of(r->held_because), WORDS_MAX);
     }

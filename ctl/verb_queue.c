@@ -1,6 +1,7 @@
 /* queue list. */
 #include "base/mem.h"
 #include "ctl/ask.h"
+#include "ctl/held.h"
 #include "ctl/print.h"
 #include "ctl/survey.h"
 #include "ctl/verb.h"
@@ -96,6 +97,18 @@ static void add_queue_row(struct table *t, const struct survey *s, const struct 
     table_cell_safe(t, buf_span(&paused));
 }
 
+static void print_held_note(const struct survey *s)
+{
+    AUTO_BUF struct buf out = {.data = NULL};
+
+    if (s->held == 0)
+        return;
+    buf_printf(&out, "HELD: %llu jobs wait for you: ", (unsigned long long) s->held);
+    add_reasons(&out, s);
+    buf_add_text(&out, "; `baridctl queue list --held` lists them\n");
+    print_buf(&out);
+}
+
 static void print_list(const struct survey *s, size_t rows)
 {
     struct table t;
@@ -103,6 +116,7 @@ static void print_list(const struct survey *s, size_t rows)
     if (s->queue_count == 0) {
         printf("no job waits in any queue; %llu claimed, %llu held\n", (unsigned long long) s->claimed,
                (unsigned long long) s->held);
+        print_held_note(s);
         return;
     }
     table_init(&t, "queue|>waiting|>due|>next|>oldest|");
@@ -112,6 +126,7 @@ static void print_list(const struct survey *s, size_t rows)
     table_done(&t);
     if (rows < s->queue_count)
         printf("and %zu more queues; --limit 0 prints all\n", s->queue_count - rows);
+    print_held_note(s);
 }
 
 int verb_queue_list(const struct arguments *a)
@@ -122,6 +137,8 @@ int verb_queue_list(const struct arguments *a)
 
     if (argument_number(a, "limit", 0, UINT32_MAX, LIST_ROWS, &limit) < 0)
         return EXIT_BAD_USAGE;
+    if (argument_is_given(a, "held"))
+        return held_list(a, (size_t) limit);
     int status = ask_open(a, &k);
     if (status != EXIT_OK)
         return status;
@@ -139,6 +156,8 @@ int verb_queue_list(const struct arguments *a)
             json_put(list, NULL, queue_json(&s, &s.queues[i]));
         json_put_number(json, "count", (int64_t) s.queue_count);
         json_put(json, "queues", list);
+        json_put_number(json, "held", (int64_t) s.held);
+        put_reasons(json, &s);
         print_json(json);
     } else {
         print_list(&s, rows);

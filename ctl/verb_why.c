@@ -136,7 +136,7 @@ static const char *held_because(const struct why *w, const struct story_job *job
 {
     const struct story_event *held = last_event(&w->story, job->index, "held");
 
-    if (job->record.held_because && *job->record.held_because)
+    if (*job->record.held_because)
         return job->record.held_because;
     if (held && *held->detail)
         return held->detail;
@@ -296,9 +296,8 @@ static int why_read(struct ask *k, struct why *w, const struct id *id)
     w->outlooks = mem_array(w->story.job_count + 1, sizeof(*w->outlooks));
     for (size_t i = 0; i < w->story.job_count; i++) {
         const struct story_job *job = &w->story.jobs[i];
-        const char *queue = job->record.queue ? job->record.queue : "";
         if (status == EXIT_OK && is_asked(w, job) && job->place != PLACE_GONE)
-            outlook_ask(k, &w->outlooks[i], queue, job->partition);
+            outlook_ask(k, &w->outlooks[i], job->record.queue, job->partition);
     }
     if (status == EXIT_OK)
         health_ask(k, &w->health);

@@ -58,9 +58,10 @@ struct courier *couriers_hello(struct couriers *c, struct span from, const struc
     courier->heard_ms = now_ms;
     if (h->clock_ms > courier->clock_ms)
         courier->clock_ms = h->clock_ms;
-    c->is_stale |= courier->is_draining != h->is_draining || !courier->room != !h->free_jobs;
+    c->is_stale |= courier->is_draining != h->is_draining;
     courier->is_draining = h->is_draining;
     courier->room = h->free_jobs;
+    courier->free = h->free_connections;
     return courier;
 }
 
@@ -95,60 +96,90 @@ void couriers_view(struct couriers *c, const struct node_view *view, uint64_t no
 }
 
 /* A digest of who is in the set: it changes when the set does. */
-static uint64_t digest(const struct node_peer *peers, size_t count)
+static uint64_t digest(const struct couriers *c)
 {
-    uint64_t sum = count;
+    uint64_t sum = c->usable_count;
 
-    for (size_t i = 0; i < count; i++)
-        sum += peers[i].incarnation * UINT64_C(0x9e3779b97f4a7c15);
+    for (size_t i = 0; i < c->usable_count; i++)
+        sum += c->usable[i].peer.incarnation * UINT64_C(0x9e3779b97f4a7c15);
     return sum;
 }
 
 void couriers_refresh(struct couriers *c, uint64_t now_ms)
 {
-    uint64_t before = digest(c->usable, c->usable_count);
+    uint64_t before = digest(c);
 
     c->is_stale = false;
-    c->usable_count = c->roomy_count = 0;
+    c->usable_count = 0;
     c->usable = mem_resize(c->usable, (c->count + 1) * sizeof(*c->usable));
-    c->roomy = mem_resize(c->roomy, (c->count + 1) * sizeof(*c->roomy));
     for (size_t i = 0; i < c->count; i++) {
-        const struct courier *courier = c->all[i];
+        struct courier *courier = c->all[i];
         const struct node_peer *peer = peer_of(c->view, courier->incarnation);
-        if (!is_courier(peer) || courier->is_draining || peer->stats.is_draining ||
-            !courier_is_heard(courier, now_ms))
-            continue;
-        c->usable[c->usable_count++] = *peer;
-        if (courier->room)
-            c->roomy[c->roomy_count++] = *peer;
+        if (is_courier(peer) && !courier->is_draining && !peer->stats.is_draining &&
+            courier_is_heard(courier, now_ms))
+            c->usable[c->usable_count++] = (struct courier_choice){.peer = *peer, .courier = courier};
     }
-    c->epoch += digest(c->usable, c->usable_count) != before;
+    c->epoch += digest(c) != before;
 }
 
-struct courier *couriers_choose(struct couriers *c, unsigned partition, struct span queue, bool needs_room,
-                                uint64_t now_ms)
+struct courier *couriers_choose(struct couriers *c, unsigned partition, struct span queue, courier_may *may,
+                                const void *context, uint64_t now_ms)
 {
     char key[QUEUE_TEXT_MAX + 8];
+    struct courier *best = NULL;
+    double best_rank = 0;
 
     if (c->is_stale)
         couriers_refresh(c, now_ms);
-    struct node_view set = {.peers = needs_room ? c->roomy : c->usable,
-                            .count = needs_room ? c->roomy_count : c->usable_count};
-    if (!set.count)
-        return NULL;
     must(queue.len <= QUEUE_TEXT_MAX);
     memcpy(key, queue.at, queue.len);
     size_t len = queue.len;
     if (span_equal(queue, SPAN(QUEUE_FANOUT))) /* each partition has one: they are spread */
         len += (size_t) snprintf(key + len, sizeof(key) - len, ":%u", partition);
-    const struct node_peer *chosen = node_choose(&set, ROLE_COURIER, (struct span){.at = key, .len = len});
-    return chosen ? couriers_find(c, chosen->incarnation) : NULL;
+    for (size_t i = 0; i < c->usable_count; i++) {
+        const struct courier_choice *choice = &c->usable[i];
+        if (may && !may(context, choice->courier))
+            continue;
+        double rank = c->usable_count > 1 ? node_rank(&choice->peer, (struct span){.at = key, .len = len})
+                                          : 1;
+        if (!best || rank > best_rank) {
+            best = choice->courier;
+            best_rank = rank;
+        }
+    }
+    return best;
 }
 
-void courier_take_room(struct couriers *c, struct courier *chosen)
+bool couriers_have_other(struct couriers *c, uint64_t incarnation, uint64_t now_ms)
 {
-    if (chosen->room && !--chosen->room)
-        c->is_stale = true;
+    if (c->is_stale)
+        couriers_refresh(c, now_ms);
+    for (size_t i = 0; i < c->usable_count; i++)
+        if (c->usable[i].peer.incarnation != incarnation)
+            return true;
+    return false;
+}
+
+bool courier_has_room(const struct courier *c)
+{
+    return c->room && c->free;
+}
+
+bool couriers_have_room(struct couriers *c, uint64_t now_ms)
+{
+    if (c->is_stale)
+        couriers_refresh(c, now_ms);
+    for (size_t i = 0; i < c->usable_count; i++)
+        if (courier_has_room(c->usable[i].courier))
+            return true;
+    return false;
+}
+
+void courier_take_room(struct courier *c, uint32_t connections)
+{
+    c->room -= c->room > 0;
+    if (c->free != UINT32_MAX) /* not told */
+        c->free -= c->free < connections ? c->free : connections;
 }
 
 bool couriers_all_known(const struct couriers *c, uint64_t now_ms, uint64_t *ret_first_ms)
@@ -174,6 +205,5 @@ void couriers_done(struct couriers *c)
         courier_free(c->all[i]);
     mem_free(c->all);
     mem_free(c->usable);
-    mem_free(c->roomy);
     *c = (struct couriers){0};
 }

@@ -29,17 +29,25 @@ struct courier {
     uint64_t first_ms, heard_ms; /* our clock */
     uint64_t clock_ms;           /* its clock, in the last hello */
     uint32_t room;               /* jobs it could claim, less what was granted since it said so */
+    uint32_t free;               /* connections it could open, the same */
+    uint32_t trial; /* connections granted to queues whose destination has not been seen to work */
     bool is_draining, is_in_view;
-    struct list outgoing; /* works whose grants it is to be sent */
+    struct list outgoing; /* holders whose grants it is to be sent */
+};
+
+/* It may be granted queues. */
+struct courier_choice {
+    struct node_peer peer; /* a shallow copy of the view's */
+    struct courier *courier;
 };
 
 struct couriers {
     struct courier **all;
     size_t count;
-    const struct node_view *view;     /* borrowed until the next couriers_view() */
-    struct node_peer *usable, *roomy; /* shallow copies of the view's */
-    size_t usable_count, roomy_count;
-    bool is_stale;  /* the two are to be made anew */
+    const struct node_view *view; /* borrowed until the next couriers_view() */
+    struct courier_choice *usable;
+    size_t usable_count;
+    bool is_stale;  /* it is to be made anew */
     uint64_t epoch; /* grows when others may be granted queues than before */
 };
 
@@ -52,10 +60,17 @@ struct courier *couriers_find(const struct couriers *c, uint64_t incarnation);
 bool courier_is_heard(const struct courier *c, uint64_t now_ms);
 /* Time has passed: who may be granted queues is judged anew. */
 void couriers_refresh(struct couriers *c, uint64_t now_ms);
-/* By rendezvous of the queue among those that may be granted queues; needs_room: and could claim more. NULL: none. */
-struct courier *couriers_choose(struct couriers *c, unsigned partition, struct span queue, bool needs_room,
-                                uint64_t now_ms);
-void courier_take_room(struct couriers *c, struct courier *chosen);
+/* By rendezvous of the queue among those that may be granted queues, and that `may` does not refuse (NULL: all). NULL: none. */
+typedef bool courier_may(const void *context, const struct courier *c);
+struct courier *couriers_choose(struct couriers *c, unsigned partition, struct span queue, courier_may *may,
+                                const void *context, uint64_t now_ms);
+/* May anybody but this one be granted queues? */
+bool couriers_have_other(struct couriers *c, uint64_t incarnation, uint64_t now_ms);
+/* It could claim a job and open a connection. */
+bool courier_has_room(const struct courier *c);
+bool couriers_have_room(struct couriers *c, uint64_t now_ms);
+/* A queue with so many connections is granted to it. */
+void courier_take_room(struct courier *c, uint32_t connections);
 /* Every courier in the view is heard, and has had the time to report all it holds; *ret_first_ms: none was first heard before that. */
 bool couriers_all_known(const struct couriers *c, uint64_t now_ms, uint64_t *ret_first_ms);
 void couriers_done(struct couriers *c);

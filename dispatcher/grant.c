@@ -13,8 +13,21 @@ static void tell(const struct courier *c, const struct grant *g)
                   FN("courier", c->incarnation), FN("connections", g->connections), FN("token", g->token));
 }
 
-static void flush_courier(struct schedule *s, struct courier *c, uint64_t now_ms, struct buf *bytes,
-                          grant_send *send, void *owner)
+static struct grant grant_of(const struct holder *h)
+{
+    return (struct grant){
+        .partition = h->work->partition,
+        .queue = work_queue(h->work),
+        .token = h->token,
+        .connections = h->share.connections,
+        .rate_micro = h->share.rate_micro,
+        .answers_ms = h->answers_ms,
+        .serial = h->share.serial,
+        .site = h->work->site ? site_name(h->work->site) : (struct span){0},
+    };
+}
+
+static void flush_courier(struct courier *c, struct buf *bytes, grant_send *send, void *owner)
 {
     struct grant grants[FRAME_ENTRIES];
     struct frame frame = {.grants = grants};
@@ -22,9 +35,9 @@ static void flush_courier(struct schedule *s, struct courier *c, uint64_t now_ms
     while (!list_is_empty(&c->outgoing)) {
         frame.grant_count = 0;
         while (frame.grant_count < FRAME_ENTRIES && !list_is_empty(&c->outgoing)) {
-            struct work *w = LIST_FIRST(&c->outgoing, struct work, out);
-            list_remove(&w->out);
-            grants[frame.grant_count] = schedule_grant(s, w, now_ms);
+            struct holder *h = LIST_FIRST(&c->outgoing, struct holder, out);
+            list_remove(&h->out);
+            grants[frame.grant_count] = grant_of(h);
             tell(c, &grants[frame.grant_count++]);
         }
         buf_clear(bytes);
@@ -37,7 +50,7 @@ static void flush_courier(struct schedule *s, struct courier *c, uint64_t now_ms
     }
 }
 
-void grants_flush(struct schedule *s, uint64_t now_ms, grant_send *send, void *owner)
+void grants_flush(struct schedule *s, grant_send *send, void *owner)
 {
     AUTO_BUF struct buf bytes = {0};
 
@@ -45,5 +58,5 @@ void grants_flush(struct schedule *s, uint64_t now_ms, grant_send *send, void *o
         return;
     s->has_output = false;
     for (size_t i = 0; i < s->couriers->count; i++)
-        flush_courier(s, s->couriers->all[i], now_ms, &bytes, send, owner);
+        flush_courier(s->couriers->all[i], &bytes, send, owner);
 }

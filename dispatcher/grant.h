@@ -10,5 +10,5 @@
 
 /* to: a courier's name on the bus; 0 or -errno. */
 typedef int grant_send(void *owner, struct span to, struct span frame);
-/* All that courier's outgoing lists hold. */
-void grants_flush(struct schedule *s, uint64_t now_ms, grant_send *send, void *owner);
+/* All that couriers' outgoing lists hold. */
+void grants_flush(struct schedule *s, grant_send *send, void *owner);

@@ -45,6 +45,22 @@ static int parse_limit(struct span text, struct limit *limit)
     return 0;
 }
 
+static int take_rows(struct limits *l, const struct conf_map *rows, const char *setting, char **ret_error)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        const char *name = rows->keys[i], *value = rows->values[i];
+        struct limit limit = l->general;
+        if (parse_limit(span_of(value), &limit) < 0) {
+            *ret_error = mem_format("dispatcher.%s: %s: \"%s\": expected \"connections=<1 to %d> "
+                                    "rate=<messages per minute, 0 for no limit>\", or one of the two",
+                                    setting, name, value, CONNECTIONS_MAX);
+            return -EINVAL;
+        }
+        mem_free(map_set(&l->rows, span_of(name), mem_copy(&limit, sizeof(limit))));
+    }
+    return 0;
+}
+
 int limits_new(const struct conf *c, struct limits **ret_limits, char **ret_error)
 {
     struct limits *l = NEW(struct limits);
@@ -53,20 +69,25 @@ int limits_new(const struct conf *c, struct limits **ret_limits, char **ret_erro
         .connections = (uint32_t) c->dispatcher.queue_connections,
         .rate_micro = per_second(c->dispatcher.queue_rate),
     };
-    for (size_t i = 0; i < c->dispatcher.limits.count; i++) {
-        const char *name = c->dispatcher.limits.keys[i], *value = c->dispatcher.limits.values[i];
-        struct limit limit = l->general;
-        if (parse_limit(span_of(value), &limit) < 0) {
-            *ret_error = mem_format("dispatcher.limits: %s: \"%s\": expected \"connections=<1 to %d> "
-                                    "rate=<messages per minute, 0 for no limit>\", or one of the two",
-                                    name, value, CONNECTIONS_MAX);
-            limits_free(l);
-            return -EINVAL;
-        }
-        mem_free(map_set(&l->rows, span_of(name), mem_copy(&limit, sizeof(limit))));
-    }
-    *ret_limits = l;
-    return 0;
+    int r = take_rows(l, &c->dispatcher.limits, "limits", ret_error);
+    if (r < 0)
+        limits_free(l);
+    else
+        *ret_limits = l;
+    return r;
+}
+
+int limits_new_sites(const struct conf *c, struct limits **ret_limits, char **ret_error)
+{
+    struct limits *l = NEW(struct limits);
+
+    l->general.connections = (uint32_t) c->dispatcher.queue_connections;
+    int r = take_rows(l, &c->dispatcher.site_limits, "site_limits", ret_error);
+    if (r < 0)
+        limits_free(l);
+    else
+        *ret_limits = l;
+    return r;
 }
 
 struct limits *limits_free(struct limits *l)
@@ -83,22 +104,33 @@ struct limits *limits_free(struct limits *l)
     return mem_free(l);
 }
 
+bool limits_find(const struct limits *l, struct span name, struct limit *ret_limit)
+{
+    const struct limit *found = map_get(&l->rows, name);
+
+    for (size_t i = 1; !found && i < name.len; i++)
+        if (name.at[i] == '.')
+            found = map_get(&l->rows, (struct span){.at = name.at + i, .len = name.len - i});
+    if (found)
+        *ret_limit = *found;
+    return found != NULL;
+}
+
 struct limit limits_of(const struct limits *l, struct span queue)
 {
     struct span lane = queue;
+    struct limit limit = l->general;
 
     if (span_equal(queue, SPAN(QUEUE_FANOUT)))
         return (struct limit){.connections = FANOUT_CONNECTIONS};
     if (!l->rows.count)
-        return l->general;
-    const struct limit *found = map_get(&l->rows, queue);
+        return limit;
     struct span domain = span_cut(&lane, '/');
-    if (!found)
-        found = map_get(&l->rows, domain);
-    for (size_t i = 1; !found && i < domain.len; i++)
-        if (domain.at[i] == '.')
-            found = map_get(&l->rows, (struct span){.at = domain.at + i, .len = domain.len - i});
-    return found ? *found : l->general;
+    const struct limit *found = map_get(&l->rows, queue);
+    if (found)
+        return *found;
+    (void) limits_find(l, domain, &limit); /* else the general one */
+    return limit;
 }
 
 /* ---- bucket ---- */

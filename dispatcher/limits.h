@@ -1,7 +1,7 @@
 /*
  * Does: how fast a queue may be worked: connections and rate from the settings, and a bucket that keeps a rate over time.
  * Does not: hand anything out (schedule.h).
- * Owns: the table made from dispatcher.limits.
+ * Owns: the tables made from dispatcher.limits and dispatcher.site_limits.
  * Fails: limits_new() with -EINVAL and a sentence when a limit cannot be read. Pure: time is an argument.
  */
 #pragma once
@@ -20,7 +20,11 @@ struct limit {
 struct limits;
 /* From dispatcher.queue_connections, .queue_rate and .limits. ret_error: the caller's. */
 int limits_new(const struct conf *c, struct limits **ret_limits, char **ret_error);
+/* From dispatcher.site_limits. */
+int limits_new_sites(const struct conf *c, struct limits **ret_limits, char **ret_error);
 struct limits *limits_free(struct limits *l); /* always NULL */
+/* The row of this name, else ".example.com" for its nearest parent; false: none. */
+bool limits_find(const struct limits *l, struct span name, struct limit *ret_limit);
 /*
  * The most particular row: the queue, its domain, ".example.com" for the nearest parent, else the general setting. #fanout has no limits; its
  * connections bound only how many messages one courier expands at a time.

@@ -56,7 +56,7 @@ static void on_due(void *context, unsigned i, bool ok, const struct queue_due *q
         FAULT_POINT(due_found);
     for (size_t q = 0; q < count; q++)
         if (queues[q].ready)
-            l->on_queue(l->owner, i, queues[q].queue);
+            l->on_queue(l->owner, i, &queues[q]);
     /* Deep: what was found is put off by the park time; below that there is more to be paged through. */
     if (k->deep_ms && count == LOOK_COUNT_DEEP && in_ms + (now - k->deep_ms) < LOOK_PARK_MS) {
         k->look_ms = now;
@@ -84,7 +84,8 @@ static void look(struct looks *l, unsigned i, uint64_t now_ms)
 
 /* ---- reap ---- */
 
-static void on_reap(void *context, unsigned i, bool ok, uint32_t reaped)
+static void on_reap(void *context, unsigned i, bool ok, uint32_t reaped, const struct queue_put_aside *held,
+                    size_t held_count)
 {
     struct looks *l = context;
     struct look *k = &l->of[i];
@@ -96,6 +97,9 @@ static void on_reap(void *context, unsigned i, bool ok, uint32_t reaped)
     FAULT_POINT(reaped);
     metric_add(METRIC_REAPED_TOTAL, reaped);
     log_event(LOG_REAPED, FN("partition", i), FN("jobs", reaped));
+    metric_add(METRIC_HELD_TOTAL, (int64_t) held_count);
+    for (size_t j = 0; j < held_count; j++)
+        log_event(LOG_HELD, FS("job", held[j].job), FN("partition", i), FS("why", held[j].why));
     k->look_ms = now;
     if (reaped >= REAP_BATCH)
         k->is_reap_urgent = true;

@@ -34,7 +34,7 @@ struct looks {
     struct partitions *partitions;
     uint64_t last, *live; /* of the last confirmed read of nodes; last 0: none */
     size_t live_count;
-    void (*on_queue)(void *owner, unsigned partition, struct span queue);
+    void (*on_queue)(void *owner, unsigned partition, const struct queue_due *due);
     void *owner;
 };
 

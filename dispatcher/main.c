@@ -12,6 +12,8 @@
 #include "cluster/daemon.h"
 #include "dispatcher/grant.h"
 #include "dispatcher/look.h"
+#include "dispatcher/pause.h"
+#include "dispatcher/peer.h"
 #include "dispatcher/ring.h"
 
 enum {
@@ -28,12 +30,14 @@ static struct dispatcher {
     struct store *store;
     struct node *node;
     struct hub *hub;
-    struct limits *limits;
+    struct limits *limits, *site_limits;
     struct nodes nodes;
     struct partitions partitions;
     struct looks looks;
     struct couriers couriers;
     struct schedule schedule;
+    struct lender lender;
+    struct peers peers;
     struct timer tick;
     struct tail tail;
     uint64_t leases_ms;     /* when leases are looked at next */
@@ -57,8 +61,9 @@ static void on_tail(struct tail *t UNUSED)
 
     if (d.is_draining)
         return;
+    peers_borrow(&d.peers, now); /* lends to ourselves too */
     schedule_run(&d.schedule, now);
-    grants_flush(&d.schedule, now, send_frame, NULL);
+    grants_flush(&d.schedule, send_frame, NULL);
 }
 
 static void wake(void)
@@ -66,11 +71,20 @@ static void wake(void)
     tail_add(d.loop, &d.tail, on_tail);
 }
 
+static void on_loans(struct span to, const struct frame *loans)
+{
+    AUTO_BUF struct buf bytes = {0};
+
+    wire_put_frame(loans, &bytes);
+    if (hub_send(d.hub, to, buf_span(&bytes)) < 0)
+        metric_add(METRIC_FRAMES_DROPPED_TOTAL, 1);
+}
+
 /* ---- what comes in ---- */
 
 static void on_frame(void *owner UNUSED, struct span from, struct span frame)
 {
-    if (ring_take_frame(&d.schedule, from, frame, clock_ms()) < 0) {
+    if (ring_take_frame(&d.schedule, &d.lender, from, frame, clock_ms()) < 0) {
         metric_add(METRIC_FRAMES_REFUSED_TOTAL, 1);
         d.refused_count++;
         return;
@@ -78,9 +92,9 @@ static void on_frame(void *owner UNUSED, struct span from, struct span frame)
     wake();
 }
 
-static void on_queue(void *owner UNUSED, unsigned partition, struct span queue)
+static void on_queue(void *owner UNUSED, unsigned partition, const struct queue_due *due)
 {
-    schedule_ring(&d.schedule, partition, queue, clock_ms());
+    schedule_due(&d.schedule, partition, due, clock_ms());
     wake();
 }
 
@@ -143,6 +157,7 @@ static void on_view(void *owner UNUSED, const struct node_view *view)
     size_t gone = nodes_see(&d.nodes, view, on_node, NULL);
     couriers_view(&d.couriers, view, now, on_courier_gone, NULL);
     looks_view(&d.looks, view, gone > 0);
+    peers_view(&d.peers, view);
     if (d.is_leaving)
         return;
     bury_the_dead(view, now);
@@ -152,7 +167,7 @@ static void on_view(void *owner UNUSED, const struct node_view *view)
 
 static void on_joined(void *owner UNUSED, uint64_t incarnation)
 {
-    d.partitions.me = incarnation;
+    d.partitions.me = d.peers.me = incarnation;
     log_event(LOG_JOINED, FN("incarnation", incarnation));
 }
 
@@ -160,6 +175,8 @@ static void on_dead(void *owner UNUSED)
 {
     log_event(LOG_DECLARED_DEAD, FN("incarnation", d.partitions.me));
     partitions_drop(&d.partitions);
+    peers_done(&d.peers); /* links are named after a life */
+    d.peers.me = 0;
 }
 
 static void on_stats(void *owner UNUSED, struct node_stats *s)
@@ -194,12 +211,15 @@ static void on_left(void *owner UNUSED)
     timer_stop(&d.tick);
     tail_remove(&d.tail);
     d.hub = hub_close(d.hub);
+    peers_done(&d.peers);
+    lender_done(&d.lender);
     schedule_done(&d.schedule);
     couriers_done(&d.couriers);
     looks_done(&d.looks);
     nodes_done(&d.nodes);
     d.store = store_close(d.store);
     d.limits = limits_free(d.limits);
+    d.site_limits = limits_free(d.site_limits);
     daemon_end();
 }
 
@@ -222,6 +242,7 @@ static void on_tick(struct timer *t)
     }
     looks_work(&d.looks, now);
     couriers_refresh(&d.couriers, now);
+    lender_check(&d.lender, now);
     schedule_check(&d.schedule, now);
     wake();
 }
@@ -281,6 +302,30 @@ static void join_cluster(uint16_t port)
     d.node = node_open(d.store, &stats, VIEW_EVERY_MS, &events);
 }
 
+/* false: a limit cannot be read; nothing has changed. */
+static bool use_settings(char **ret_error)
+{
+    const struct conf *conf = conf_get();
+    struct limits *limits, *site_limits;
+
+    if (limits_new(conf, &limits, ret_error) < 0)
+        return false;
+    if (limits_new_sites(conf, &site_limits, ret_error) < 0) {
+        limits_free(limits);
+        return false;
+    }
+    limits_free(d.limits);
+    limits_free(d.site_limits);
+    d.limits = limits;
+    d.site_limits = site_limits;
+    d.schedule.limits = limits;
+    d.schedule.sites.limits = d.lender.limits = conf->dispatcher.site_limits.count ? site_limits : NULL;
+    d.schedule.most = conf->dispatcher.max_queues;
+    d.schedule.start = (uint32_t) conf->dispatcher.queue_start;
+    d.schedule.pause_first_ms = conf->dispatcher.pause_first_ms;
+    return true;
+}
+
 static void start(struct loop *loop)
 {
     const struct store_events events = {.on_ready = on_store, .on_lost = on_store_lost};
@@ -288,8 +333,6 @@ static void start(struct loop *loop)
     uint16_t port;
 
     d.loop = loop;
-    if (limits_new(conf_get(), &d.limits, &error) < 0)
-        die("settings", error); /* they were checked before */
     int r = hub_open(loop, conf_get()->bus.listen, on_frame, NULL, &d.hub, &port);
     if (r < 0)
         die("bus.listen", log_errno_text(-r));
@@ -300,8 +343,14 @@ static void start(struct loop *loop)
     d.looks.partitions = &d.partitions;
     d.looks.on_queue = on_queue;
     schedule_init(&d.schedule, &d.partitions, &d.couriers);
-    d.schedule.limits = d.limits;
-    d.schedule.most = conf_get()->dispatcher.max_queues;
+    d.schedule.on_pause = pause_begin;
+    d.schedule.on_resume = pause_end;
+    d.schedule.owner = d.store;
+    d.lender.partitions = &d.partitions;
+    d.lender.on_loans = on_loans;
+    d.peers = (struct peers){.loop = loop, .schedule = &d.schedule, .lender = &d.lender, .on_loan = wake};
+    if (!use_settings(&error))
+        die("settings", error); /* they were checked before */
     join_cluster(port);
     timer_start(loop, &d.tick, TICK_MS, on_tick);
 }
@@ -314,19 +363,18 @@ static int check(const struct conf *conf, char **ret_error)
     if (r < 0)
         return r;
     limits_free(limits);
+    r = limits_new_sites(conf, &limits, ret_error);
+    if (r < 0)
+        return r;
+    limits_free(limits);
     return 0;
 }
 
 static void reload(void)
 {
-    struct limits *next;
     AUTO_FREE char *error = NULL;
 
-    if (limits_new(conf_get(), &next, &error) < 0)
-        return; /* they were checked before */
-    limits_free(d.limits);
-    d.schedule.limits = d.limits = next;
-    d.schedule.most = conf_get()->dispatcher.max_queues;
+    (void) use_settings(&error); /* they were checked before */
 }
 
 /* No further grants; those in force end within 5 s, by then others have granted anew. */

@@ -12,68 +12,145 @@ static bool is_idle(const struct report *r)
     return !r->claimed && !r->connections;
 }
 
-/* Given back. What is still in use there is kept off the limit for as long as a grant lasts. */
-static void on_returned(struct schedule *s, struct work *w, const struct report *r, bool is_ours,
-                        uint64_t now_ms)
-{
-    work_set_holder(s, w, NULL);
-    w->reserved = r->connections;
-    w->reserved_until_ms = r->connections ? now_ms + GRANT_MS : 0;
-    work_set_wants(s, w, is_ours && (w->wants || !r->is_empty));
-    if (w->wants)
-        work_wait(s, w, now_ms); /* not at once: it may come back again and again */
-    else
-        work_place(s, w, now_ms);
-}
-
 /* Another courier is better placed since couriers came or went: ask for it back first. */
-static bool has_to_move(struct schedule *s, struct work *w, uint64_t now_ms)
+static bool has_to_move(struct schedule *s, struct holder *h, uint64_t now_ms)
 {
-    if (w->epoch == s->couriers->epoch || now_ms < w->since_ms + WORK_STAY_MS)
+    const struct work *w = h->work;
+
+    if (w->spread > 1 || h->epoch == s->couriers->epoch || now_ms < h->since_ms + WORK_STAY_MS)
         return false;
-    const struct courier *chosen = couriers_choose(s->couriers, w->partition, work_queue(w), false, now_ms);
-    if (!chosen || chosen == w->holder) {
-        w->epoch = s->couriers->epoch;
-        return false;
-    }
-    return true;
+    const struct courier *chosen = couriers_choose(s->couriers, w->partition, work_queue(w), NULL, NULL,
+                                                   now_ms);
+    if (chosen && chosen != h->courier && chosen->incarnation != w->left_out)
+        return true;
+    h->epoch = s->couriers->epoch;
+    return false;
 }
 
-static void answer(struct schedule *s, struct work *w, const struct report *r, uint64_t now_ms)
-{
-    const struct partition *p = work_partition(s, w);
-    uint64_t age_ms = now_ms - w->granted_ms;
+/* ---- what is in force there ---- */
 
-    if (w->is_returning) {
-        if (age_ms >= WORK_RENEW_MS)
-            (void) work_grant(s, w, now_ms); /* says again that it is taken back */
+/* Granted by an owner before us, or by another one: several of them have shared its rate evenly. */
+static void adopt(struct schedule *s, struct holder *h, const struct report *r, uint64_t now_ms)
+{
+    struct work *w = h->work;
+    struct limit limit = limits_of(s->limits, r->queue);
+    uint32_t granted = r->is_returned ? 0 : r->serial ? r->granted : limit.connections, count;
+
+    h->token = 0;
+    holder_count(s, h, 0);
+    share_adopt(&h->share, granted, r->connections, limit.rate_micro, r->serial, now_ms);
+    if (w->serial < r->serial)
+        w->serial = r->serial;
+    work_active(w, now_ms, &count);
+    if (w->spread < count)
+        w->spread = count;
+    for (struct list *it = w->shares.next; count && it != &w->shares; it = it->next) {
+        struct holder *each = LIST_ENTRY(it, struct holder, share.link);
+        if (!each->token && limit.rate_micro) {
+            each->share.rate_micro = limit.rate_micro / count;
+            each->share.most_rate = each->share.rate_micro;
+        }
+    }
+}
+
+/* Returns true when there may be more for others now. */
+static bool hear(struct schedule *s, struct holder *h, const struct report *r, uint64_t now_ms)
+{
+    struct share *share = &h->share;
+    uint32_t before = share_connections(share, now_ms);
+    bool knows = r->token == h->token && r->serial == share->serial;
+
+    if (!h->token || r->token > h->token) {
+        adopt(s, h, r, now_ms);
+        return false;
+    }
+    if (!r->serial ||
+        h->courier->is_draining) /* an older courier cannot tell; a draining one takes nothing more */
+        knows = knows || r->is_returned;
+    if (knows && r->is_returned) {
+        share_return(share, r->connections, now_ms);
+        holder_count(s, h, 0);
+    } else {
+        share_hear(share, knows, r->connections, now_ms);
+    }
+    return share_connections(share, now_ms) < before;
+}
+
+/* ---- what follows ---- */
+
+static void on_busy(struct schedule *s, struct holder *h, const struct report *r, uint64_t now_ms)
+{
+    struct work *w = h->work;
+    bool is_full = r->connections >= h->share.connections || !h->courier->free;
+
+    h->is_empty = false;
+    work_set_wants(s, w, true);
+    if (!is_full)
+        w->busy_ms = 0;
+    else if (!w->busy_ms)
+        w->busy_ms = now_ms;
+    if (now_ms < h->granted_ms + WORK_RENEW_MS)
+        return;
+    if (has_to_move(s, h, now_ms)) {
+        (void) holder_grant(s, h, 0, 0,
+                            now_ms); /* when it cannot be told: the next report comes in a second */
         return;
     }
-    if (r->wait_ms) {
-        work_set_wants(s, w, false); /* paused: due brings it when that is over */
-        return;
-    }
-    if (r->token != p->token && w->wants) {
-        (void) work_grant(s, w, now_ms); /* from the owner before us: it goes on under our token */
-        return;
-    }
-    if (!r->is_empty) {
-        work_set_wants(s, w, true);
-        if (age_ms < WORK_RENEW_MS)
-            return;
-        w->is_returning = has_to_move(s, w, now_ms);
-        (void) work_grant(s, w, now_ms); /* when it cannot be: the next report comes in a second */
-        return;
-    }
+    work_share_out(s, w, now_ms);
+    if (h->granted_ms != now_ms)
+        (void) holder_renew(s, h, now_ms); /* when it cannot be, as above */
+}
+
+static void on_empty(struct schedule *s, struct holder *h, const struct report *r, uint64_t now_ms)
+{
+    struct work *w = h->work;
+    uint32_t count;
+
+    h->is_empty = true;
+    w->busy_ms = 0;
     if (w->wants || r->finished)
         work_partition(s, w)->was_emptied = true;
     if (w->is_rung) {
-        (void) work_grant(s, w, now_ms); /* work came after the claim that found nothing, maybe */
+        (void) holder_renew(s, h, now_ms); /* work came after the claim that found nothing, maybe */
         return;
     }
     work_set_wants(s, w, false);
-    if (!is_idle(r) && age_ms >= WORK_KEEP_MS)
-        (void) work_grant(s, w, now_ms); /* what it has claimed it may finish */
+    if (!r->claimed && w->site && site_is_short(w->site, now_ms)) {
+        (void) holder_grant(s, h, 0, 0,
+                            now_ms); /* others wait for it; when it cannot be told, it ends by itself */
+        return;
+    }
+    if (!is_idle(r)) {
+        if (now_ms >= h->granted_ms + WORK_KEEP_MS)
+            (void) holder_renew(s, h, now_ms); /* what it has claimed it may finish */
+        return;
+    }
+    work_active(w, now_ms, &count);
+    if (count > 1 && holder_grant(s, h, 0, 0, now_ms)) /* the others are enough */
+        w->spread = count - 1;
+}
+
+static void answer(struct schedule *s, struct holder *h, const struct report *r, uint64_t now_ms)
+{
+    struct work *w = h->work;
+
+    if (r->is_returned) {
+        work_set_wants(s, w, w->wants || (!r->is_empty && now_ms >= w->paused_ms));
+    } else if (!h->share.connections) { /* taken back: said again */
+        if (!h->share.is_known && now_ms >= h->granted_ms + WORK_RENEW_MS)
+            (void) holder_grant(s, h, 0, 0, now_ms); /* or with its next report */
+    } else if (r->trouble.len) {
+        work_trouble(s, h, r->trouble, now_ms);
+    } else if (r->wait_ms) { /* paused: due brings it when that is over */
+        w->paused_ms = now_ms + r->wait_ms;
+        work_set_wants(s, w, false);
+    } else if (!h->token && w->wants) {
+        (void) holder_renew(s, h, now_ms); /* from the owner before us: it goes on under our token */
+    } else if (r->is_empty) {
+        on_empty(s, h, r, now_ms);
+    } else {
+        on_busy(s, h, r, now_ms);
+    }
 }
 
 void schedule_report(struct schedule *s, struct courier *from, const struct report *r, uint64_t now_ms)
@@ -83,32 +160,34 @@ void schedule_report(struct schedule *s, struct courier *from, const struct repo
 
     partitions_see_token(s->partitions, r->partition, r->token,
                          s->couriers->view ? s->couriers->view->last : 0);
-    if (!w && r->is_returned)
+    if (!w && r->is_returned && !r->connections)
         return;
     if (!w)
         w = work_new(s, r->partition, r->queue, most_for(s, p->is_held), now_ms);
     if (!w)
         return;
-    if (r->finished)
-        bucket_take(&w->bucket, limits_of(s->limits, r->queue).rate_micro, r->finished, now_ms);
-    if (w->holder != from && (r->is_returned || (w->holder && now_ms < w->until_ms)))
-        return; /* not, or not any more, the one we count on: what it had ends by itself */
-    if (w->holder != from) {
-        work_set_holder(s, w, from);
-        w->since_ms = now_ms;
-        w->until_ms = 0;
-        w->is_rung = w->wants; /* it was not granted for this work */
-    }
-    if (r->is_returned) {
-        on_returned(s, w, r, p->is_held, now_ms);
+    work_hear(s, w, r, now_ms);
+    struct holder *h = holder_find(w, from);
+    bool is_new = !h;
+    if (is_new)
+        h = holder_new(w, from, now_ms);
+    bool is_more = hear(s, h, r, now_ms);
+    if (!p->is_held) {
+        work_set_wants(s, w, false);
+        work_place(s, w, now_ms);
         return;
     }
-    bool is_own = p->is_held && r->token == p->token;
-    if (!is_own || now_ms >= w->until_ms)
-        w->until_ms = now_ms + GRANT_MS; /* granted by somebody else, at the latest just now */
-    if (p->is_held)
-        answer(s, w, r, now_ms);
+    if (is_new)
+        w->is_rung = w->wants; /* it was not granted for this work */
+    if (site_hear(&s->sites, w, r->site) && !r->is_returned)
+        work_move_to_site(s, h, now_ms);
     else
-        work_set_wants(s, w, false);
+        answer(s, h, r, now_ms);
+    if (w->wants && r->is_returned && !work_active(w, now_ms, NULL)) {
+        work_wait(s, w, now_ms); /* not at once: it may come back again and again */
+        return;
+    }
+    if (is_more && w->wants)
+        work_share_out(s, w, now_ms);
     work_place(s, w, now_ms);
 }

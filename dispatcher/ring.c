@@ -13,7 +13,8 @@ static bool is_home(unsigned partition, struct span queue)
 
 static bool is_sound(const struct frame *f)
 {
-    if (f->grant_count || (f->report_count && !f->has_hello))
+    if (f->grant_count || f->loan_count || ((f->report_count || f->borrow_count) && !f->has_hello) ||
+        (f->report_count && f->borrow_count)) /* it is of a courier, or of a dispatcher */
         return false;
     for (size_t i = 0; i < f->ring_count; i++)
         if (!is_home(f->rings[i].partition, f->rings[i].queue))
@@ -24,7 +25,20 @@ static bool is_sound(const struct frame *f)
     return true;
 }
 
-int ring_take_frame(struct schedule *s, struct span from, struct span bytes, uint64_t now_ms)
+static void take_borrows(struct lender *l, struct span from, const struct frame *f, uint64_t now_ms)
+{
+    struct loan loans[FRAME_ENTRIES];
+    struct frame answer = {.loans = loans};
+
+    for (size_t i = 0; i < f->borrow_count; i++)
+        if (lender_hear(l, &f->hello, &f->borrows[i], now_ms, &loans[answer.loan_count]))
+            answer.loan_count++;
+    if (answer.loan_count)
+        l->on_loans(from, &answer);
+}
+
+int ring_take_frame(struct schedule *s, struct lender *lender, struct span from, struct span bytes,
+                    uint64_t now_ms)
 {
     struct frame f;
     int r = wire_get_frame(bytes, &f);
@@ -41,7 +55,11 @@ int ring_take_frame(struct schedule *s, struct span from, struct span bytes, uin
     }
     for (size_t i = 0; i < f.ring_count; i++)
         schedule_ring(s, f.rings[i].partition, f.rings[i].queue, now_ms);
-    struct courier *courier = f.has_hello ? couriers_hello(s->couriers, from, &f.hello, now_ms) : NULL;
+    if (f.borrow_count && lender)
+        take_borrows(lender, from, &f, now_ms);
+    struct courier *courier = f.has_hello && !f.borrow_count
+                                  ? couriers_hello(s->couriers, from, &f.hello, now_ms)
+                                  : NULL;
     for (size_t i = 0; courier && i < f.report_count; i++)
         schedule_report(s, courier, &f.reports[i], now_ms);
     frame_done(&f);

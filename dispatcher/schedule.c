@@ -48,6 +48,10 @@ struct work *work_new(struct schedule *s, unsigned partition, struct span queue,
     memcpy(w->key, key.at, key.len);
     w->key_len = key.len;
     w->partition = partition;
+    w->is_fanout = span_equal(queue, SPAN(QUEUE_FANOUT));
+    w->serial = s->serial;
+    list_init(&w->shares);
+    pace_start(&w->pace, s->start);
     /* As if empty when the partition came to us: nobody before us tells what it had left. */
     bucket_start(&w->bucket, p->is_held ? p->acquired_ms : now_ms);
     must(!map_set(&s->works, key, w));
@@ -56,10 +60,14 @@ struct work *work_new(struct schedule *s, unsigned partition, struct span queue,
 
 static void work_free(struct schedule *s, struct work *w)
 {
-    work_set_holder(s, w, NULL);
+    LIST_EACH(&w->shares, it, save)
+        holder_free(s, LIST_ENTRY(it, struct holder, share.link));
     work_set_wants(s, w, false);
+    site_forget(w);
     list_remove(&w->link);
     must(map_remove(&s->works, (struct span){.at = w->key, .len = w->key_len}) == w);
+    if (s->serial < w->serial) /* couriers may remember */
+        s->serial = w->serial;
     mem_free(w);
 }
 
@@ -72,6 +80,7 @@ void schedule_done(struct schedule *s)
     while (map_next(&s->works, &cursor, &key, &w))
         work_free(s, w);
     map_done(&s->works);
+    sites_done(&s->sites);
 }
 
 void work_set_wants(struct schedule *s, struct work *w, bool wants)
@@ -80,17 +89,6 @@ void work_set_wants(struct schedule *s, struct work *w, bool wants)
     w->wants = wants;
     if (!wants)
         w->is_rung = false;
-}
-
-void work_set_holder(struct schedule *s, struct work *w, struct courier *holder)
-{
-    if (w->holder == holder)
-        return;
-    s->granted -= w->granted_ms != 0;
-    w->granted_ms = 0;
-    w->holder = holder;
-    w->is_returning = false;
-    list_remove(&w->out);
 }
 
 static void put(struct list *list, struct work *w, uint64_t look_ms)
@@ -105,18 +103,33 @@ void work_wait(struct schedule *s, struct work *w, uint64_t now_ms)
     put(&s->waiting, w, now_ms + WORK_WAIT_MS);
 }
 
-/* Where it belongs after any change. Frees what nobody needs to know any more: a bucket that is full is as good as a new one. */
+/* What was learnt of it is worth its room. */
+static bool is_worth_keeping(struct schedule *s, struct work *w, uint64_t now_ms)
+{
+    if (!bucket_is_full(&w->bucket, limits_of(s->limits, work_queue(w)).rate_micro, now_ms))
+        return true; /* a full one is as good as a new one */
+    return s->works.count <= s->most / 2 &&
+           (now_ms < w->paused_ms || (w->proven_ms && now_ms < w->proven_ms + WORK_GOOD_MS));
+}
+
 void work_place(struct schedule *s, struct work *w, uint64_t now_ms)
 {
-    if (w->holder)
-        put(&s->held, w, now_ms + WORK_SILENT_MS);
-    else if (w->wants)
+    LIST_EACH(&w->shares, it, save) {
+        struct holder *h = LIST_ENTRY(it, struct holder, share.link);
+        if (!share_connections(&h->share, now_ms))
+            holder_free(s, h);
+    }
+    if (w->wants && !work_active(w, now_ms, NULL)) {
         put(&s->ready, w, now_ms);
-    else if (w->reserved_until_ms > now_ms ||
-             !bucket_is_full(&w->bucket, limits_of(s->limits, work_queue(w)).rate_micro, now_ms))
+        if (w->is_fanout) { /* needs no connections: it does not wait behind those that do */
+            list_remove(&w->link);
+            list_prepend(&s->ready, &w->link);
+        }
+    } else if (!list_is_empty(&w->shares) || is_worth_keeping(s, w, now_ms)) {
         put(&s->held, w, now_ms + WORK_SILENT_MS);
-    else
+    } else {
         work_free(s, w);
+    }
 }
 
 /* ---- granting ---- */
@@ -126,77 +139,15 @@ struct partition *work_partition(const struct schedule *s, const struct work *w)
     return &s->partitions->of[w->partition];
 }
 
-static bool is_fanout(const struct work *w)
-{
-    return span_equal(work_queue(w), SPAN(QUEUE_FANOUT));
-}
-
-/* Grants, renews or wakes: all the same frame. Not while the lease is in doubt or the courier silent. */
-bool work_grant(struct schedule *s, struct work *w, uint64_t now_ms)
-{
-    if (!partition_is_usable(work_partition(s, w), now_ms) || !courier_is_heard(w->holder, now_ms))
-        return false;
-    w->is_rung = false;
-    s->granted += w->granted_ms == 0;
-    w->granted_ms = now_ms;
-    if (!list_is_linked(&w->out))
-        list_append(&w->holder->outgoing, &w->out);
-    s->has_output = true;
-    return true;
-}
-
-static uint32_t reserved(const struct work *w, uint64_t now_ms)
-{
-    return now_ms < w->reserved_until_ms ? w->reserved : 0;
-}
-
-struct grant schedule_grant(struct schedule *s, struct work *w, uint64_t now_ms)
-{
-    struct limit limit = limits_of(s->limits, work_queue(w));
-    uint32_t kept = reserved(w, now_ms);
-    struct grant g = {
-        .partition = w->partition,
-        .queue = work_queue(w),
-        .token = work_partition(s, w)->token,
-        .answers_ms = w->holder->clock_ms,
-    };
-
-    if (w->is_returning)
-        return g; /* no connections: taken back; what was granted before still counts */
-    g.connections = kept < limit.connections ? limit.connections - kept : 1;
-    g.rate_micro = limit.rate_micro;
-    if (w->until_ms < w->holder->heard_ms + GRANT_MS)
-        w->until_ms = w->holder->heard_ms + GRANT_MS;
-    return g;
-}
-
-/* A new owner hands out limits only when it knows what the one before it handed out. */
-static bool is_settled(const struct partition *p, bool all_known, uint64_t first_ms, uint64_t now_ms)
-{
-    if (now_ms >= p->acquired_ms + LEASE_ALONE_MS)
-        return true;
-    return all_known && (now_ms >= p->settled_ms || first_ms >= p->acquired_ms);
-}
-
 /* May it be granted at all now? */
-static bool may_grant(struct schedule *s, struct work *w, bool all_known, uint64_t first_ms, uint64_t now_ms)
+static bool may_grant(struct schedule *s, struct work *w, uint64_t now_ms)
 {
-    const struct partition *p = work_partition(s, w);
-
-    if (!partition_is_usable(p, now_ms))
-        return false;
-    if (is_fanout(w))
-        return true;
-    struct limit limit = limits_of(s->limits, work_queue(w));
-    return is_settled(p, all_known, first_ms, now_ms) && reserved(w, now_ms) < limit.connections &&
-           bucket_has_one(&w->bucket, limit.rate_micro, now_ms);
+    return partition_is_usable(work_partition(s, w), now_ms) && work_is_settled(s, w, now_ms) &&
+           bucket_has_one(&w->bucket, limits_of(s->limits, work_queue(w)).rate_micro, now_ms);
 }
 
 void schedule_run(struct schedule *s, uint64_t now_ms)
 {
-    uint64_t first_ms = 0;
-    bool all_known = couriers_all_known(s->couriers, now_ms, &first_ms);
-
     for (unsigned i = 0; i < RUN_MAX; i++) {
         struct work *w = LIST_FIRST(&s->ready, struct work, link);
         if (!w)
@@ -206,19 +157,20 @@ void schedule_run(struct schedule *s, uint64_t now_ms)
             work_place(s, w, now_ms);
             continue;
         }
-        if (!may_grant(s, w, all_known, first_ms, now_ms)) {
+        if (!may_grant(s, w, now_ms)) {
             work_wait(s, w, now_ms);
             continue;
         }
-        struct courier *chosen = couriers_choose(s->couriers, w->partition, work_queue(w), true, now_ms);
-        if (!chosen)
-            break; /* nobody has room: a hello tells when */
-        work_set_holder(s, w, chosen);
-        w->since_ms = now_ms;
-        w->until_ms = 0;
-        w->epoch = s->couriers->epoch;
-        courier_take_room(s->couriers, chosen);
-        (void) work_grant(s, w, now_ms); /* it was just chosen as one that is heard */
+        if (!w->is_fanout && !couriers_have_room(s->couriers, now_ms)) {
+            turn_short(s, now_ms);
+            break; /* a hello tells when */
+        }
+        w->spread = 1;
+        if (!work_add_holder(s, w, now_ms)) {
+            work_wait(s, w, now_ms);
+            continue;
+        }
+        turn_begin(w, now_ms);
         work_place(s, w, now_ms);
     }
     metric_set(METRIC_QUEUES_ACTIVE, (int64_t) s->wanting);
@@ -227,6 +179,23 @@ void schedule_run(struct schedule *s, uint64_t now_ms)
 
 /* ---- what rings and time do ---- */
 
+static void want(struct schedule *s, struct work *w, uint64_t now_ms)
+{
+    struct holder *h = work_active(w, now_ms, NULL);
+
+    if (h && w->wants) {
+        w->is_rung = true; /* busy: it is woken when it reports to be empty */
+        return;
+    }
+    if (w->wants && list_is_empty(&w->shares))
+        return; /* it waits for its turn */
+    work_set_wants(s, w, true);
+    if (!h)
+        work_place(s, w, now_ms);
+    else if (!holder_renew(s, h, now_ms)) /* idle: woken */
+        w->is_rung = true;                /* not now: when it reports, or is over */
+}
+
 void schedule_ring(struct schedule *s, unsigned partition, struct span queue, uint64_t now_ms)
 {
     if (!s->partitions->of[partition].is_held)
@@ -234,28 +203,34 @@ void schedule_ring(struct schedule *s, unsigned partition, struct span queue, ui
     struct work *w = work_find(s, partition, queue);
     if (!w)
         w = work_new(s, partition, queue, s->most, now_ms);
-    if (!w)
-        return; /* no room: it is parked, and found again */
-    if (w->holder && now_ms >= w->until_ms)
-        work_set_holder(s, w, NULL); /* over */
-    else if (w->wants) {
-        w->is_rung =
-            true; /* busy: it is woken when it reports to be empty. Without a holder: it waits for its turn */
+    if (w &&
+        now_ms >=
+            w->paused_ms) /* else `due` brings it when its rest is over. No room: it is parked, and found again */
+        want(s, w, now_ms);
+}
+
+void schedule_due(struct schedule *s, unsigned partition, const struct queue_due *due, uint64_t now_ms)
+{
+    if (!s->partitions->of[partition].is_held)
         return;
-    }
-    work_set_wants(s, w, true);
-    if (!w->holder)
-        work_place(s, w, now_ms);
-    else if (w->is_returning || !work_grant(s, w, now_ms)) /* idle: woken */
-        w->is_rung = true;                                 /* not now: when it reports, or is over */
+    struct work *w = work_find(s, partition, due->queue);
+    if (!w)
+        w = work_new(s, partition, due->queue, s->most, now_ms);
+    if (!w)
+        return;
+    w->paused_ms = 0;
+    if (due->was_paused && !w->proven_ms)
+        pace_start(&w->pace, 1);
+    want(s, w, now_ms);
 }
 
 static void look_at_held(struct schedule *s, struct work *w, uint64_t now_ms)
 {
-    if (w->holder && now_ms >= w->until_ms)
-        work_set_holder(s, w, NULL); /* over; it may be granted to another */
-    else if (w->holder && w->wants && now_ms >= w->granted_ms + WORK_SILENT_MS)
-        (void) work_grant(s, w, now_ms); /* when it cannot be, it ends by itself */
+    for (struct list *it = w->shares.next; w->wants && it != &w->shares; it = it->next) {
+        struct holder *h = LIST_ENTRY(it, struct holder, share.link);
+        if (holder_is_active(h, now_ms) && now_ms >= h->granted_ms + WORK_SILENT_MS)
+            (void) holder_renew(s, h, now_ms); /* when it cannot be, it ends by itself */
+    }
     work_place(s, w, now_ms);
 }
 
@@ -267,15 +242,22 @@ void schedule_check(struct schedule *s, uint64_t now_ms)
         put(&s->ready, w, now_ms);
     while ((w = LIST_FIRST(&s->held, struct work, link)) && w->look_ms <= now_ms)
         look_at_held(s, w, now_ms);
+    sites_sum(s, now_ms);
+    turn_check(s, now_ms);
 }
 
+/* In ready and waiting there may be holders too, of which something is still in force. */
 void schedule_courier_gone(struct schedule *s, const struct courier *gone, uint64_t now_ms)
 {
-    LIST_EACH(&s->held, it, save) {
-        struct work *w = LIST_ENTRY(it, struct work, link);
-        if (w->holder != gone)
-            continue;
-        work_set_holder(s, w, NULL);
-        work_place(s, w, now_ms);
-    }
+    struct list *const lists[] = {&s->held, &s->ready, &s->waiting};
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        LIST_EACH(lists[i], it, save) {
+            struct work *w = LIST_ENTRY(it, struct work, link);
+            struct holder *h = holder_find(w, gone);
+            if (!h)
+                continue;
+            holder_free(s, h);
+            work_place(s, w, now_ms);
+        }
 }

@@ -43,30 +43,24 @@ uint64_t shares_rate(const struct list *shares, const struct share *but, uint64_
     return sum;
 }
 
-bool share_grant(struct share *s, uint32_t connections, uint64_t rate_micro, uint32_t serial, uint64_t now_ms)
+void share_grant(struct share *s, uint32_t connections, uint64_t rate_micro, uint32_t serial,
+                 uint64_t heard_ms, uint64_t now_ms)
 {
-    bool is_change = !s->serial || connections != s->connections || rate_micro != s->rate_micro;
-
     if (is_over(s, now_ms)) {
         s->most = 0;
         s->most_rate = 0;
     }
-    if (is_change) {
-        s->connections = connections;
-        s->rate_micro = rate_micro;
-        s->serial = serial;
-        s->is_known = false;
-    }
+    s->connections = connections;
+    s->rate_micro = rate_micro;
+    s->serial = serial;
+    s->is_known = false;
+    if (!connections)
+        return; /* what was granted before ends when it would have ended */
     if (s->most < connections)
         s->most = connections;
-    if (connections && s->most_rate < rate_of(rate_micro))
+    if (s->most_rate < rate_of(rate_micro))
         s->most_rate = rate_of(rate_micro);
-    return is_change;
-}
-
-void share_extend(struct share *s, uint64_t heard_ms)
-{
-    if (s->connections && s->until_ms < heard_ms + SHARE_MS)
+    if (s->until_ms < heard_ms + SHARE_MS)
         s->until_ms = heard_ms + SHARE_MS;
 }
 

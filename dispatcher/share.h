@@ -32,11 +32,9 @@ uint32_t shares_connections(const struct list *shares, const struct share *but, 
 /* UINT64_MAX: somebody has no limit. */
 uint64_t shares_rate(const struct list *shares, const struct share *but, uint64_t now_ms);
 
-/* Grants this from now on, under this serial if it is a change (true). */
-bool share_grant(struct share *s, uint32_t connections, uint64_t rate_micro, uint32_t serial,
-                 uint64_t now_ms);
-/* The grant, sent now, answers a hello that came at heard_ms. */
-void share_extend(struct share *s, uint64_t heard_ms);
+/* Granted now, in answer to a hello that came at heard_ms; serial: higher with each grant, also an unchanged one. */
+void share_grant(struct share *s, uint32_t connections, uint64_t rate_micro, uint32_t serial,
+                 uint64_t heard_ms, uint64_t now_ms);
 /* Its holder uses so many; knows: it has taken the grant of this serial. */
 void share_hear(struct share *s, bool knows, uint32_t used, uint64_t now_ms);
 /* It was granted by somebody else, and is known by what its holder tells. */

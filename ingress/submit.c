@@ -127,6 +127,7 @@ static void answer_accepted(struct submission *s)
     FAULT_SENT(accepted_sent);
     metric_add(METRIC_ACCEPTED_TOTAL, 1);
     metric_add(METRIC_ACCEPTED_BYTES_TOTAL, (int64_t) s->size_bytes);
+    metric_add(METRIC_STORED_BYTES_TOTAL, (int64_t) s->stored_bytes);
     ringer_ring(s->reactor->ringer, s->partition, submission_queue(s));
     log_outcome(s, LOG_ACCEPTED, NULL);
     answer(s, 250, "2.0.0", text);

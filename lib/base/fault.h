@@ -1,6 +1,6 @@
 /*
  * Does: ends or stops the process at a named step (fault.def), and tells the bus which frames to lose or delay, as BARID_FAULT says.
- * Does not: exist in a normal build: its macros are nothing without -DFAULTS (make FAULTS=1), and the variables are refused as no settings.
+ * Does not: exist in a normal build: its macros are nothing without -DFAULTS (make FAULTS=1: FAULT_BUILD), and the variables are refused as no settings.
  * Owns: the plan read from the environment. Thread-safe.
  * Fails: a plan that cannot be understood is a bug of the test: must().
  * See: tests/faults, which walks all steps.
@@ -11,6 +11,8 @@
  * the one that takes the file away is hit.
  */
 #pragma once
+
+#include <stdbool.h>
 
 enum fault {
 #define FAULT(name, program, what) FAULT_##name,
@@ -29,10 +31,12 @@ enum { FAULT_FRAME_LOST = -1 };
 int fault_frame(void);
 
 #ifdef FAULTS
+#define FAULT_BUILD true
 #define FAULT_POINT(step) fault_pass(FAULT_##step)
 #define FAULT_SENT(step) fault_sent(FAULT_##step)
 #define FAULT_ROUND_OVER() fault_round_over()
 #else
+#define FAULT_BUILD false
 #define FAULT_POINT(step) ((void) 0)
 #define FAULT_SENT(step) ((void) 0)
 #define FAULT_ROUND_OVER() ((void) 0)

@@ -59,6 +59,7 @@ struct queue_claimed { /* one job as claimed; spans valid during the callback */
     uint32_t crashes;
     uint64_t exact_ms; /* y, 0: never */
     bool keeps_content;
+    struct span held_because; /* not empty: not claimed but put aside for the operator; the rest is not told */
 };
 enum claim_answer { CLAIM_JOBS, CLAIM_WAIT, CLAIM_UNKNOWN };
 /*
@@ -142,7 +143,11 @@ typedef void queue_on_due(void *context, unsigned partition, bool ok, const stru
 void queue_due(struct store *s, unsigned partition, uint32_t count, uint64_t horizon_ms, uint64_t park_ms,
                queue_on_due *on_answer, void *context);
 
-typedef void queue_on_reap(void *context, unsigned partition, bool ok, uint32_t reaped);
+struct queue_put_aside { /* for the operator, instead of given back */
+    struct span job, why;
+};
+typedef void queue_on_reap(void *context, unsigned partition, bool ok, uint32_t reaped,
+                           const struct queue_put_aside *held, size_t held_count);
 /* last, live: from one confirmed read of the nodes. */
 void queue_reap(struct store *s, unsigned partition, uint64_t last, const uint64_t *live, size_t live_count,
                 queue_on_reap *on_answer, void *context);

@@ -3,7 +3,7 @@
 #include "cluster/queue_call.h"
 #include "io/hash.h"
 
-enum { COMMIT_KEYS = 6, COMMIT_ARGS = 10, COMMIT_OVERHEAD = 1024, CHUNK_KEY_SIZE = 64 };
+enum { COMMIT_KEYS = 6, COMMIT_ARGS = 9, COMMIT_OVERHEAD = 1024, CHUNK_KEY_SIZE = 64 };
 
 static const char *const commit_words[] = {
     [COMMIT_NEW] = "new",         [COMMIT_AGAIN] = "again",           [COMMIT_CLASH] = "clash",
@@ -66,7 +66,6 @@ static void commit_put(struct queue_call *q, const struct queue_job *job, bool c
     resp_arg_text(b, digest);
     resp_arg(b, job->envelope);
     resp_arg(b, job->state);
-    resp_arg_number(b, job->chunk_count);
     resp_arg_number(b, (int64_t) job->size_bytes);
     resp_arg_number(b, (int64_t) job->mark_ms);
     queue_flag(q, job->keeps_content);

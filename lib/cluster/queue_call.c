@@ -45,6 +45,16 @@ void queue_flag(struct queue_call *q, bool flag)
     resp_arg(&q->call.request.bytes, flag ? SPAN("1") : SPAN("0"));
 }
 
+size_t queue_held_lines(const struct redis_value *lines, struct queue_put_aside *ret_held, size_t most)
+{
+    size_t count = 0;
+
+    for (size_t i = 3; lines->type == REDIS_ARRAY && i < lines->count && count < most; i += 4)
+        ret_held[count++] = (struct queue_put_aside){.job = redis_text(&lines->items[i - 2]),
+                                                     .why = redis_text(&lines->items[i])};
+    return count;
+}
+
 unsigned queue_answer(const struct redis_value *value, const char *const *words, unsigned count)
 {
     unsigned i = 0;

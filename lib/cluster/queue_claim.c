@@ -3,7 +3,14 @@
 
 #include "cluster/queue_call.h"
 
-enum { TOKEN_MAX = 48, JOBS_INLINE = 64, CLAIM_KEYS = 6, CLAIM_ARGS = 8, REFUSED_WAIT_MS = 5000 };
+enum {
+    TOKEN_MAX = 48,
+    JOBS_INLINE = 64,
+    HELD_MAX = 516,
+    CLAIM_KEYS = 6,
+    CLAIM_ARGS = 8,
+    REFUSED_WAIT_MS = 5000
+};
 
 /* Fields of a record as the script gives them. */
 enum field { FIELD_E, FIELD_S, FIELD_N, FIELD_F, FIELD_X, FIELD_Y, FIELD_W, FIELD_U, FIELD_COUNT };
@@ -62,13 +69,17 @@ static void claim_tell(struct claim_call *claim, const struct redis_value *value
                     until_ms > now_ms ? until_ms - now_ms : 1);
         return;
     }
-    must(value->count == 4);
+    must(value->count == 5);
     const struct redis_value *list = &value->items[2];
-    if (list->count > JOBS_INLINE)
-        jobs = many = mem_array(list->count, sizeof *jobs);
+    struct queue_put_aside held[HELD_MAX];
+    size_t held_count = queue_held_lines(&value->items[4], held, HELD_MAX), count = list->count + held_count;
+    if (count > JOBS_INLINE)
+        jobs = many = mem_array(count, sizeof *jobs);
     for (size_t i = 0; i < list->count; i++)
         claimed_decode(&list->items[i], &jobs[i]);
-    q->on.claim(q->context, CLAIM_JOBS, claim->token, jobs, list->count, redis_text(&value->items[3]), 0);
+    for (size_t i = 0; i < held_count; i++)
+        jobs[list->count + i] = (struct queue_claimed){.job = held[i].job, .held_because = held[i].why};
+    q->on.claim(q->context, CLAIM_JOBS, claim->token, jobs, count, redis_text(&value->items[3]), 0);
 }
 
 static void on_claimed(struct store_call *c, enum store_result result, const struct redis_value *values)

@@ -1,7 +1,7 @@
 /* What dispatchers send: leases of partitions, the look for due queues, the reaping of the dead. */
 #include "cluster/queue_call.h"
 
-enum { LEASE_TIME_MS = 2000, DUE_TIME_MS = 3000, REAP_TIME_MS = 5000, QUEUES_INLINE = 64 };
+enum { LEASE_TIME_MS = 2000, DUE_TIME_MS = 3000, REAP_TIME_MS = 5000, REAP_MAX = 500, QUEUES_INLINE = 64 };
 
 /* ---- leases ---- */
 
@@ -144,9 +144,12 @@ void queue_due(struct store *s, unsigned partition, uint32_t count, uint64_t hor
 static void on_reaped(struct store_call *c, enum store_result result, const struct redis_value *values)
 {
     struct queue_call *q = queue_call_of(c);
-    bool ok = result == STORE_OK;
+    bool ok = result == STORE_OK, has_held = ok && values[0].type == REDIS_ARRAY && values[0].count == 2;
+    const struct redis_value *count = has_held ? &values[0].items[0] : &values[0];
+    struct queue_put_aside held[REAP_MAX];
+    size_t held_count = has_held ? queue_held_lines(&values[0].items[1], held, REAP_MAX) : 0;
 
-    q->on.reap(q->context, q->partition, ok, ok ? (uint32_t) count_of(&values[0]) : 0);
+    q->on.reap(q->context, q->partition, ok, ok ? (uint32_t) count_of(count) : 0, held, held_count);
     queue_call_free(q);
 }
 

@@ -6,8 +6,10 @@
 enum {
     SETTLE_JOBS = 64,
     SETTLE_KEYS = 5,
-    JOB_KEYS = 3,
-    JOB_ARGS = 13,
+    JOB_KEYS = 2, /* the record and its mark */
+    JOB_ARGS = 7,
+    STAY_KEYS = 1, /* of a job that goes back to its queue, or may: back and hold */
+    STAY_ARGS = 2,
     DSN_KEYS = 3,
     DSN_ARGS = 5,
     JOB_SIZE = 640, /* about what a job's names, keys and numbers take */
@@ -62,20 +64,72 @@ static void on_settle_repeat(struct store_call *c)
     settle->dsn_count = 0;
 }
 
+static bool stays(const struct queue_settle *job)
+{
+    return job->outcome == OUTCOME_BACK || job->outcome == OUTCOME_HOLD;
+}
+
+static bool has_state(const struct queue_settle *job)
+{
+    return job->state.at != NULL;
+}
+
+static size_t key_count(const struct queue_settle *job)
+{
+    size_t own = job->outcome == OUTCOME_KEEP ? 1 : JOB_KEYS + job->chunk_count;
+
+    return own + (stays(job) ? STAY_KEYS : 0) + (job->dsn ? DSN_KEYS : 0);
+}
+
+static size_t arg_count(const struct queue_settle *job)
+{
+    size_t count = JOB_ARGS;
+
+    if (stays(job))
+        count += STAY_ARGS;
+    if (job->outcome == OUTCOME_KEEP)
+        count++;
+    if (has_state(job))
+        count++;
+    return job->dsn ? count + DSN_ARGS : count;
+}
+
 static void put_keys(struct queue_call *q, const struct queue_settle *job)
 {
     struct span name = span_of(job->job);
 
     queue_key_of(q, KEY_OF_JOB, name);
-    queue_key_of(q, KEY_OF_QUEUE, span_of(job->queue));
-    queue_key_of(q, KEY_OF_SEEN, name);
-    for (uint32_t i = 0; i < job->chunk_count; i++)
-        key_arg(&q->call.request.bytes, KEY_OF_CHUNK, q->partition, name, i);
+    if (job->outcome != OUTCOME_KEEP) {
+        queue_key_of(q, KEY_OF_SEEN, name);
+        for (uint32_t i = 0; i < job->chunk_count; i++)
+            key_arg(&q->call.request.bytes, KEY_OF_CHUNK, q->partition, name, i);
+    }
+    if (stays(job))
+        queue_key_of(q, KEY_OF_QUEUE, span_of(job->queue));
     if (!job->dsn)
         return;
     queue_key_of(q, KEY_OF_JOB, span_of(job->dsn->job));
     key_arg(&q->call.request.bytes, KEY_OF_CHUNK, q->partition, span_of(job->dsn->job), 0);
     queue_key_of(q, KEY_OF_QUEUE, SPAN(QUEUE_FANOUT));
+}
+
+/* Which arguments follow, in this order; see settle.lua. */
+static void put_letters(struct buf *b, const struct queue_settle *job)
+{
+    char letters[5];
+    size_t count = 0;
+
+    if (stays(job))
+        letters[count++] = 'q';
+    if (job->outcome == OUTCOME_KEEP)
+        letters[count++] = 'k';
+    if (has_state(job))
+        letters[count++] = 's';
+    if (has_state(job) && job->is_exact)
+        letters[count++] = 'x';
+    if (job->dsn)
+        letters[count++] = 'd';
+    resp_arg(b, (struct span){.at = letters, .len = count});
 }
 
 static void put_args(struct queue_call *q, const struct queue_settle *job)
@@ -84,18 +138,20 @@ static void put_args(struct queue_call *q, const struct queue_settle *job)
 
     must(job->outcome < ARRAY_LEN(outcome_words));
     resp_arg_text(b, job->job);
-    resp_arg_text(b, job->queue);
     resp_arg_text(b, job->token);
     resp_arg_text(b, outcome_words[job->outcome]);
-    resp_arg_number(b, job->outcome == OUTCOME_BACK ? (int64_t) job->delay_ms : 0);
-    resp_arg_text(b, job->outcome == OUTCOME_KEEP ? job->next : "");
-    queue_flag(q, job->state.at != NULL);
-    resp_arg(b, job->state);
-    queue_flag(q, job->is_exact);
     resp_arg_text(b, job->event ? job->event : "");
     resp_arg_text(b, job->detail ? job->detail : "");
-    resp_arg_number(b, job->chunk_count);
-    queue_flag(q, job->dsn != NULL);
+    resp_arg_number(b, job->outcome == OUTCOME_KEEP ? 0 : job->chunk_count);
+    put_letters(b, job);
+    if (stays(job)) {
+        resp_arg_text(b, job->queue);
+        resp_arg_number(b, job->outcome == OUTCOME_BACK ? (int64_t) job->delay_ms : 0);
+    }
+    if (job->outcome == OUTCOME_KEEP)
+        resp_arg_text(b, job->next);
+    if (has_state(job))
+        resp_arg(b, job->state);
     if (!job->dsn)
         return;
     char digest[33];
@@ -121,14 +177,12 @@ void queue_settle(struct store *s, unsigned partition, const struct queue_settle
     settle->count = count;
     for (size_t i = 0; i < count; i++) {
         const struct queue_settle *job = &jobs[i];
-        keys += JOB_KEYS + job->chunk_count;
-        args += JOB_ARGS;
+        keys += key_count(job);
+        args += arg_count(job);
         size += JOB_SIZE + job->state.len + (job->detail ? span_of(job->detail).len : 0) +
                 job->chunk_count * (size_t) CHUNK_KEY_SIZE;
         if (!job->dsn)
             continue;
-        keys += DSN_KEYS;
-        args += DSN_ARGS;
         size += JOB_SIZE + job->dsn->envelope.len + job->dsn->state.len + chunk_put_size(job->dsn->content);
         settle->dsn_count++;
     }

@@ -62,7 +62,7 @@ struct report { /* courier -> dispatcher, of one granted queue */
     uint32_t serial;      /* of the last grant taken, under this token */
     uint32_t granted;     /* its connections */
     uint32_t succeeded;   /* of finished: the host took them */
-    uint32_t throttled;   /* of finished: the host said to slow down */
+    uint32_t throttled;   /* the host said to slow down: messages, and connections it turned away */
     struct span trouble;  /* no host of the destination can be used: why, at most TROUBLE_MAX; empty: fine */
     bool was_paused;      /* the queue has a pause on record: it is to be cleared when something succeeds */
     struct span site;     /* where its mail goes; empty: not known, or without limits */

@@ -12,6 +12,7 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "io/bus_late.h"
 
 enum {
     BUS_MAGIC = 0xb0511e5,
@@ -38,9 +39,7 @@ struct end {
     bool is_busy; /* closed in its own callback: freed when that is back */
     bus_on_frame *on_frame;
     void *owner;
-#ifdef FAULTS
-    struct list late; /* struct late: frames of a test build, still to be sent */
-#endif
+    struct list late; /* frames of a test build, still to be sent */
 };
 
 struct hub {
@@ -246,12 +245,10 @@ static int end_watch(struct end *e)
     return 0;
 }
 
-static void late_drop(struct end *e);
-
 static void end_close(struct end *e)
 {
     must(e->magic == BUS_MAGIC && e->socket);
-    late_drop(e);
+    late_drop(&e->late);
     timer_stop(&e->more);
     tail_remove(&e->check);
     e->watch = watch_close(e->watch);
@@ -270,6 +267,7 @@ static int end_open(struct end *e, struct loop *l, const char *address, const ch
     if (len < 0 || (size_t) len >= sizeof(endpoint))
         return -ENAMETOOLONG;
     e->magic = BUS_MAGIC;
+    list_init(&e->late);
     e->loop = l;
     e->is_hub = !name;
     e->on_frame = on_frame;
@@ -356,72 +354,23 @@ static int end_send_frame(struct end *e, struct span to, struct span frame)
     return r < 0 ? r : end_send(e, frame, 0);
 }
 
-#ifdef FAULTS
-/* A frame that a test build sends late. */
-struct late {
-    struct list entry;
-    struct timer timer;
-    struct end *end;
-    struct buf to, frame;
-};
-
-static void late_free(struct late *f)
+static void send_late(void *end, struct span to, struct span frame)
 {
-    timer_stop(&f->timer);
-    list_remove(&f->entry);
-    buf_done(&f->to);
-    buf_done(&f->frame);
-    mem_free(f);
+    (void) end_send_frame(end, to, frame); /* all that is sent may be lost */
 }
-
-static void on_late(struct timer *t)
-{
-    struct late *f = CONTAINER_OF(t, struct late, timer);
-    (void) end_send_frame(f->end, buf_span(&f->to), buf_span(&f->frame)); /* all that is sent may be lost */
-    late_free(f);
-}
-
-/* Whether the frame meets a fault: it is lost, or will be sent later. */
-static bool end_is_faulty(struct end *e, struct span to, struct span frame)
-{
-    int fate = fault_frame();
-    if (fate > 0) {
-        struct late *f = NEW(struct late);
-        f->end = e;
-        buf_add_span(&f->to, to);
-        buf_add_span(&f->frame, frame);
-        if (!e->late.next)
-            list_init(&e->late);
-        list_append(&e->late, &f->entry);
-        timer_start(e->loop, &f->timer, (uint64_t) fate, on_late);
-    }
-    return fate != 0;
-}
-
-static void late_drop(struct end *e)
-{
-    while (e->late.next && !list_is_empty(&e->late))
-        late_free(LIST_FIRST(&e->late, struct late, entry));
-}
-#else
-static bool end_is_faulty(struct end *e UNUSED, struct span to UNUSED, struct span frame UNUSED)
-{
-    return false;
-}
-
-static void late_drop(struct end *e UNUSED)
-{
-}
-#endif
 
 int hub_send(struct hub *h, struct span to, struct span frame)
 {
     must(frame.len <= BUS_FRAME_MAX);
-    return end_is_faulty(&h->end, to, frame) ? 0 : end_send_frame(&h->end, to, frame);
+    if (FAULT_BUILD && late_take(&h->end.late, h->end.loop, to, frame, send_late, &h->end))
+        return 0;
+    return end_send_frame(&h->end, to, frame);
 }
 
 int link_send(struct link *k, struct span frame)
 {
     must(frame.len <= BUS_FRAME_MAX);
-    return end_is_faulty(&k->end, SPAN(""), frame) ? 0 : end_send_frame(&k->end, SPAN(""), frame);
+    if (FAULT_BUILD && late_take(&k->end.late, k->end.loop, SPAN(""), frame, send_late, &k->end))
+        return 0;
+    return end_send_frame(&k->end, SPAN(""), frame);
 }

@@ -17,6 +17,8 @@ enum {
     DEPTH_MAX = 7,
     ITEMS_MAX = 1048576,
     REPLY_MAX_BYTES = 67108864,
+    READER_KEPT_BYTES =
+        4 * REPLY_SLICE_BYTES, /* an empty reader's buffer; by default it would be freed after each slice */
 };
 
 struct block {
@@ -160,6 +162,7 @@ struct reply_reader *reply_reader_new(void)
     r->reader = redisReaderCreateWithFunctions(&functions);
     must(r->reader);
     r->reader->privdata = r;
+    r->reader->maxbuf = READER_KEPT_BYTES;
     return r;
 }
 

@@ -6,25 +6,40 @@
 
 #include "io/redis.h"
 
-enum { NUMBER_MAX = 24 };
+enum { NUMBER_MAX = 24, HEAD_MAX = NUMBER_MAX + 3, END_LEN = 2 };
 
-static void resp_head(struct buf *b, char kind, size_t n)
+/* Kind, number, line end; returns what is behind. A request has dozens of these: room is asked for once per argument. */
+static char *put_head(char *at, char kind, size_t n)
 {
-    buf_add_char(b, kind);
-    buf_add_number(b, n);
-    buf_add(b, "\r\n", 2);
+    char digits[NUMBER_MAX];
+    size_t from = sizeof(digits);
+
+    *at++ = kind;
+    do
+        digits[--from] = (char) ('0' + n % 10);
+    while (n /= 10);
+    memcpy(at, digits + from, sizeof(digits) - from);
+    at += sizeof(digits) - from;
+    memcpy(at, "\r\n", END_LEN);
+    return at + END_LEN;
 }
 
 void resp_command(struct buf *b, size_t arg_count)
 {
-    resp_head(b, '*', arg_count);
+    char *start = buf_reserve(b, HEAD_MAX);
+
+    buf_commit(b, (size_t) (put_head(start, '*', arg_count) - start));
 }
 
 void resp_arg(struct buf *b, struct span arg)
 {
-    resp_head(b, '$', arg.len);
-    buf_add_span(b, arg);
-    buf_add(b, "\r\n", 2);
+    char *start = buf_reserve(b, HEAD_MAX + arg.len + END_LEN), *at = put_head(start, '$', arg.len);
+
+    if (arg.len > 0)
+        memcpy(at, arg.at, arg.len);
+    at += arg.len;
+    memcpy(at, "\r\n", END_LEN);
+    buf_commit(b, (size_t) (at + END_LEN - start));
 }
 
 void resp_arg_text(struct buf *b, const char *arg)

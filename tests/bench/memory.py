@@ -78,7 +78,7 @@ def queued_job(size, redis_options):
     our Received field), what the allocator's size classes add to the content, the rest, and where most of the rest is.
     """
     with RedisServer(witness=False, options=redis_options) as server:
-        with Cluster(dispatchers=0, couriers=0, redis=server) as cluster:
+        with Cluster(dispatchers=0, couriers=0, redis=server, settings={"ingress": {"compression": "none"}}) as cluster:
             redis, port = server.client(), cluster.addresses[0][1]
             smtp_source(port, count=500, sessions=50, size=size, recipient="to@first.test")  # buffers, and what is allocated once
             old, old_places, old_content = used(redis), places(redis), values(redis, "b:*", lambda key: ("STRLEN", key))

@@ -13,12 +13,13 @@ import time
 
 import plan
 import recovery
+from hands import Done, Hands
 from left import Left
-from load import HEALTHY, Load, sink, zone
+from load import HEALTHY, NO_SUCH_USER, Load, sink, zone
 from redis.exceptions import RedisError
 
 from harness import wait
-from harness.cluster import Cluster
+from harness.cluster import Cluster, merged
 from harness.dns import Dns
 from harness.ledger import Ledger
 
@@ -29,23 +30,8 @@ SETTINGS = {
 REDIS = {"auto-aof-rewrite-min-size": "32mb"}
 DRAIN_S = 300  # a job that two, three, four couriers died with waits 10, 40, 160 s
 SETTLE_S = 3.0  # how long a settle may take while others are hurt
+EXPIRED = "5.4.7"
 WELL_S = 3.0  # nothing hurt for so long: then one fault alone
-
-
-class Done:
-    """A fault as it happened. began, over: monotonic; over is None until what was hurt is ready again."""
-
-    def __init__(self, number, hurt, name, is_alone):
-        self.number, self.hurt, self.name, self.is_alone = number, hurt, name, is_alone
-        self.began, self.over, self.back = time.monotonic(), None, None
-        self.note = ""
-
-    def is_near(self, begin, end):
-        return self.began <= end and (self.over is None or self.over >= begin)
-
-    @property
-    def kind(self):
-        return f"{self.hurt.what} {self.hurt.role}"
 
 
 class Chaos:
@@ -65,15 +51,14 @@ class Chaos:
         self.skipped = self.held = 0
         self.busy = set()  # names of what is hurt now
         self.lock = threading.Lock()
-        self.threads = []
-        self.cluster = self.load = self.ledger = self.result = None
+        self.cluster = self.hands = self.load = self.ledger = self.result = None
 
     # -- the run
 
     def run(self):
         self.began = time.monotonic()
         with self.sink, self.dns:
-            settings = {**SETTINGS, "courier": {**SETTINGS["courier"], "port": self.sink.port}, **self.settings}
+            settings = merged(merged(SETTINGS, {"courier": {"port": self.sink.port}}), self.settings)
             self.cluster = Cluster(dns_port=self.dns.port, settings=settings, seed=self.seed, **self.options)
             try:
                 with self.cluster:
@@ -87,6 +72,7 @@ class Chaos:
 
     def _run(self):
         self.redis = recovery.connect(self.cluster.redis)
+        self.hands = Hands(self.cluster, SETTLE_S, self._watch)
         with Load(self.cluster.addresses, self.sink, self.seed, self.rate) as self.load:
             self.load.wait_acknowledged(50)
             self._hurt_until(time.monotonic() + self.seconds)
@@ -98,6 +84,7 @@ class Chaos:
         self._drain()
         self.ledger = Ledger([self.load], [self.sink], self.cluster.faults, dropped=self.load.dropped(), settle_s=SETTLE_S)
         self.problems += self.ledger.problems
+        self.problems += self._wrong_reports()
         for_ever = Left(self.redis, self.say).for_ever()
         if for_ever:
             self.problems.append(f"left in Redis: {len(for_ever)} keys, e.g. {for_ever[:10]}")
@@ -182,26 +169,16 @@ class Chaos:
         done = Done(len(self.done) + 1, hurt, name, is_alone)
         self.done.append(done)
         self.say(f"{self._now()}  #{done.number} {hurt.what} {name}, {hurt.seconds:.1f} s{' (alone)' if is_alone else ''}")
-        thread = threading.Thread(target=self._carry_out, args=(done,), daemon=True, name=f"fault {done.number}")
-        self.threads.append(thread)
-        thread.start()
+        threading.Thread(target=self._carry_out, args=(done,), daemon=True, name=f"fault {done.number}").start()
 
     def _carry_out(self, done):
         try:
-            if done.hurt.role == "redis":
-                getattr(self, f"_redis_{done.hurt.what}")(done)
-            else:
-                getattr(self, "_" + done.hurt.what.replace(" ", "_"))(done, self.cluster.node(done.name))
+            self.hands.carry_out(done)
         except (AssertionError, OSError, RuntimeError) as failure:
             self.problems.append(f"after #{done.number} {done.hurt.what} {done.name}: {failure}")
         done.over = time.monotonic()
         with self.lock:
             self.busy.discard(done.name)
-
-    @staticmethod
-    def _last(done):
-        left = done.began + done.hurt.seconds
-        wait.until(lambda: time.monotonic() >= left, done.hurt.seconds + 60, "the end of a fault")
 
     def _watch(self, done, node):
         """Notes what it held; the figures come later."""
@@ -214,66 +191,6 @@ class Chaos:
             return
         with self.lock:
             self.watched.append((done, held))
-
-    def _kill(self, done, node):
-        self.cluster.kill(node)
-        self._watch(done, node)
-        self._last(done)
-        self.cluster.restart(node)
-        node.wait_ready(60)
-
-    def _stop(self, done, node):
-        node, fault = self.cluster.freeze(node)
-        self._watch(done, node)
-        self._last(done)
-        self.cluster.thaw(node, fault)
-        node.wait_ready(60)
-
-    def _end(self, done, node, environment=None):
-        """A restart as an operator does it. What cannot be settled because Redis is away may be sent again."""
-        began = time.monotonic()
-        fault = self.cluster.faults.note(node.role, node.name, node.pid, "end", lasting=True) if self._is_redis_hurt(began) else None
-        code = node.process.terminate(60)
-        if fault is None and self._is_redis_hurt(began):
-            fault = self.cluster.faults.note(node.role, node.name, node.pid, "end")
-            fault.at = began
-        if fault:
-            fault.end()
-        if code != 0:
-            self.problems.append(f"{node.name} ended by SIGTERM with {code}\n{node.process.log_tail(15)}")
-        node.process.env = {**node.process.env, "BARID_FAULT": environment} if environment else self._plain(node)
-        self.cluster.restart(node)
-        node.wait_ready(60)
-
-    def _is_redis_hurt(self, since):
-        return any(fault.role == "redis" and fault.overlaps(since - SETTLE_S, time.monotonic()) for fault in list(self.cluster.faults))
-
-    @staticmethod
-    def _plain(node):
-        return {key: value for key, value in node.process.env.items() if key != "BARID_FAULT"}
-
-    def _lose_frames(self, done, node, what="bus_send:lose:20"):
-        self._end(done, node, what)
-        done.began = time.monotonic()
-        self._last(done)
-        self._end(done, node)
-
-    def _delay_frames(self, done, node):
-        self._lose_frames(done, node, "bus_send:delay:50")
-
-    def _redis_cut(self, done):
-        fault = self.cluster.faults.note("redis", "redis", self.cluster.redis.pid, "cut", lasting=True)
-        done.note = f", {self.cluster.redis.kill_and_cut()} octets cut off"
-        self._last(done)
-        self.cluster.redis.start(60)
-        fault.end()
-        done.back = time.monotonic()
-
-    def _redis_stop(self, done):
-        fault = self.cluster.freeze_redis()
-        self._last(done)
-        self.cluster.thaw_redis(fault)
-        done.back = time.monotonic()
 
     # -- how long it took
 
@@ -328,9 +245,15 @@ class Chaos:
                 break
             if now > told + 10:
                 told = now
-                self.say(f"{self._now()}      {self.cluster.queue()}")
+                queue = self.cluster.queue()
+                self.say(f"{self._now()}      waiting {queue['waiting']}, claimed {queue['claimed']}, held {queue['held']}: {left.queues()}")
             self._pass(0.5)
         self.drained_s, self.held = time.monotonic() - began, left.held
+
+    def _wrong_reports(self):
+        """A healthy host took every recipient that is called r...: such a one may come back after its lifetime, never for good."""
+        return [f"{key[0]} to {key[1]} was reported with {report.status}" for key, reports in self.ledger.reports.items() for report, _ in reports
+                if key[1].rpartition("@")[2] in HEALTHY and not NO_SUCH_USER.match(key[1]) and report.status != EXPIRED]
 
     # -- what is told
 
@@ -351,6 +274,7 @@ class Chaos:
             "reported": sum(1 for key in ledger.acknowledged if key in ledger.reports and key not in ledger.copies),
             "dropped": sum(1 for key in ledger.acknowledged
                            if key in ledger.dropped and key not in ledger.copies and key not in ledger.reports),
+            "expired_at_healthy_hosts": sum(1 for key in ledger.reports if key[1].rpartition("@")[2] in HEALTHY and not NO_SUCH_USER.match(key[1])),
             "lost": max(0, ledger.lost), "held_and_released": self.held, "second_copies": sum(len(copies) - 1 for copies in ledger.copies.values()),
             "second_copies_by_cause": explained, "recovery": recovery.summary(self.figures), "latency": self._latency(),
             "problems": list(self.problems),

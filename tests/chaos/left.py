@@ -37,6 +37,14 @@ class Left:
             self.redis.zrem(f"h:{{{tag}}}", job)
             self.redis.hdel(record, "f", "x")
 
+    def queues(self):
+        """Where most of it waits: "dead.test 12, #fanout 3"."""
+        found = {}
+        for key in self.redis.scan_iter("q:*", count=1000):
+            queue = key.split(":", 2)[2]
+            found[queue] = found.get(queue, 0) + self.redis.zcard(key)
+        return ", ".join(f"{queue} {count}" for queue, count in sorted(found.items(), key=lambda one: -one[1])[:6])
+
     def text(self, most=30):
         """What is still there, for whoever looks for the cause."""
         lines = []

@@ -9,14 +9,16 @@ import statistics
 
 from load import BUSY, DEAD, HEALTHY, SLOW
 
+_TAKES_AT_ONCE = {*HEALTHY, SLOW}  # jobs for these never wait for their host
 WATCH_S = 12.0  # how long after the fault a figure may come
 
 # Figure -> the target of DESIGN.md section 9 in seconds, and how it is measured.
 FIGURES = {
     "courier: claims given back": (6.0, "courier killed or stopped: until the last job it had claimed was free for others"),
-    "courier: claims taken up": (6.0, "the same, until the last of these for a healthy host was claimed by another, unless two couriers died with it"),
-    "dispatcher: grants resume": (4.0, "dispatcher killed or stopped: until the last message for a healthy host, accepted in the second after it into "
-                                       "queues of its partitions, was claimed"),
+    "courier: claims taken up": (6.0, "the same, until another had claimed one of them in each of their queues: those whose host takes mail, and "
+                                      "that no other courier had died with"),
+    "dispatcher: grants resume": (4.0, "dispatcher killed or stopped: until the last message accepted in the second after it into queues of its "
+                                       "partitions was claimed: those whose host takes mail"),
     "redis: no 250": (10.0, "Redis cut or stopped: until every unharmed ingress had answered 250 again; contains the time that Redis was away"),
     "redis: no 250 once it is back": (None, "the same, from Redis' first answer on"),
 }
@@ -82,7 +84,7 @@ class Claims:
     def __init__(self, redis, owner):
         self.at, self.owner = _now_ms(redis), owner
         self.jobs = {}
-        self._healthy = set()
+        self._queues = {}  # job -> queue
         names = tags(redis)
         pipe = redis.pipeline(transaction=False)
         for tag in names:
@@ -93,8 +95,8 @@ class Claims:
         for job, tag in self.jobs.items():
             pipe.hmget(f"j:{{{tag}}}:{job}", "q", "x")
         for job, (queue, crashes) in zip(self.jobs, pipe.execute()):
-            if queue in HEALTHY and not crashes:
-                self._healthy.add(job)
+            if queue in _TAKES_AT_ONCE and not crashes:
+                self._queues[job] = queue
 
     def figures(self, redis):
         """[(name, seconds, detail)]"""
@@ -105,13 +107,14 @@ class Claims:
             if event == "in_doubt":
                 given_back.setdefault(job, at)
             elif event == "claimed" and job in given_back and not detail.startswith(self.owner + "."):
-                taken_up.setdefault(job, at)
-        found = []
-        for name, times, jobs in (("courier: claims given back", given_back, set(given_back)),
-                                  ("courier: claims taken up", taken_up, self._healthy & set(given_back))):
-            if jobs:
-                last = max(times.get(job, self.at + int(WATCH_S * 1000)) for job in jobs)
-                found.append((name, (last - self.at) / 1000, f" ({len(jobs)} jobs)"))
+                taken_up.setdefault(self._queues.get(job), at)
+        if not given_back:
+            return []
+        found = [("courier: claims given back", (max(given_back.values()) - self.at) / 1000, f" ({len(given_back)} jobs)")]
+        queues = {queue for job, queue in self._queues.items() if job in given_back}
+        if queues:
+            last = max(taken_up.get(queue, self.at + int(WATCH_S * 1000)) for queue in queues)
+            found.append(("courier: claims taken up", (last - self.at) / 1000, f" ({len(queues)} queues)"))
         return found
 
 

@@ -19,7 +19,8 @@ def report(result):
         f"{result['octets_cut']} octets that Redis had not synced were cut off",
         f"{result['messages']} messages; recipients acknowledged {result['acknowledged']} = delivered {result['delivered']}"
         f" + reported {result['reported']} + dropped (null sender) {result['dropped']} + lost {result['lost']};"
-        f" held and released {result['held_and_released']}; empty {result['seconds_to_empty']} s after the last mail",
+        f" expired though the host was healthy {result['expired_at_healthy_hosts']}; held and released {result['held_and_released']};"
+        f" empty {result['seconds_to_empty']} s after the last mail",
         f"second copies {result['second_copies']}, each matched:", *causes,
         f"from 250 to delivered, healthy hosts, all faults included: {result['latency']}",
         "times to recover, seconds (alone: no other fault near; among others: overlapped by other faults):", *figure_lines(result["recovery"])])

@@ -12,7 +12,12 @@ from lane import Lane
 from steps import points, walk
 
 LANES = 3  # clusters side by side: most of a step is waiting for a burial
+ENOUGH_PROBLEMS = 20
 ONLY = os.environ.get("FAULT_STEPS", "")  # FAULT_STEPS=before_dot: only steps whose line has the word
+
+
+class Broken(Exception):
+    """A step went wrong; its cluster is of no further use."""
 
 
 def walk_all(steps, build, lanes, say):
@@ -21,20 +26,30 @@ def walk_all(steps, build, lanes, say):
     for step in steps:
         todo.put(step)
 
+    def walk_lane(number):
+        """Steps, one after the other, until there are none, or one leaves the cluster in a state of which nobody knows."""
+        with Lane(number, build) as lane:
+            while len(problems) < ENOUGH_PROBLEMS:
+                try:
+                    step = todo.get_nowait()
+                except queue.Empty:
+                    return
+                happened, wrong = lane.walk(step)
+                with lock:
+                    say(f"{step} {happened}")
+                    for problem in wrong:
+                        say(f"    PROBLEM: {problem}")
+                        problems.append(f"{step}: {problem}")
+                if wrong:
+                    raise Broken(step)
+
     def work(number):
         try:
-            with Lane(number, build) as lane:
-                while True:
-                    try:
-                        step = todo.get_nowait()
-                    except queue.Empty:
-                        return
-                    happened, wrong = lane.walk(step)
-                    with lock:
-                        say(f"{step} {happened}")
-                        for problem in wrong:
-                            say(f"    PROBLEM: {problem}")
-                            problems.append(f"{step}: {problem}")
+            while not todo.empty() and len(problems) < ENOUGH_PROBLEMS:
+                try:
+                    walk_lane(number)
+                except Broken:
+                    pass
         except BaseException:  # told to the test below
             with lock:
                 problems.append(f"lane {number}: {traceback.format_exc()}")

@@ -32,6 +32,16 @@ static void on_gone(void *context UNUSED, struct courier *gone)
     schedule_courier_gone(&world.schedule, gone, world.now_ms);
 }
 
+static void on_pause(void *owner UNUSED, unsigned partition, struct span queue, struct span error)
+{
+    must(partition < PARTITION_COUNT && queue.len <= QUEUE_TEXT_MAX && error.len <= TROUBLE_MAX);
+}
+
+static void on_resume(void *owner UNUSED, unsigned partition, struct span queue)
+{
+    must(partition < PARTITION_COUNT && queue.len <= QUEUE_TEXT_MAX);
+}
+
 /* A dispatcher that owns every other partition, and knows one courier. */
 static void make_world(void)
 {
@@ -46,6 +56,9 @@ static void make_world(void)
     schedule_init(&world.schedule, &world.partitions, &world.couriers);
     world.schedule.limits = limits;
     world.schedule.most = QUEUES_MAX;
+    world.schedule.start = 5;
+    world.schedule.on_pause = on_pause;
+    world.schedule.on_resume = on_resume;
     for (unsigned i = 0; i < PARTITION_COUNT; i += 2)
         world.partitions.of[i] = (struct partition){
             .is_held = true, .is_named = true, .token = UINT64_C(1700000000000000)};
@@ -62,7 +75,7 @@ static void disturb_a_dispatcher(struct span frame)
         world.partitions.of[i].sent_ms = world.now_ms;
         world.partitions.of[i].floor = 0;
     }
-    (void) ring_take_frame(&world.schedule, SPAN("1001.0"), frame, world.now_ms); /* refused or not */
+    (void) ring_take_frame(&world.schedule, NULL, SPAN("1001.0"), frame, world.now_ms); /* refused or not */
     must(world.schedule.works.count <= QUEUES_MAX);
     if (world.now_ms % (STEP_MS * 16) == 0)
         must(couriers_hello(&world.couriers, SPAN("1001.0"), &hello, world.now_ms) ||
@@ -71,7 +84,7 @@ static void disturb_a_dispatcher(struct span frame)
         couriers_view(&world.couriers, &world.view, world.now_ms, on_gone, NULL);
     schedule_check(&world.schedule, world.now_ms);
     schedule_run(&world.schedule, world.now_ms);
-    grants_flush(&world.schedule, world.now_ms, on_send, NULL);
+    grants_flush(&world.schedule, on_send, NULL);
 }
 
 static void check_entry(unsigned partition, struct span queue, uint64_t token)

@@ -30,7 +30,8 @@ struct world {
     bool has_fault;    /* the content at hand will be refused */
     bool
         was_refused; /* content with several faults: pieces decide which one is found first, and so whether the session goes on */
-    struct buf content;
+    struct buf raw;     /* as the client said it */
+    struct buf content; /* as we were given it */
 };
 
 static const struct smtp_limits limits = {
@@ -83,6 +84,7 @@ static void check(struct world *w)
         w->accepted = 0;
         w->content_bytes = 0;
         w->was_started = false;
+        buf_clear(&w->raw);
         buf_clear(&w->content);
         return;
     }
@@ -97,14 +99,25 @@ static void check(struct world *w)
     }
 }
 
-/* What is stored is lines, each ended by CR LF: nobody behind us can take a part of it for commands. */
-static void check_lines(struct span content)
+/*
+ * What is stored is lines, each ended by CR LF, so that nobody behind us can take a part of it for commands; and it is what was said up to the
+ * first CR LF . CR LF, stuffing taken off. Told once more here, in the plainest way.
+ */
+static void check_content(struct span raw, struct span content)
 {
-    must(content.len == 0 || content.at[content.len - 1] == '\n');
-    for (size_t i = 0; i < content.len; i++) {
-        must(content.at[i] != '\n' || (i > 0 && content.at[i - 1] == '\r'));
-        must(content.at[i] != '\r' || content.at[i + 1] == '\n');
+    AUTO_BUF struct buf wanted = {0};
+    struct span rest = raw, line = {0};
+    while (rest.len > 0 && !span_equal(line, SPAN(".\r\n"))) {
+        const char *end = memmem(rest.at, rest.len, "\r\n", 2);
+        must(end);
+        line = (struct span){.at = rest.at, .len = (size_t) (end - rest.at) + 2};
+        must(!memchr(line.at, '\r', line.len - 2) && !memchr(line.at, '\n', line.len - 2));
+        rest = (struct span){.at = rest.at + line.len, .len = rest.len - line.len};
+        if (!span_equal(line, SPAN(".\r\n")))
+            buf_add(&wanted, line.at + (line.at[0] == '.'), line.len - (line.at[0] == '.'));
     }
+    must(rest.len == 0 && span_equal(line, SPAN(".\r\n")));
+    must(span_equal(buf_span(&wanted), content));
 }
 
 static void answer_all(struct world *w, uint8_t choice)
@@ -141,7 +154,7 @@ static void answer_all(struct world *w, uint8_t choice)
             break;
         case SMTP_ASK_DROP: smtp_server_go_on(e, w->now_ms, &w->out); break;
         case SMTP_ASK_COMMIT:
-            check_lines(buf_span(&w->content));
+            check_content(buf_span(&w->raw), buf_span(&w->content));
             must(e->transaction->content->is_ended &&
                  e->transaction->content->size_bytes == w->content_bytes);
             if (!w->was_refused) {
@@ -161,11 +174,14 @@ static void feed(struct world *w, uint8_t choice)
 {
     while (w->in.len > 0 && !w->is_closed) {
         char *exact = mem_copy(w->in.data, w->in.len);
+        bool is_content = w->engine.phase == SMTP_CONTENT;
         bool is_command = w->engine.phase != SMTP_CONTENT && w->engine.skipped == 0;
         size_t used = smtp_server_feed(&w->engine, (struct span){.at = exact, .len = w->in.len}, w->now_ms,
                                        &w->out);
         bool has_asked = w->engine.ask != SMTP_ASK_NONE;
         must(used <= w->in.len);
+        if (is_content)
+            buf_add(&w->raw, exact, used);
         check(w);
         answer_all(w, choice);
         mem_free(exact);
@@ -247,6 +263,7 @@ static void world_done(struct world *w)
     buf_done(&w->out);
     buf_done(&w->said);
     buf_done(&w->stored);
+    buf_done(&w->raw);
     buf_done(&w->content);
 }
 

@@ -50,4 +50,8 @@ PLANTS = [
      r"c->place = **p == '\r' || **p == '\n' ? SMTP_DOT_CR : SMTP_IN_LINE;"),
     ("recipients outlive their transaction", "fuzz_smtp_server", "ingress/smtp_server.c", "    s->transaction = smtp_transaction_free(s->transaction);\n    s->address",
      "    s->address"),
+
+    ("a block of any length", "fuzz_zstd", "lib/io/zstd.c", " || told > max_len)", ")"),
+    ("a frame behind the frame", "fuzz_zstd", "lib/io/zstd.c", "if (ZSTD_findFrameCompressedSize(frame.at, frame.len) != frame.len)", "if (frame.len == 0)"),
+    ("no checksum", "fuzz_zstd", "lib/io/zstd.c", "ZSTD_c_checksumFlag, 1", "ZSTD_c_checksumFlag, 0"),
 ]

@@ -12,7 +12,7 @@ from plants import PLANTS
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROOT = os.path.dirname(TESTS)
 BUILD = os.path.abspath(os.environ.get("BARID_BUILD", os.path.join(ROOT, "build")))
-RUNS = 300000
+RUNS = 100000
 FUZZERS = sorted(name[:-2] for name in os.listdir(os.path.join(TESTS, "fuzz")) if re.fullmatch(r"fuzz_\w+\.c", name))
 
 
@@ -38,7 +38,7 @@ def test_the_fuzzer_finds(tmp_path, name, fuzzer, source, old, new):
     words = os.path.join(TESTS, "fuzz", short + ".dict")
     grown = tmp_path / "grown"
     grown.mkdir()
-    done = subprocess.run([program, "-seed=1", f"-runs={RUNS}", "-timeout=10", "-rss_limit_mb=2048", f"-artifact_prefix={tmp_path}/",
+    done = subprocess.run([program, "-seed=1", f"-runs={RUNS}", "-max_len=1000", "-timeout=10", "-rss_limit_mb=2048", f"-artifact_prefix={tmp_path}/",
                            *([f"-dict={words}"] if os.path.exists(words) else []), str(grown), os.path.join(TESTS, "fuzz", "corpus", short)],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=tmp_path, check=False)
     text = done.stdout.decode("utf-8", "replace")

@@ -25,6 +25,7 @@ _SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(\{[^}]*\})?\s+(\S+)$")
 _SETTINGS = {
     "courier": {"allow_private": ["127.0.0.0/8"], "connect_timeout": "5s"},
     "retry": {"first": "200ms", "longest": "2s"},
+    "dispatcher": {"pause_first": "200ms", "pause_longest": "2s"},
     "ingress": {"threads": 1},
     "dns": {"min_ttl": "0s", "negative_ttl": "0s", "timeout": "1s"},
     "node": {"drain_time": "10s"},

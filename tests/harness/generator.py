@@ -4,6 +4,7 @@ every attempt.
 """
 
 import asyncio
+import base64
 import hashlib
 import random
 import threading
@@ -56,10 +57,16 @@ class Item:
         return sum(1 for attempt in self.attempts if attempt.in_doubt and recipient in attempt.recipients)
 
 
-def content(ledger_id, sender, recipients, size=1024):
-    """A plain message of about `size` octets that carries its id, and what its body must be."""
-    line = f"{ledger_id} 0123456789abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ ..\r\n".encode()
-    body = line * max(1, (size - 350) // len(line))
+def noise(size):
+    """A body of so many octets, or a little less, that cannot be packed below three quarters of it."""
+    return b"".join(base64.encodebytes(random.randbytes(54)).rstrip() + b"\r\n" for _ in range(size // 74))
+
+
+def content(ledger_id, sender, recipients, size=1024, body=None):
+    """A plain message that carries its id, and what its body must be: the one given, or lines of the same words, about `size` octets in all."""
+    if body is None:
+        line = f"{ledger_id} 0123456789abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ ..\r\n".encode()
+        body = line * max(1, (size - 350) // len(line))
     head = "\r\n".join([
         f"X-Ledger-Id: {ledger_id}", f"X-Ledger-Body: {hashlib.sha256(body).hexdigest()}", f"From: <{sender}>",
         f"To: <{recipients[0]}>", f"Subject: test {ledger_id}",

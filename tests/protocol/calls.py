@@ -44,6 +44,11 @@ class End:
     report: Report = None
 
 
+def reaped(answer):
+    """Of a reap: how many; some of them may be held, and told."""
+    return answer[0] if isinstance(answer, list) else answer
+
+
 def join():
     return Call("join", [NODES], [])
 
@@ -96,7 +101,7 @@ class Partition:
             script,
             [self.record(job), self.seen(job), self.queue(queue), self.due_index, self.events, self.never,
              *chunks],
-            [job, queue, digest, envelope, state, len(chunks), size, mark_ms, int(w), detail], chunks)
+            [job, queue, digest, envelope, state, size, mark_ms, int(w), detail], chunks)
 
     def delete(self, job, queue, revoke=False):
         return Call(
@@ -116,11 +121,19 @@ class Partition:
         args = [len(ends)]
         chunks = {}
         for end in ends:
-            keys += [self.record(end.job), self.queue(end.queue), self.seen(end.job)]
-            keys += [self.chunk_key(end.job, i) for i in range(end.chunks)]
-            args += [end.job, end.queue, end.token, end.outcome, end.delay, end.next]
-            args += [int(end.state is not None), end.state or "", int(end.exact), end.event, end.detail]
-            args += [end.chunks, int(end.report is not None)]
+            is_kept, stays = end.outcome == "keep", end.outcome in ("back", "hold")
+            keys.append(self.record(end.job))
+            if not is_kept:
+                keys += [self.seen(end.job), *(self.chunk_key(end.job, i) for i in range(end.chunks))]
+            if stays:
+                keys.append(self.queue(end.queue))
+            more = "q" * stays + "k" * is_kept + "d" * (end.report is not None)
+            if end.state is not None:
+                more += "sx" if end.exact else "s"
+            args += [end.job, end.token, end.outcome, end.event, end.detail, 0 if is_kept else end.chunks, more]
+            args += [end.queue, end.delay] if stays else []
+            args += [end.next] if is_kept else []
+            args += [end.state] if end.state is not None else []
             if end.report:
                 report = end.report
                 content = self.chunk_key(report.job, 0)

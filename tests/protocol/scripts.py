@@ -17,13 +17,14 @@ def sources(folder=FOLDER):
 
 
 def assemble(texts, before=""):
-    """Name -> what Redis loads: first line, `before` (a test's own), prelude, rest; `carry` from commit."""
+    """Name -> what Redis loads: first line, `before` (a test's own), prelude, rest, no comments; `carry` from commit."""
     scripts = {}
     for name, text in texts.items():
         if name == "prelude":
             continue
         first, rest = text.split("\n", 1)
-        body = before + texts["prelude"] + rest
+        lines = (before + texts["prelude"] + rest).splitlines(keepends=True)
+        body = "".join(line for line in lines if line.strip() and not line.lstrip().startswith("--"))
         scripts[name] = first + "\n" + body
         if name == "commit":
             scripts["carry"] = CARRY_LINE + "\n" + body

@@ -158,8 +158,8 @@ def test_while_a_pause_is_on_record_the_answer_says_why(store, part, fill):
 def test_a_broken_pause_state_stops_no_claim(store, part, fill):
     fill("A.0")
     store.redis.set(part.pause_state(QUEUE), "text")
-    kind, _, jobs, error = store.run(part.claim(QUEUE, 1, 1, 1))
-    assert kind == "jobs" and names(jobs) == ["A.0"] and error == ""
+    kind, _, jobs, error, held = store.run(part.claim(QUEUE, 1, 1, 1))
+    assert kind == "jobs" and names(jobs) == ["A.0"] and (error, held) == ("", [])
 
 
 def crash(store, part, times, job="A.0"):
@@ -227,6 +227,7 @@ def test_a_job_without_record_is_held_and_the_others_go_on(store, part, fill):
     assert names(Courier(store, 1).claim(QUEUE)) == ["B.0"]
     assert store.place(part, "A.0", QUEUE) == "h"
     assert ("held", "A.0", "no record") in store.history(part)
+    assert not store.redis.exists(part.record("A.0"))
 
 
 def test_a_late_repeat_of_a_settled_claim_claims_anew(store, part, fill):

@@ -109,6 +109,18 @@ def test_pause_sets_end_and_reason_and_goes_a_day_later(store, part):
     assert 86400 < store.redis.ttl(part.pause_state(QUEUE)) <= 86460
 
 
+# proves: M06
+@pytest.mark.parametrize("until, ms", [(1 << 52, "60000"), (1 << 52, "x"), (1 << 52, None), (10**19, "60000"), ("1e308", "1e308"), ("nan", "-1")])
+def test_a_pause_further_off_than_any_is_long_is_over(store, part, fill, until, ms):
+    fill(QUEUE)
+    store.redis.hset(part.pause_state(QUEUE), mapping={"until": until, **({"ms": ms} if ms else {})})
+    assert [found[0] for found in store.run(part.due())[0]] == [QUEUE]
+    assert len(Courier(store, 1).claim(QUEUE)) == 1
+    store.run(part.pause(QUEUE, 60000))
+    assert int(store.redis.hget(part.pause_state(QUEUE), "until")) - store.now_ms() <= 900000
+    assert store.redis.ttl(part.pause_state(QUEUE)) <= 900 + 86400
+
+
 def test_pause_repeated_ends_slightly_later(store, part):
     store.run(part.pause(QUEUE, 60000))
     first = int(store.redis.hget(part.pause_state(QUEUE), "until"))

@@ -5,7 +5,7 @@ import pytest
 import redis
 
 from protocol import calls
-from protocol.calls import End, NODES, Report
+from protocol.calls import End, NODES, Report, reaped
 from protocol.store import Courier
 
 BAD, GOOD, QUEUE = "BAD.0", "GOOD.0", "example.com"
@@ -61,7 +61,7 @@ def test_what_is_held_so_can_be_deleted(store, part, two, how):
 def test_reap_brings_back_the_rest(store, part, two, how):
     Courier(store, 1).claim(QUEUE)
     spoil(store, part, how)
-    assert store.run(part.reap(1)) == 2
+    assert reaped(store.run(part.reap(1))) == 2
     assert store.place(part, GOOD, QUEUE) == "q" and store.redis.zcard(part.claimed) == 0
     assert store.place(part, BAD, QUEUE) == ("q" if how == "no k" else "h")
 
@@ -70,7 +70,7 @@ def test_reap_holds_a_job_whose_queue_is_of_the_wrong_type(store, part, two):
     Courier(store, 1).claim(QUEUE)
     store.redis.hset(part.record(BAD), "q", "broken.example")
     wrong_type(store, part.queue("broken.example"))
-    assert store.run(part.reap(1)) == 2
+    assert reaped(store.run(part.reap(1))) == 2
     assert store.redis.zscore(part.held, BAD) and store.place(part, GOOD, QUEUE) == "q"
 
 
@@ -198,13 +198,13 @@ def test_due_passes_a_queue_of_the_wrong_type(store, part, two):
     store.redis.zadd(part.due_index, {"broken.example": 1})
     wrong_type(store, part.queue("broken.example"))
     assert store.run(part.due(n=1))[0] == []
-    assert [queue for queue, _, _ in store.run(part.due(n=1))[0]] == [QUEUE]
+    assert [queue for queue, *_ in store.run(part.due(n=1))[0]] == [QUEUE]
 
 
 def test_due_stands_endless_scores(store, part, two):
     store.redis.zadd(part.queue("odd.example"), {"x.0": float("inf")})
     store.redis.zadd(part.due_index, {"odd.example": 1})
-    assert [queue for queue, _, _ in store.run(part.due())[0]] == [QUEUE]
+    assert [queue for queue, *_ in store.run(part.due())[0]] == [QUEUE]
 
 
 @pytest.mark.parametrize("value", ABSURD)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocol.calls import End
+from protocol.calls import End, reaped
 from protocol.store import Courier
 
 QUEUE = "example.com"
@@ -77,7 +77,7 @@ def crash(store, part, times):
     for incarnation in range(1, times + 1):
         store.redis.zadd(part.queue(QUEUE), {"A.0": 0})
         Courier(store, incarnation).claim(QUEUE)
-        assert store.run(part.reap(incarnation)) == 1
+        assert reaped(store.run(part.reap(incarnation))) == 1
 
 
 @pytest.mark.parametrize(
@@ -102,6 +102,7 @@ def test_five_crashes_hold_the_job(store, part):
     crash(store, part, 5)
     assert store.place(part, "A.0", QUEUE) == "h" and store.record(part, "A.0")["x"] == "5"
     assert store.history(part)[-1] == ("held", "A.0", "crashed couriers")
+    assert store.record(part, "A.0")["h"] == "crashed couriers"
     assert store.run(part.order("unhold", "A.0", QUEUE)) == "ok"
     assert "x" not in store.record(part, "A.0")
 
@@ -133,7 +134,7 @@ def test_other_orders_outlive_the_courier(store, part, order):
 def test_a_claim_without_record_is_held(store, part):
     claimed(store, part, 5, "A.0", "B.0")
     store.redis.delete(part.record("A.0"))
-    assert store.run(part.reap(5)) == 2
+    assert store.run(part.reap(5)) == [2, ["j", "A.0", "x", "no record"]]
     assert store.place(part, "A.0", QUEUE) == "h" and store.place(part, "B.0", QUEUE) == "q"
     assert not store.redis.exists(part.record("A.0"))
     assert ("held", "A.0", "no record") in store.history(part)

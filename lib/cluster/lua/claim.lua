@@ -3,16 +3,16 @@
 -- KEYS q c h s ev never
 -- ARGV queue n bytes incarnation seq repeated suspects t
 --      (n: at most 500; bytes: most of e and s, but one job always; repeated: 1 or 0; suspects: 1 or 0)
--- answer: {"wait", until_ms} or {"jobs", token, {{job, {e, s, n, f, x, y, w, u}}, ...}, error}, missing fields nil
---         (error: why the queue was paused, while a pause that is over is on record, else "")
+-- answer: {"wait", until_ms} or {"jobs", token, {{job, {e, s, n, f, x, y, w, u}}, ...}, error, held}, missing fields nil
+--         (error: why the queue was paused, while a pause that is over is on record, else ""; held: lines of those
+--         that nobody could work)
 
 local q, c, h, s, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local queue, n, bytes, incarnation = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local token, repeated, suspects = incarnation .. "." .. ARGV[5], ARGV[6] == "1", tonumber(ARGV[7])
 local records = "j:{" .. ARGV[8] .. "}:"
 n = math.min(n, BATCH_LIMIT)
-local pause = read("HMGET", s, "until", "error") or {}
-local paused, why = number(pause[1]), pause[2] or ""
+local paused, _, why = pause_of(s)
 
 if repeated then
   -- The first request may have come through. What it claimed has not changed: nobody else knows the token.
@@ -25,7 +25,7 @@ if repeated then
     end
   end
   if #jobs > 0 then
-    return { "jobs", token, jobs, why }
+    return { "jobs", token, jobs, why, {} }
   end
 end
 
@@ -33,20 +33,22 @@ if paused and paused > now then
   return { "wait", text(paused) }
 end
 
-local jobs, claims, taken, lines, size = {}, {}, {}, {}, 0
+local jobs, claims, taken, taken_records, lines, size = {}, {}, {}, {}, {}, 0
 local broken, broken_lines = {}, {}
 for _, job in ipairs(redis.call("ZRANGEBYSCORE", q, "-inf", now, "LIMIT", 0, n + 16)) do
   local count = #taken
   if count >= n then
     break
   end
-  local record = redis.pcall("HMGET", records .. job, "e", "s", "n", "f", "x", "y", "w", "u")
-  local e, state, chunks, x = record[1], record[2], number(record[3]), record[5]
+  local j = records .. job
+  local record = redis.pcall("HMGET", j, "e", "s", "n", "f", "x", "y", "w", "u")
+  local e, state, x = record[1], record[2], record[5]
+  local chunks = record[3] == "1" and 1 or number(record[3]) -- nearly always 1
   local crashes = x and number(x) or 0
   if not e or not state or not chunks or chunks > CHUNK_LIMIT or not record[8] or (x and not number(x)) then
     -- Nobody could work it: held for the operator, and the others go on.
     broken[#broken + 1] = job
-    tell(broken_lines, job, redis.call("EXISTS", records .. job) == 1 and "record unreadable" or "no record")
+    tell(broken_lines, job, redis.call("EXISTS", j) == 1 and "record unreadable" or "no record")
   elseif crashes < 2 or suspects > 0 then
     -- Two couriers died with it: one such job at a time, so that poison takes no innocent ones along.
     local grown = size + #e + #state
@@ -58,7 +60,7 @@ for _, job in ipairs(redis.call("ZRANGEBYSCORE", q, "-inf", now, "LIMIT", 0, n +
       suspects = suspects - 1
     end
     jobs[count + 1] = { job, record }
-    taken[count + 1] = job
+    taken[count + 1], taken_records[count + 1] = job, j
     claims[2 * count + 1] = incarnation
     claims[2 * count + 2] = job
     tell(lines, job, token)
@@ -81,18 +83,18 @@ end
 if #taken > 0 then
   redis.call("ZADD", c, unpack(claims)) -- the only call of these that can fail, so it comes first
   redis.call("ZREM", q, unpack(taken))
-  for _, job in ipairs(taken) do
-    redis.call("HSET", records .. job, "k", token)
+  for _, j in ipairs(taken_records) do
+    redis.call("HSET", j, "k", token)
   end
   if queue == "#fanout" then
-    for i, job in ipairs(taken) do
+    for i, j in ipairs(taken_records) do
       local record = jobs[i][2]
       if not record[6] then
         record[6] = text(now)
-        redis.call("HSET", records .. job, "y", record[6])
+        redis.call("HSET", j, "y", record[6])
       end
     end
   end
   event(ev, "claimed", lines)
 end
-return { "jobs", token, jobs, why }
+return { "jobs", token, jobs, why, broken_lines }

@@ -2,22 +2,18 @@
 -- Makes a job exist: from here on the message is ours. The only script that a full Redis refuses. Couriers
 -- send the same text as `carry`, which is not refused: a full queue must be able to expand its mail.
 -- KEYS j seen q d ev never b...
--- ARGV job queue digest envelope state chunks size mark_ms w detail
---      (chunks: how many b are declared, 0 for a child that reads its parent's; size: bytes of all of them;
---      mark_ms: how long a repeat is known after the end; w: 1 if children read its content, else 0)
+-- ARGV job queue digest envelope state size mark_ms w detail
+--      (size: bytes of all b, of which a child that reads its parent's has none; mark_ms: how long a repeat is
+--      known after the end; w: 1 if children read its content, else 0)
 -- answer: new again revoked clash incomplete
 
 local j, seen, q, d, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local job, queue, digest, envelope, state, chunks, size, mark_ms, w, detail = unpack(ARGV)
+local job, queue, digest, envelope, state, size, mark_ms, w, detail = unpack(ARGV)
 
 -- The mark of a job that has ended, or was revoked before it came.
-local mark = read("GET", seen)
-if mark == digest then
-  return "again"
-elseif mark == "revoked" then
-  return "revoked"
-elseif mark ~= false then
-  return "clash"
+local mark = redis.pcall("GET", seen)
+if mark then
+  return mark == digest and "again" or mark == "revoked" and "revoked" or "clash"
 end
 -- A job that lives is its own mark.
 if redis.call("EXISTS", j) == 1 then
@@ -26,12 +22,14 @@ end
 -- The content came by plain SETs; any of its chunks may have been lost or have run out of time.
 local bytes = 0
 for i = 7, #KEYS do
-  bytes = bytes + (read("STRLEN", KEYS[i]) or 0)
+  local length = redis.pcall("STRLEN", KEYS[i])
+  bytes = bytes + (type(length) == "number" and length or 0)
 end
-if bytes ~= tonumber(size) or #KEYS - 6 ~= tonumber(chunks) then
+if bytes ~= tonumber(size) then
   return "incomplete"
 end
 local mark_until, due = text(now + mark_ms), text(now)
+local chunks = #KEYS == 7 and "1" or text(#KEYS - 6)
 
 -- Places first: if one of these fails, no record says that the job was accepted.
 put(d, q, queue, job, due)

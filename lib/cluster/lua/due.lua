@@ -24,7 +24,7 @@ for _, queue in ipairs(redis.call("ZRANGEBYSCORE", d, "-inf", now + horizon, "LI
   elseif not first[1] then
     dropped[#dropped + 1] = queue
   else
-    local paused = number(read("HGET", "s:{" .. t .. "}:" .. queue, "until"))
+    local paused = pause_of("s:{" .. t .. "}:" .. queue)
     local at = math.max(tonumber(first[2]), paused or 0)
     if at > now then
       move(queue, at)

@@ -16,8 +16,8 @@ if ms == 0 then
   return "ok"
 end
 
-local record = read("HMGET", s, "until", "ms") or {}
-local ends, last = number(record[1]) or 0, number(record[2])
+local ends, last = pause_of(s)
+ends = ends or 0
 if last and ends > now then
   ms = last -- a repeat, or told by two owners: not another failure
 elseif last then

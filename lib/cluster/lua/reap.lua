@@ -3,7 +3,7 @@
 -- whether they sent a dot, so each of these jobs is in doubt. Costs claims of the dead, not backlog.
 -- KEYS c d h ev never
 -- ARGV t last live...                (last, and live: all other fields of nodes, from one confirmed read)
--- answer: how many; 500: call again
+-- answer: how many, 500: call again; if some of them are held: {how many, their lines}
 
 local c, d, h, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local t, last = ARGV[1], tonumber(ARGV[2])
@@ -81,5 +81,6 @@ redis.call("ZREM", c, unpack(reaped))
 event(ev, "in_doubt", lines)
 if #held > 0 then
   event(ev, "held", held)
+  return { #works, held }
 end
 return #works

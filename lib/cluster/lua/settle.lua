@@ -1,10 +1,12 @@
 #!lua flags=allow-oom
 -- Writes verdicts back, for many jobs of one partition. Outcomes use the token up: repeats change nothing.
--- KEYS c d h ev never, per job: j q seen b... and, with a report (DSN), its jd bd qd     (qd: q of #fanout)
--- ARGV jobs, per job: job queue token outcome delay next hasstate state exact event detail nb hasdsn
---      and, with a report: dsn digest envelope state size
+-- KEYS c d h ev never, per job: j, unless keep: seen b..., for back and hold: q, with a report (DSN): its jd bd qd
+--      (qd: q of #fanout)
+-- ARGV jobs, per job: job token outcome event detail nb more, and what `more` names by letters, in this order:
+--      q: queue delay (always and only with back and hold), k: next (with keep), s: state, d: dsn digest envelope
+--      state size (a report); x, without arguments: the state is exact
 --      (at most 500 jobs, each once; outcome: keep back hold end; delay: ms; next: the token after a keep;
---      hasstate exact hasdsn: 1 or 0; event: what history says, empty: nothing; nb: how many b follow seen)
+--      event: what history says, empty: nothing; nb: how many b follow seen, 0 with keep)
 -- answer: per job, in their order, one of ok gone again stale incomplete
 
 local c, d, h, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -68,15 +70,33 @@ end
 
 local key, arg = 6, 2
 for i = 1, count do
-  local job, queue, token, outcome, delay, after = unpack(ARGV, arg, arg + 5)
-  local hasstate, state, exact = ARGV[arg + 6] == "1", ARGV[arg + 7], ARGV[arg + 8] == "1"
-  local name, detail = ARGV[arg + 9], ARGV[arg + 10]
-  local nb, hasdsn = tonumber(ARGV[arg + 11]), ARGV[arg + 12] == "1"
-  local dsn = arg + 13
-  arg = hasdsn and dsn + 5 or dsn
-  local j, q, seen, b = KEYS[key], KEYS[key + 1], KEYS[key + 2], key + 3
-  local dsn_keys = b + nb
-  key = hasdsn and dsn_keys + 3 or dsn_keys
+  local job, token, outcome, name, detail, nb, more = unpack(ARGV, arg, arg + 6)
+  local queue, delay, after, state, exact, dsn, q, seen, dsn_keys
+  local j, b = KEYS[key], key + 2
+  local b_end = b + nb -- the key behind the last b
+  arg, key = arg + 7, b_end
+  if outcome == "keep" then
+    key = key - 1
+  else
+    seen = KEYS[b - 1]
+  end
+  if more ~= "" then
+    if string.find(more, "q", 1, true) then
+      queue, delay, q = ARGV[arg], ARGV[arg + 1], KEYS[key]
+      arg, key = arg + 2, key + 1
+    end
+    if string.find(more, "k", 1, true) then
+      after, arg = ARGV[arg], arg + 1
+    end
+    if string.find(more, "s", 1, true) then
+      state, arg = ARGV[arg], arg + 1
+      exact = string.find(more, "x", 1, true)
+    end
+    if string.find(more, "d", 1, true) then
+      dsn, dsn_keys = arg, key
+      arg, key = arg + 5, key + 3
+    end
+  end
 
   local record = redis.pcall("HMGET", j, "k", "f", "w", "u", "m")
   local held_token = record[1]
@@ -87,7 +107,7 @@ for i = 1, count do
     answer = "again"
   elseif held_token ~= token or met[job] then
     answer = "stale"
-  elseif hasdsn and not is_new_and_whole(KEYS[dsn_keys], KEYS[dsn_keys + 1], ARGV[dsn + 4]) then
+  elseif dsn and not is_new_and_whole(KEYS[dsn_keys], KEYS[dsn_keys + 1], ARGV[dsn + 4]) then
     answer = "incomplete"
   end
   answers[i] = answer
@@ -96,13 +116,13 @@ for i = 1, count do
     local fate = record[2]
     if fate and (outcome == "back" or outcome == "hold") then
       local wanted, fate_name = outcome, nil
-      outcome, delay, fate_name = obey(fate, record[3], queue, outcome, delay, hasstate)
+      outcome, delay, fate_name = obey(fate, record[3], queue, outcome, delay, state ~= nil)
       if outcome ~= wanted then
         name = fate_name
       end
     end
 
-    if hasdsn then
+    if dsn then
       -- Verdict and report are one write.
       local id = ARGV[dsn]
       plan("PERSIST", KEYS[dsn_keys + 1])
@@ -117,11 +137,11 @@ for i = 1, count do
         plan("SET", seen, record[4] or "revoked", "PXAT", record[5])
       end
       unlinked[#unlinked + 1] = j
-      for k = b, dsn_keys - 1 do
+      for k = b, b_end - 1 do
         unlinked[#unlinked + 1] = KEYS[k]
       end
     else
-      if hasstate then
+      if state then
         plan("HDEL", j, "x")
         if exact then
           plan("HSET", j, "s", state, "y", now)

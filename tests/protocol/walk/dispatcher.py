@@ -65,7 +65,7 @@ class Dispatcher(Node):
                 self.note_reaped(part)
         while True:
             answer = yield Send(call(part.reap(last, *live), done))
-            if answer is UNKNOWN or answer < 500:
+            if answer is UNKNOWN or calls.reaped(answer) < 500:
                 return
 
     def note_reaped(self, part):

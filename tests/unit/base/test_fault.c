@@ -63,6 +63,27 @@ static int pass_another(void)
     return 0;
 }
 
+static int send_and_end_the_round(void)
+{
+    fault_sent(FAULT_before_dot);
+    fault_sent(FAULT_before_dot);
+    (void) !write(STDERR_FILENO, "marked ", 7);
+    fault_round_over();
+    (void) !write(STDERR_FILENO, "first ", 6);
+    fault_round_over();
+    fault_sent(FAULT_before_dot);
+    fault_round_over();
+    return 1;
+}
+
+static void what_is_sent_is_passed_at_the_end_of_the_round(void **state)
+{
+    (void) state;
+    child_run("BARID_FAULT", "before_dot:crash:2", send_and_end_the_round);
+    assert_true(WIFSIGNALED(end.status) && WTERMSIG(end.status) == SIGKILL);
+    assert_true(strncmp(end.told, "marked first fault: ", 20) == 0);
+}
+
 static void crashes_at_the_pass_that_is_named(void **state)
 {
     (void) state;
@@ -177,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(crashes_at_the_pass_that_is_named),
         cmocka_unit_test(pauses_and_goes_on),
+        cmocka_unit_test(what_is_sent_is_passed_at_the_end_of_the_round),
         cmocka_unit_test(a_plan_that_cannot_be_understood_ends_the_process),
         cmocka_unit_test(a_folder_arms_a_running_process_once),
         cmocka_unit_test(frames_are_lost_and_late_as_often_as_told),

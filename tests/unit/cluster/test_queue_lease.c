@@ -149,13 +149,32 @@ static void hundreds_of_due_queues_fit_one_answer(void **state)
 }
 
 static uint32_t reaped;
+static char put_aside[200]; /* "job: why" */
 
-static void on_reap(void *context, unsigned partition, bool ok, uint32_t count)
+static void on_reap(void *context, unsigned partition, bool ok, uint32_t count,
+                    const struct queue_put_aside *held, size_t held_count)
 {
     assert_int_equal(partition, TEST_PARTITION);
     assert_true(ok);
     *(uint32_t *) context = count;
+    *put_aside = '\0';
+    if (held_count > 0)
+        (void) snprintf(put_aside, sizeof put_aside, "%.*s: %.*s", SPAN_ARG(held[0].job),
+                        SPAN_ARG(held[0].why));
     loop_stop(loop);
+}
+
+static void a_claim_that_is_put_aside_is_told(void **state)
+{
+    (void) state;
+    make("M1.0", "example.com");
+    claim_as(1000, 1, "example.com", 1, 1);
+    tell(&server, "HSET j:{%s}:M1.0 x 4", T);
+    queue_reap(store, TEST_PARTITION, 1000, NULL, 0, on_reap, &reaped);
+    loop_go();
+    assert_int_equal(reaped, 1);
+    assert_string_equal(put_aside, "M1.0: crashed couriers");
+    assert_true(answers(&server, "crashed couriers", "HGET j:{%s}:M1.0 h", T));
 }
 
 static void the_dead_give_their_claims_back_and_the_living_keep_theirs(void **state)
@@ -193,6 +212,7 @@ int main(void)
         TEST(due_queues_come_with_counts_and_are_parked),
         TEST(what_is_not_due_says_when),
         TEST(hundreds_of_due_queues_fit_one_answer),
+        TEST(a_claim_that_is_put_aside_is_told),
         TEST(the_dead_give_their_claims_back_and_the_living_keep_theirs),
     };
 

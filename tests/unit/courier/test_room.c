@@ -13,10 +13,12 @@ void courier_check_drained(struct courier *c UNUSED)
 {
 }
 
-static void while_half_is_free_anybody_may_have_it(void **state UNUSED)
+static void the_first_half_is_anybodys(void **state UNUSED)
 {
-    assert_int_equal(room_left(500, 0, 0), 500);
-    assert_int_equal(room_left(500, 249, 249), 251);
+    assert_int_equal(room_left(500, 0, 0), 250);
+    assert_int_equal(room_left(500, 100, 100), 150);
+    assert_int_equal(room_left(500, 249, 249), 1);
+    assert_int_equal(room_left(500, 249, 0), 62);
 }
 
 static void then_a_quarter_of_what_is_free_is_the_most(void **state UNUSED)
@@ -73,7 +75,7 @@ static void whoever_comes_late_finds_some(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(while_half_is_free_anybody_may_have_it),
+        cmocka_unit_test(the_first_half_is_anybodys),
         cmocka_unit_test(then_a_quarter_of_what_is_free_is_the_most),
         cmocka_unit_test(nothing_is_left_of_what_is_taken),
         cmocka_unit_test(everybody_has_a_part),

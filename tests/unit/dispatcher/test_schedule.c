@@ -25,13 +25,16 @@ static struct world {
     struct partitions partitions;
     struct couriers couriers;
     struct schedule schedule;
-    struct limits *limits;
+    struct limits *limits, *site_limits;
+    uint32_t loan_serial;
     struct node_peer peers[2];
     struct node_view view;
     struct sent sent[SENT_MAX];
     size_t sent_count;
     uint64_t now;
     unsigned p; /* of example.com */
+    unsigned paused, resumed;
+    char why[64];
 } w;
 
 static int on_send(void *owner, struct span to, struct span frame)
@@ -56,7 +59,7 @@ static size_t run(void)
     w.sent_count = 0;
     schedule_check(&w.schedule, w.now);
     schedule_run(&w.schedule, w.now);
-    grants_flush(&w.schedule, w.now, on_send, NULL);
+    grants_flush(&w.schedule, on_send, NULL);
     return w.sent_count;
 }
 
@@ -66,16 +69,18 @@ static void hear(uint64_t incarnation, const struct report *reports, size_t coun
     AUTO_BUF struct buf bytes = {0};
     struct report copies[8];
     char name[] = "1001.0";
-    struct frame f = {
-        .has_hello = true,
-        .hello = {.incarnation = incarnation, .clock_ms = w.now - 100000, .free_jobs = free_jobs},
-        .reports = copies,
-        .report_count = count};
+    struct frame f = {.has_hello = true,
+                      .hello = {.incarnation = incarnation,
+                                .clock_ms = w.now - 100000,
+                                .free_jobs = free_jobs,
+                                .free_connections = 500},
+                      .reports = copies,
+                      .report_count = count};
     if (count)
         memcpy(copies, reports, count * sizeof(*reports));
     name[3] = (char) ('0' + incarnation - 1000);
     wire_put_frame(&f, &bytes);
-    assert_int_equal(ring_take_frame(&w.schedule, span_of(name), buf_span(&bytes), w.now), 0);
+    assert_int_equal(ring_take_frame(&w.schedule, NULL, span_of(name), buf_span(&bytes), w.now), 0);
 }
 
 static void hello(uint64_t incarnation)
@@ -152,6 +157,22 @@ static void pass(uint64_t ms, bool hears_x, bool hears_y)
     }
 }
 
+static void on_pause(void *owner, unsigned partition, struct span queue, struct span error)
+{
+    (void) owner;
+    assert_true(partition == w.p && span_equal(queue, Q) && error.len < sizeof(w.why));
+    memcpy(w.why, error.at, error.len);
+    w.why[error.len] = '\0';
+    w.paused++;
+}
+
+static void on_resume(void *owner, unsigned partition, struct span queue)
+{
+    (void) owner;
+    assert_true(partition == w.p && span_equal(queue, Q));
+    w.resumed++;
+}
+
 static int set_up(void **state)
 {
     (void) state;
@@ -162,6 +183,10 @@ static int set_up(void **state)
     w.view = (struct node_view){.last = 2000, .peers = w.peers, .count = 1};
     schedule_init(&w.schedule, &w.partitions, &w.couriers);
     w.schedule.most = 1000;
+    w.schedule.start = 20;
+    w.schedule.pause_first_ms = 60000;
+    w.schedule.on_pause = on_pause;
+    w.schedule.on_resume = on_resume;
     set_limits(0);
     hold_partitions(w.now);
     see_couriers(1);
@@ -176,6 +201,7 @@ static int tear_down(void **state)
     schedule_done(&w.schedule);
     couriers_done(&w.couriers);
     limits_free(w.limits);
+    limits_free(w.site_limits);
     return 0;
 }
 
@@ -372,8 +398,10 @@ static void a_paused_queue_is_left_to_due(void **state)
     run();
     report(X, (struct report){.is_empty = true, .wait_ms = 60000});
     pass(10000, true, false);
+    ring(Q); /* it is remembered */
     assert_int_equal(run(), 0);
-    assert_int_equal(w.schedule.works.count, 0);
+    schedule_due(&w.schedule, w.p, &(struct queue_due){.queue = Q, .waiting = 1, .ready = 1}, w.now);
+    assert_int_equal(run(), 1);
 }
 
 /* ---- a new owner ---- */
@@ -437,8 +465,6 @@ static void a_new_owner_leaves_a_queue_where_it_is(void **state)
         report(holder, (struct report){.queue = queue, .token = TOKEN - 1, .claimed = 1, .connections = 1});
         hold_partitions(w.now);
         ring(queue);
-        run();
-        report(holder, (struct report){.queue = queue, .token = TOKEN - 1, .claimed = 1, .connections = 1});
         assert_int_equal(run(), 1);
         assert_int_equal(w.sent[0].to, holder);
         assert_int_equal(w.sent[0].grant.token, TOKEN);
@@ -529,7 +555,7 @@ static void a_queue_moves_to_a_better_placed_courier(void **state)
     pass(500, true, true);
     for (unsigned i = 0; !queue.len; i++) {
         snprintf(name, sizeof(name), "q%u.example", i);
-        const struct courier *c = couriers_choose(&w.couriers, 0, span_of(name), true, w.now);
+        const struct courier *c = couriers_choose(&w.couriers, 0, span_of(name), NULL, NULL, w.now);
         if (c->incarnation == Y)
             queue = span_of(name);
     }
@@ -539,9 +565,11 @@ static void a_queue_moves_to_a_better_placed_courier(void **state)
     ring(queue);
     assert_int_equal(run(), 1);
     assert_int_equal(w.sent[0].to, X);
-    pass(6000, true, false);
-    report(X, (struct report){.queue = queue, .claimed = 1, .connections = 1});
-    run();
+    for (unsigned i = 0; i < 6; i++) {
+        pass(1000, true, false);
+        report(X, (struct report){.queue = queue, .claimed = 1, .connections = 1});
+        run();
+    }
     see_couriers(2);
     hello(Y);
     pass(1000, true, true);
@@ -554,6 +582,362 @@ static void a_queue_moves_to_a_better_placed_courier(void **state)
     assert_int_equal(run(), 1);
     assert_int_equal(w.sent[0].to, Y);
     assert_int_equal(w.sent[0].grant.connections, 20);
+}
+
+/* ---- pace, several couriers ---- */
+
+/* It knows what it was granted last. */
+static struct report knows(struct report r)
+{
+    for (size_t i = 0; i < w.sent_count; i++) {
+        r.serial = w.sent[i].grant.serial;
+        r.granted = w.sent[i].grant.connections;
+    }
+    return r;
+}
+
+static uint64_t granted_to(uint64_t incarnation)
+{
+    for (size_t i = w.sent_count; i > 0; i--)
+        if (w.sent[i - 1].to == incarnation)
+            return w.sent[i - 1].grant.connections;
+    return UINT64_MAX;
+}
+
+/* proves: H16 */
+static void a_queue_begins_with_few_connections_and_gets_more_as_it_succeeds(void **state)
+{
+    (void) state;
+    w.schedule.start = 5;
+    ring(Q);
+    run();
+    assert_int_equal(granted_to(X), 5);
+    w.now += 500;
+    report(X, knows((struct report){.claimed = 30, .connections = 5, .finished = 11, .succeeded = 11}));
+    run();
+    assert_int_equal(granted_to(X), 7);
+}
+
+/* proves: H17 */
+static void a_destination_that_puts_off_gets_fewer_and_others_keep_theirs(void **state)
+{
+    (void) state;
+    ring(Q);
+    run();
+    w.now += 500;
+    report(X, knows((struct report){.claimed = 9, .connections = 9, .finished = 9, .throttled = 9}));
+    run();
+    assert_int_equal(granted_to(X), 19);
+    ring(SPAN("second.example"));
+    run();
+    assert_int_equal(granted_to(X), 20);
+}
+
+/* Both couriers are there; one of them holds Q. */
+static uint64_t begin_with_two(void)
+{
+    see_couriers(2);
+    hello(Y);
+    pass(500, true, true);
+    ring(Q);
+    run();
+    assert_int_equal(w.sent_count, 1);
+    return w.sent[0].to;
+}
+
+/* proves: H16 */
+static void a_backlog_is_spread_over_couriers_within_the_limit(void **state)
+{
+    (void) state;
+    uint64_t first = begin_with_two(), second = first == X ? Y : X;
+    struct report busy = {.claimed = 100, .connections = 20, .finished = 50, .succeeded = 50};
+    for (unsigned i = 0; i < 3; i++) {
+        pass(1000, true, true);
+        report(first, knows(busy));
+        run();
+    }
+    assert_int_equal(granted_to(first), 10);
+    assert_int_equal(granted_to(second), UINT64_MAX); /* not before the first one knows that it has less */
+    report(first, knows((struct report){.claimed = 100, .connections = 14}));
+    run();
+    assert_int_equal(granted_to(second), 6);
+    uint32_t serial = w.sent[0].grant.serial;
+    w.now += 500;
+    keep_partitions();
+    report(second, (struct report){.claimed = 40, .connections = 6, .serial = serial, .granted = 6});
+    run();
+    assert_int_equal(granted_to(second), 6); /* the first one still uses more */
+}
+
+static void a_courier_that_finds_no_more_gives_its_share_to_the_other(void **state)
+{
+    (void) state;
+    uint64_t first = begin_with_two(), second = first == X ? Y : X;
+    struct report busy = {.claimed = 100, .connections = 20, .finished = 50, .succeeded = 50};
+    for (unsigned i = 0; i < 3; i++) {
+        pass(1000, true, true);
+        report(first, knows(busy));
+        run();
+    }
+    report(first, knows((struct report){.claimed = 100, .connections = 10}));
+    run();
+    assert_int_equal(granted_to(second), 10);
+    report(second, knows((struct report){.is_empty = true}));
+    run();
+    assert_int_equal(granted_to(second), 0);
+    report(second, knows((struct report){.is_returned = true, .is_empty = true}));
+    run();
+    pass(1000, true, true);
+    report(first, (struct report){.claimed = 100, .connections = 10, .serial = 1, .granted = 10});
+    run();
+    assert_int_equal(granted_to(first), 20);
+}
+
+/* proves: H16 */
+static void a_slow_rate_is_for_one_courier(void **state)
+{
+    (void) state;
+    set_limits(100);
+    pass(60000, true, false);
+    uint64_t first = begin_with_two();
+    for (unsigned i = 0; i < 10; i++) {
+        pass(1000, true, true);
+        report(first,
+               knows((struct report){.claimed = 100, .connections = 20, .finished = 1, .succeeded = 1}));
+        run();
+        for (size_t k = 0; k < w.sent_count; k++)
+            assert_int_equal(w.sent[k].to, first);
+    }
+}
+
+/* ---- trouble ---- */
+
+static void a_destination_that_the_only_courier_cannot_reach_is_paused(void **state)
+{
+    (void) state;
+    ring(Q);
+    run();
+    report(X, knows((struct report){.claimed = 3, .trouble = SPAN("connection refused")}));
+    run();
+    assert_int_equal(granted_to(X), 0);
+    assert_int_equal(w.paused, 1);
+    assert_string_equal(w.why, "connection refused");
+    report(X, knows((struct report){.claimed = 3, .trouble = SPAN("connection refused")}));
+    assert_int_equal(w.paused, 1);
+    report(X, knows((struct report){.is_returned = true}));
+    pass(10000, true, false);
+    ring(Q);
+    assert_int_equal(run(), 0);
+}
+
+static void another_courier_tries_before_a_queue_is_paused(void **state)
+{
+    (void) state;
+    uint64_t first = begin_with_two(), second = first == X ? Y : X;
+    report(first, knows((struct report){.claimed = 3, .trouble = SPAN("no route to host")}));
+    run();
+    report(first, knows((struct report){.is_returned = true}));
+    pass(200, true, true);
+    run();
+    assert_int_equal(granted_to(second), 1);
+    assert_int_equal(w.paused, 0);
+    report(second, knows((struct report){.claimed = 1, .trouble = SPAN("no route to host")}));
+    run();
+    assert_int_equal(w.paused, 1);
+}
+
+static void a_courier_with_a_broken_network_stops_no_queue(void **state)
+{
+    (void) state;
+    uint64_t first = begin_with_two(), second = first == X ? Y : X;
+    report(first, knows((struct report){.claimed = 3, .trouble = SPAN("no route to host")}));
+    run();
+    report(first, knows((struct report){.is_returned = true}));
+    pass(200, true, true);
+    run();
+    report(second, knows((struct report){.claimed = 9, .connections = 1, .finished = 1, .succeeded = 1}));
+    for (unsigned i = 0; i < 20; i++) {
+        pass(1000, true, true);
+        run();
+        for (size_t k = 0; k < w.sent_count; k++)
+            assert_int_equal(w.sent[k].to, second);
+        if (granted_to(second) != UINT64_MAX)
+            report(second, knows((struct report){.claimed = 9,
+                                                 .connections = (uint32_t) granted_to(second),
+                                                 .finished = 50,
+                                                 .succeeded = 50}));
+    }
+    assert_int_equal(w.paused, 0);
+}
+
+/* proves: J06 */
+static void a_queue_that_was_paused_starts_slowly_and_is_resumed(void **state)
+{
+    (void) state;
+    schedule_due(&w.schedule, w.p,
+                 &(struct queue_due){.queue = Q, .waiting = 9, .ready = 9, .was_paused = true}, w.now);
+    run();
+    assert_int_equal(granted_to(X), 1);
+    w.now += 500;
+    report(X, knows((struct report){.claimed = 9, .connections = 1, .was_paused = true}));
+    run();
+    assert_int_equal(granted_to(X), 1);
+    assert_int_equal(w.resumed, 0);
+    w.now += 500;
+    report(X, knows((struct report){
+                  .claimed = 8, .connections = 1, .was_paused = true, .finished = 1, .succeeded = 1}));
+    run();
+    assert_int_equal(w.resumed, 1);
+    assert_int_equal(granted_to(X), 2);
+    report(X, knows((struct report){
+                  .claimed = 8, .connections = 1, .was_paused = true, .finished = 1, .succeeded = 1}));
+    assert_int_equal(w.resumed, 1); /* it has been asked for just now */
+}
+
+/* ---- room ---- */
+
+/* proves: J09 */
+static void queues_on_trial_leave_room_for_those_that_work(void **state)
+{
+    (void) state;
+    char name[32];
+    uint64_t granted = 0;
+    for (unsigned i = 0; i < 500; i++) {
+        snprintf(name, sizeof(name), "dead%u.example", i);
+        ring(span_of(name));
+        run();
+        granted += w.sent_count ? w.sent[0].grant.connections : 0;
+    }
+    assert_in_range(granted, 200, 250); /* of 500 */
+    w.schedule.most = 2000;
+    struct courier *c = couriers_find(&w.couriers, X);
+    assert_int_equal(c->trial, granted);
+    ring(Q);
+    run();
+    assert_int_equal(granted_to(X), UINT64_MAX);
+    c->free = 300; /* some have given up */
+    c->trial = 250;
+    pass(100, false, false);
+    run();
+    assert_true(w.sent_count > 0);
+}
+
+/* proves: J09 */
+static void who_has_had_its_turn_gives_way_while_others_wait(void **state)
+{
+    (void) state;
+    ring(Q);
+    run();
+    pass(1000, true, false);
+    report(X, knows((struct report){.claimed = 99, .connections = 20, .finished = 500, .succeeded = 500}));
+    run();
+    report(X, knows((struct report){.claimed = 99, .connections = 20}));
+    struct courier *c = couriers_find(&w.couriers, X);
+    c->free = 0;
+    ring(SPAN("second.example"));
+    run();
+    w.now += SQUEEZE_MS;
+    c->free = 0;
+    run();
+    assert_int_equal(granted_to(X), 10);
+    assert_string_equal(w.sent[0].queue, "example.com");
+    c->free = 10;
+    run();
+    assert_string_equal(w.sent[0].queue, "second.example");
+    pass(2000, true, false); /* nobody waits any more */
+    run();
+    report(X, (struct report){.claimed = 99, .connections = 10, .serial = 3, .granted = 10});
+    w.now += 500;
+    report(X, (struct report){.claimed = 99, .connections = 10, .serial = 3, .granted = 10});
+    run();
+    assert_int_equal(granted_to(X), 20);
+}
+
+/* ---- sites ---- */
+
+static void limit_sites(void)
+{
+    static char *names[] = {"mx.example.net"}, *values[] = {"connections=6 rate=360"};
+    const struct conf c = {.dispatcher = {.queue_connections = 20,
+                                          .site_limits = {.keys = names, .values = values, .count = 1}}};
+    char *error;
+    assert_int_equal(limits_new_sites(&c, &w.site_limits, &error), 0);
+    w.schedule.sites.limits = w.site_limits;
+}
+
+/* The owner of the site lends this. */
+static void lend(uint32_t connections)
+{
+    struct borrow borrows[FRAME_ENTRIES];
+    w.now += SITE_SUM_MS;
+    schedule_check(&w.schedule, w.now);
+    for (size_t i = sites_borrow(&w.schedule.sites, borrows, w.now); i > 0; i--)
+        assert_true(borrows[i - 1].wanted > 0);
+    const struct loan loan = {.site = SPAN("mx.example.net"),
+                              .token = 9,
+                              .serial = ++w.loan_serial,
+                              .connections = connections,
+                              .rate_micro = connections * UINT64_C(1000000),
+                              .answers_ms = w.now};
+    sites_lend(&w.schedule, &loan, w.now);
+}
+
+/* proves: H16 */
+static void a_queue_of_a_limited_site_waits_for_a_loan(void **state)
+{
+    (void) state;
+    limit_sites();
+    ring(Q);
+    run();
+    assert_int_equal(granted_to(X), 20);
+    report(X, knows((struct report){.claimed = 9, .site = SPAN("mx.example.net")}));
+    run();
+    assert_int_equal(granted_to(X), 0);
+    report(X, knows((struct report){.is_returned = true}));
+    lend(6);
+    run();
+    assert_int_equal(granted_to(X), 6);
+    assert_int_equal(w.sent[0].grant.rate_micro, 6000000);
+}
+
+/* proves: H16 */
+static void queues_of_one_site_have_no_more_together_than_was_lent(void **state)
+{
+    (void) state;
+    limit_sites();
+    ring(Q);
+    run();
+    report(X, knows((struct report){.claimed = 9, .site = SPAN("mx.example.net")}));
+    run();
+    report(X, knows((struct report){.is_returned = true}));
+    lend(6);
+    run();
+    struct grant first = w.sent[0].grant;
+    assert_int_equal(first.connections, 6);
+    ring(SPAN("second.example"));
+    run();
+    report(X, knows((struct report){
+                  .queue = SPAN("second.example"), .claimed = 9, .site = SPAN("mx.example.net")}));
+    run();
+    assert_int_equal(granted_to(X), 0); /* all is in use */
+    report(X, knows((struct report){.queue = SPAN("second.example"), .is_returned = true}));
+    for (unsigned i = 0; i < 12; i++) {
+        w.now += 100;
+        keep_partitions();
+        hello(X);
+        lend(6);
+        run();
+        for (size_t k = 0; k < w.sent_count; k++)
+            if (w.sent[k].grant.connections && strcmp(w.sent[k].queue, "example.com") == 0)
+                first = w.sent[k].grant;
+        report(X, (struct report){.claimed = 9,
+                                  .connections = first.connections,
+                                  .serial = first.serial,
+                                  .granted = first.connections,
+                                  .site = SPAN("mx.example.net")});
+    }
+    assert_in_range(first.connections, 1, 3); /* it has had its turn */
+    assert_int_equal(limits_of(w.limits, Q).connections, 20);
 }
 
 /* ---- frames ---- */
@@ -573,9 +957,9 @@ static void refuses_frames_that_no_node_sends_here(void **state)
     for (size_t i = 0; i < ARRAY_LEN(frames); i++) {
         AUTO_BUF struct buf bytes = {0};
         wire_put_frame(&frames[i], &bytes);
-        assert_true(ring_take_frame(&w.schedule, SPAN("1.0"), buf_span(&bytes), w.now) < 0);
+        assert_true(ring_take_frame(&w.schedule, NULL, SPAN("1.0"), buf_span(&bytes), w.now) < 0);
     }
-    assert_true(ring_take_frame(&w.schedule, SPAN("1.0"), SPAN("\xff\xff\xff"), w.now) < 0);
+    assert_true(ring_take_frame(&w.schedule, NULL, SPAN("1.0"), SPAN("\xff\xff\xff"), w.now) < 0);
     assert_int_equal(w.schedule.works.count, 0);
     assert_int_equal(run(), 0);
 }
@@ -610,6 +994,19 @@ int main(void)
         TEST(a_rate_of_one_a_minute_holds_over_grants),
         TEST(the_table_is_bounded),
         TEST(a_queue_moves_to_a_better_placed_courier),
+        TEST(a_queue_begins_with_few_connections_and_gets_more_as_it_succeeds),
+        TEST(a_destination_that_puts_off_gets_fewer_and_others_keep_theirs),
+        TEST(a_backlog_is_spread_over_couriers_within_the_limit),
+        TEST(a_courier_that_finds_no_more_gives_its_share_to_the_other),
+        TEST(a_slow_rate_is_for_one_courier),
+        TEST(a_destination_that_the_only_courier_cannot_reach_is_paused),
+        TEST(another_courier_tries_before_a_queue_is_paused),
+        TEST(a_courier_with_a_broken_network_stops_no_queue),
+        TEST(a_queue_that_was_paused_starts_slowly_and_is_resumed),
+        TEST(queues_on_trial_leave_room_for_those_that_work),
+        TEST(who_has_had_its_turn_gives_way_while_others_wait),
+        TEST(a_queue_of_a_limited_site_waits_for_a_loan),
+        TEST(queues_of_one_site_have_no_more_together_than_was_lent),
         TEST(refuses_frames_that_no_node_sends_here),
     };
     return cmocka_run_group_tests_name("dispatcher/schedule", tests, NULL, NULL);

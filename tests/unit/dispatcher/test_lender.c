@@ -1,0 +1,164 @@
+/* Loans of a site's limit among dispatchers. */
+#include "dispatcher/lender.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "dispatcher/share.h"
+
+enum { A = 101, B = 102, C = 103, TOKEN = 5000 };
+#define SITE SPAN("mx.example.net")
+
+static struct world {
+    struct partitions partitions;
+    struct lender lender;
+    struct limits *limits;
+    struct loan last;
+    uint64_t now;
+} w;
+
+static int set_up(void **state)
+{
+    static char *names[] = {".example.net"}, *values[] = {"connections=10 rate=600"};
+    const struct conf c = {.dispatcher = {.queue_connections = 20,
+                                          .site_limits = {.keys = names, .values = values, .count = 1}}};
+    char *error;
+
+    (void) state;
+    w = (struct world){.now = 1000000};
+    assert_int_equal(limits_new_sites(&c, &w.limits, &error), 0);
+    w.lender.limits = w.limits;
+    w.lender.partitions = &w.partitions;
+    w.partitions.of[partition_of(SITE)] = (struct partition){
+        .is_held = true, .is_named = true, .token = TOKEN, .sent_ms = w.now, .acquired_ms = w.now - 10000};
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    lender_done(&w.lender);
+    limits_free(w.limits);
+    return 0;
+}
+
+/* What it is lent; it knows the last loan when told so. */
+static uint32_t borrow(uint64_t incarnation, uint32_t used, uint32_t wanted, const struct loan *knows)
+{
+    const struct hello hello = {.incarnation = incarnation, .clock_ms = w.now - 5};
+    const struct borrow b = {.site = SITE,
+                             .token = knows ? knows->token : 0,
+                             .serial = knows ? knows->serial : 0,
+                             .connections = used,
+                             .wanted = wanted};
+
+    w.partitions.of[partition_of(SITE)].sent_ms = w.now;
+    assert_true(lender_hear(&w.lender, &hello, &b, w.now, &w.last));
+    assert_int_equal(w.last.answers_ms, w.now - 5);
+    assert_int_equal(w.last.token, TOKEN);
+    return w.last.connections;
+}
+
+/* proves: H16 */
+static void one_gets_what_it_wants_within_the_limit(void **state)
+{
+    (void) state;
+    assert_int_equal(borrow(A, 0, 4, NULL), 4);
+    assert_int_equal(w.last.rate_micro, 4000000); /* each connection carries its part of the rate */
+    struct loan knows = w.last;
+    assert_int_equal(borrow(A, 4, 40, &knows), 10);
+    assert_int_equal(w.last.rate_micro, 10000000);
+}
+
+/* proves: H16 */
+static void another_gets_what_the_first_is_known_to_have_given_back(void **state)
+{
+    (void) state;
+    assert_int_equal(borrow(A, 0, 20, NULL), 10);
+    struct loan a = w.last;
+    assert_int_equal(borrow(B, 0, 20, NULL), 0);
+    struct loan b = w.last;
+    assert_int_equal(borrow(A, 10, 20, &a), 5);
+    a = w.last;
+    assert_int_equal(borrow(B, 0, 20, &b), 0); /* A may not have heard yet */
+    b = w.last;
+    borrow(A, 7, 20, &a); /* it has, and still uses seven */
+    a = w.last;
+    assert_int_equal(borrow(B, 0, 20, &b), 3);
+    b = w.last;
+    borrow(A, 5, 20, &a);
+    assert_int_equal(borrow(B, 3, 20, &b), 5);
+}
+
+/* proves: H16 */
+static void what_one_does_not_want_the_others_have(void **state)
+{
+    (void) state;
+    assert_int_equal(borrow(A, 0, 2, NULL), 2);
+    struct loan a = w.last;
+    assert_int_equal(borrow(B, 0, 30, NULL), 8);
+    struct loan b = w.last;
+    assert_int_equal(borrow(C, 0, 30, NULL), 0);
+    struct loan c = w.last;
+    borrow(B, 8, 30, &b);
+    b = w.last;
+    borrow(B, 4, 30, &b);
+    borrow(A, 2, 2, &a);
+    assert_int_equal(borrow(C, 0, 30, &c), 4);
+}
+
+static void a_borrower_that_is_silent_for_5_s_has_nothing(void **state)
+{
+    (void) state;
+    assert_int_equal(borrow(A, 0, 20, NULL), 10);
+    w.now += SHARE_MS - 1;
+    assert_int_equal(borrow(B, 0, 20, NULL), 0);
+    w.now += 1;
+    lender_check(&w.lender, w.now);
+    assert_int_equal(borrow(B, 0, 20, NULL), 10);
+}
+
+/* proves: H16 */
+static void a_new_owner_lends_no_more_than_is_used_until_all_loans_before_it_are_over(void **state)
+{
+    (void) state;
+    const struct loan before = {.token = TOKEN - 1, .serial = 77};
+    w.partitions.of[partition_of(SITE)].acquired_ms = w.now;
+    assert_int_equal(borrow(A, 3, 20, &before), 3);
+    assert_true(w.last.serial > 77);
+    assert_int_equal(borrow(B, 0, 20, NULL), 0);
+    w.now += LEASE_ALONE_MS;
+    assert_int_equal(borrow(B, 0, 20, NULL), 5);
+}
+
+static void who_does_not_own_the_site_lends_nothing(void **state)
+{
+    (void) state;
+    const struct hello hello = {.incarnation = A, .clock_ms = 1};
+    const struct borrow b = {.site = SITE, .wanted = 5},
+                        unlimited = {.site = SPAN("mx.other.org"), .wanted = 5};
+    assert_false(lender_hear(&w.lender, &hello, &unlimited, w.now, &w.last));
+    w.partitions.of[partition_of(SITE)].is_held = false;
+    assert_false(lender_hear(&w.lender, &hello, &b, w.now, &w.last));
+    w.lender.limits = NULL;
+    assert_false(lender_hear(&w.lender, &hello, &b, w.now, &w.last));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(one_gets_what_it_wants_within_the_limit),
+        TEST(another_gets_what_the_first_is_known_to_have_given_back),
+        TEST(what_one_does_not_want_the_others_have),
+        TEST(a_borrower_that_is_silent_for_5_s_has_nothing),
+        TEST(a_new_owner_lends_no_more_than_is_used_until_all_loans_before_it_are_over),
+        TEST(who_does_not_own_the_site_lends_nothing),
+    };
+    return cmocka_run_group_tests_name("dispatcher/lender", tests, NULL, NULL);
+}
