@@ -242,6 +242,12 @@ planted: $(fuzz_helpers:%.c=$(OUT)/%.o) $(OUT)/tests/fuzz/$(FUZZER).o $(archives
 	$(Q)$(CC) $(OURFLAGS) -c -o $(PLANTED:.c=.o) $(PLANTED)
 	$(Q)$(CC) $(subst fuzzer-no-link,fuzzer,$(LDFLAGS_ALL)) -o $(PLANTED:.c=) $(PLANTED:.c=.o) $^ $(LIBS)
 
+# The same of a unit test: UNIT=tests/unit/dispatcher/test_limit_walk (tests/protocol/test_limit_walk_can_fail.py).
+.PHONY: planted-unit
+planted-unit: $(OUT)/$(UNIT).o $(archives) $(library)
+	$(Q)$(CC) $(OURFLAGS) -c -o $(PLANTED:.c=.o) $(PLANTED)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $(PLANTED:.c=) $(PLANTED:.c=.o) $^ -lcmocka $(LIBS)
+
 objects := $(lib_objects) $(program_sources:%.c=$(OUT)/%.o) $(unit_sources:%.c=$(OUT)/%.o) $(unit_helpers:%.c=$(OUT)/%.o) \
 	$(fuzz_sources:%.c=$(OUT)/%.o) $(fuzz_helpers:%.c=$(OUT)/%.o)
 $(filter $(OUT)/tests/%,$(objects)): | $(test_stamp)

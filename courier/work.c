@@ -73,6 +73,7 @@ bool work_check_over(struct work *w)
     route_free(w->route);
     verdict_done(&w->trouble);
     mem_free(w->pause_error);
+    mem_free(w->best_host);
     mem_free(w->site);
     mem_free(w->queue);
     mem_free(w->domain);

@@ -60,6 +60,7 @@ struct work {
     struct route *route;
     struct route_search *search;
     uint64_t route_until_ms;
+    char *best_host; /* of the last route found; NULL: none yet */
     struct verdict
         trouble; /* no host can be used, and why: nothing is claimed before a new grant. VERDICT_NONE: fine */
     struct timer timer;                      /* rate, or the end of the grant */

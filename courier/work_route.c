@@ -54,6 +54,17 @@ static void begin_trouble(struct work *w, const struct verdict *why)
 
 /* ---- finding ---- */
 
+/* What was known stays so while the hosts are looked for again. */
+static void take_site(struct work *w)
+{
+    if (w->best_host && strcmp(w->best_host, w->route->site) == 0)
+        return;
+    mem_free(w->best_host);
+    w->best_host = mem_string(w->route->site);
+    if (*work_site(w))
+        grant_report(w); /* nothing connects before a grant answers it */
+}
+
 static void on_route(void *context, struct route *route)
 {
     struct work *w = context;
@@ -69,8 +80,8 @@ static void on_route(void *context, struct route *route)
             begin_trouble(w, &route->failure);
         else
             work_decide_ready(w, &route->failure);
-    } else if (*work_site(w)) {
-        grant_report(w);
+    } else {
+        take_site(w);
     }
     work_wake(w);
 }
@@ -106,10 +117,10 @@ void work_forget_route(struct work *w)
 
 const char *work_site(const struct work *w)
 {
-    if (!w->route || w->route->count == 0 ||
-        !route_site_is_limited(w->route->site, &conf_get()->dispatcher.site_limits))
-        return "";
-    return w->route->site;
+    bool is_limited = w->best_host &&
+                      route_site_is_limited(w->best_host, &conf_get()->dispatcher.site_limits);
+
+    return is_limited ? w->best_host : "";
 }
 
 /* ---- targets ---- */

@@ -191,10 +191,10 @@ void orders_wait(struct orders *o)
 
 int order_check_consent(const struct arguments *a)
 {
-    if (argument_is_given(a, "yes") || argument_is_given(a, "dry-run") || isatty(STDIN_FILENO))
+    if (argument_is_given(a, "yes") || argument_is_given(a, "dry-run") ||
+        (isatty(STDIN_FILENO) && !a->is_json))
         return EXIT_OK;
-    return say_usage(
-        "there is no terminal to ask on: --yes does it unasked, --dry-run shows what it would do");
+    return say_usage("nobody can be asked here: --yes does it unasked, --dry-run shows what it would do");
 }
 
 int order_confirm(const char *question)

@@ -90,6 +90,23 @@ int limits_new_sites(const struct conf *c, struct limits **ret_limits, char **re
     return r;
 }
 
+int limits_read(const struct conf *c, struct limits **ret_queues, struct limits **ret_sites, char **ret_error)
+{
+    struct limits *queues, *sites;
+    int r = limits_new(c, &queues, ret_error);
+
+    if (r < 0)
+        return r;
+    r = limits_new_sites(c, &sites, ret_error);
+    if (r < 0) {
+        limits_free(queues);
+        return r;
+    }
+    *ret_queues = queues;
+    *ret_sites = sites;
+    return 0;
+}
+
 struct limits *limits_free(struct limits *l)
 {
     size_t cursor = 0;

@@ -22,6 +22,9 @@ struct limits;
 int limits_new(const struct conf *c, struct limits **ret_limits, char **ret_error);
 /* From dispatcher.site_limits. */
 int limits_new_sites(const struct conf *c, struct limits **ret_limits, char **ret_error);
+/* Both. */
+int limits_read(const struct conf *c, struct limits **ret_queues, struct limits **ret_sites,
+                char **ret_error);
 struct limits *limits_free(struct limits *l); /* always NULL */
 /* The row of this name, else ".example.com" for its nearest parent; false: none. */
 bool limits_find(const struct limits *l, struct span name, struct limit *ret_limit);

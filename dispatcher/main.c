@@ -308,12 +308,8 @@ static bool use_settings(char **ret_error)
     const struct conf *conf = conf_get();
     struct limits *limits, *site_limits;
 
-    if (limits_new(conf, &limits, ret_error) < 0)
+    if (limits_read(conf, &limits, &site_limits, ret_error) < 0)
         return false;
-    if (limits_new_sites(conf, &site_limits, ret_error) < 0) {
-        limits_free(limits);
-        return false;
-    }
     limits_free(d.limits);
     limits_free(d.site_limits);
     d.limits = limits;
@@ -357,16 +353,13 @@ static void start(struct loop *loop)
 
 static int check(const struct conf *conf, char **ret_error)
 {
-    struct limits *limits;
-    int r = limits_new(conf, &limits, ret_error);
+    struct limits *limits, *site_limits;
+    int r = limits_read(conf, &limits, &site_limits, ret_error);
 
     if (r < 0)
         return r;
     limits_free(limits);
-    r = limits_new_sites(conf, &limits, ret_error);
-    if (r < 0)
-        return r;
-    limits_free(limits);
+    limits_free(site_limits);
     return 0;
 }
 

@@ -220,7 +220,7 @@ void schedule_due(struct schedule *s, unsigned partition, const struct queue_due
         return;
     w->paused_ms = 0;
     if (due->was_paused && !w->proven_ms)
-        pace_start(&w->pace, 1);
+        work_suspect(w);
     want(s, w, now_ms);
 }
 

@@ -72,8 +72,9 @@ struct work {
     uint32_t serial;   /* of the last grant */
     unsigned partition;
     bool is_fanout;
-    bool wants;   /* there may be work that nobody has found to be gone */
-    bool is_rung; /* a ring came after the last grant */
+    bool is_suspect; /* its destination was dead, and has not been seen to work since */
+    bool wants;      /* there may be work that nobody has found to be gone */
+    bool is_rung;    /* a ring came after the last grant */
     size_t key_len;
     char key[]; /* partition, then the queue's name */
 };

@@ -50,6 +50,8 @@ uint32_t work_target(const struct schedule *s, const struct work *w);
 void work_move_to_site(struct schedule *s, struct holder *h, uint64_t now_ms);
 
 /* ---- trouble.c ---- */
+/* Its destination was dead: it begins with one connection. */
+void work_suspect(struct work *w);
 /* This courier says that no host of its destination can be used. */
 void work_trouble(struct schedule *s, struct holder *h, struct span why, uint64_t now_ms);
 /* What a report tells of the destination: pace, and whether it is back. */

@@ -12,6 +12,12 @@ static void pause_queue(struct schedule *s, struct work *w, struct span why, uin
     s->on_pause(s->owner, w->partition, work_queue(w), why);
 }
 
+void work_suspect(struct work *w)
+{
+    w->is_suspect = true;
+    pace_start(&w->pace, 1);
+}
+
 void work_trouble(struct schedule *s, struct holder *h, struct span why, uint64_t now_ms)
 {
     struct work *w = h->work;
@@ -21,7 +27,7 @@ void work_trouble(struct schedule *s, struct holder *h, struct span why, uint64_
     if (!holder_grant(s, h, 0, 0, now_ms))
         return; /* it is told again */
     work_set_proven(w, 0);
-    pace_start(&w->pace, 1);
+    work_suspect(w);
     w->spread = 1;
     w->busy_ms = 0;
     if (is_second || !couriers_have_other(s->couriers, from, now_ms)) {
@@ -37,22 +43,21 @@ void work_trouble(struct schedule *s, struct holder *h, struct span why, uint64_
 void work_hear(struct schedule *s, struct work *w, const struct report *r, uint64_t now_ms)
 {
     struct limit limit = limits_of(s->limits, work_queue(w));
-    uint32_t succeeded = r->serial ? r->succeeded
-                                   : r->finished; /* an older courier does not tell them apart */
+    bool is_old = !r->serial; /* an older courier tells less */
+    bool is_answered = r->finished > (is_old ? 0 : r->throttled) && !r->trouble.len; /* also by a no */
 
     if (r->finished)
         bucket_take(&w->bucket, limit.rate_micro, r->finished, now_ms);
     w->turn_left -= r->finished;
     if (w->site)
         w->site->finished += r->finished;
-    if (r->was_paused && !w->proven_ms && !succeeded)
-        pace_start(&w->pace, 1);
-    if (!succeeded && !r->throttled)
-        return;
-    if (succeeded) /* what it puts off is no proof */
+    if (is_answered)
         work_set_proven(w, now_ms);
-    pace_hear(&w->pace, succeeded, r->throttled, limit.connections);
-    if (!r->was_paused || !succeeded || now_ms < w->resume_ms || !work_partition(s, w)->is_held)
+    else if (r->was_paused && !w->proven_ms)
+        work_suspect(w);
+    if (r->finished || r->throttled)
+        pace_hear(&w->pace, is_old ? r->finished : r->succeeded, r->throttled, limit.connections);
+    if (!is_answered || !r->was_paused || now_ms < w->resume_ms || !work_partition(s, w)->is_held)
         return;
     w->resume_ms = now_ms + WORK_RESUME_MS;
     s->on_resume(s->owner, w->partition, work_queue(w));

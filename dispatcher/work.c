@@ -72,6 +72,7 @@ void work_set_proven(struct work *w, uint64_t proven_ms)
     bool is_change = !w->proven_ms != !proven_ms;
 
     w->proven_ms = proven_ms;
+    w->is_suspect = w->is_suspect && !proven_ms;
     for (struct list *it = w->shares.next; is_change && it != &w->shares; it = it->next) {
         struct holder *h = holder_of(it);
         h->courier->trial = proven_ms ? h->courier->trial - h->counted : h->courier->trial + h->counted;
@@ -190,10 +191,15 @@ void work_take_back(struct schedule *s, struct work *w, uint64_t now_ms)
 
 /* ---- which couriers ---- */
 
-/* So many connections may queues on trial still be granted there. They all together leave as much as they have. */
-static uint32_t trial_room(const struct courier *c)
+/*
+ * So many connections a queue on trial may still be granted there. All those together leave free as much as they have; those that were dead
+ * before leave half of that to the new ones.
+ */
+static uint32_t trial_room(const struct work *w, const struct courier *c)
 {
-    return c->free > c->trial ? c->free - c->trial : 0;
+    uint32_t most = w->is_suspect ? c->free / 2 : c->free;
+
+    return most > c->trial ? most - c->trial : 0;
 }
 
 struct asking {
@@ -213,7 +219,7 @@ static bool may_take(const void *context, const struct courier *c)
         return c->room > 0; /* it opens no connections */
     if (w->left_out == c->incarnation && a->now_ms < w->left_out_until_ms)
         return false;
-    return courier_has_room(c) && (w->proven_ms || trial_room(c));
+    return courier_has_room(c) && (w->proven_ms || trial_room(w, c));
 }
 
 bool work_add_holder(struct schedule *s, struct work *w, uint64_t now_ms)
@@ -234,7 +240,7 @@ bool work_add_holder(struct schedule *s, struct work *w, uint64_t now_ms)
         return false;
     }
     if (!w->proven_ms && !w->is_fanout) /* fewer when many are on trial */
-        part.connections = least(part.connections, 1 + trial_room(chosen) / TRIAL_PART);
+        part.connections = least(part.connections, 1 + trial_room(w, chosen) / TRIAL_PART);
     struct holder *h = holder_find(w, chosen);
     if (!h)
         h = holder_new(w, chosen, now_ms);

@@ -91,6 +91,16 @@ unsigned partition_of(struct span queue)
     return (unsigned) (hash64(domain) % PARTITION_COUNT);
 }
 
+bool queue_is_name(struct span queue)
+{
+    if (queue.len == 0 || queue.len > QUEUE_TEXT_MAX)
+        return false;
+    for (size_t i = 0; i < queue.len; i++)
+        if ((uint8_t) queue.at[i] <= ' ' || queue.at[i] == 0x7f)
+            return false;
+    return true;
+}
+
 static size_t number_put(uint32_t n, char ret_text[static NUMBER_MAX])
 {
     char reversed[NUMBER_MAX];

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -21,6 +22,9 @@ enum { PARTITION_COUNT = 256, SCHEMA_VERSION = 1, LANE_MAX = 63, QUEUE_TEXT_MAX 
 const char *partition_tag(unsigned partition);
 /* By the domain part of a queue (before '/'); hash(domain) mod 256. Not for "#fanout", which every partition has. */
 unsigned partition_of(struct span queue);
+
+/* 1 to QUEUE_TEXT_MAX bytes, none of them a control byte or a space: what every node takes for a queue's name, whoever wrote it. */
+bool queue_is_name(struct span queue);
 
 enum key {
 #define KEY(name, format, help) KEY_OF_##name,

@@ -1,4 +1,6 @@
 /* What dispatchers send: leases of partitions, the look for due queues, the reaping of the dead. */
+#include <string.h>
+
 #include "cluster/queue_call.h"
 
 enum { LEASE_TIME_MS = 2000, DUE_TIME_MS = 3000, REAP_TIME_MS = 5000, REAP_MAX = 500, QUEUES_INLINE = 64 };
@@ -78,12 +80,18 @@ static uint64_t count_of(const struct redis_value *v)
     return redis_number(v, &n) == 0 && n > 0 ? (uint64_t) n : 0;
 }
 
-/* A zset's score as text, without a fraction; what is no number reads as 0: to look early is harmless. */
+/*
+ * A zset's score as text, without a fraction. What is no number reads as 0: to look early is harmless; what is too large to be written out is
+ * never.
+ */
 static uint64_t score_of(const struct redis_value *v)
 {
     struct span text = redis_text(v);
     uint64_t score = 0;
 
+    if (span_equal(text, SPAN("inf")) ||
+        (text.len && text.at[0] != '-' && memmem(text.at, text.len, "e+", 2)))
+        return INT64_MAX;
     (void) span_number(span_cut(&text, '.'), INT64_MAX, &score); /* stays 0 */
     return score;
 }
@@ -97,18 +105,21 @@ static void due_tell(struct queue_call *q, const struct redis_value *value)
     const struct redis_value *list = &value->items[0], *lowest = &value->items[1];
     if (list->count > QUEUES_INLINE)
         queues = many = mem_array(list->count, sizeof *queues);
+    size_t count = 0;
     for (size_t i = 0; i < list->count; i++) {
         must(list->items[i].count == 4);
         const struct redis_value *fields = list->items[i].items;
-        queues[i] = (struct queue_due){.queue = redis_text(&fields[0]),
-                                       .waiting = count_of(&fields[1]),
-                                       .ready = count_of(&fields[2]),
-                                       .was_paused = count_of(&fields[3]) > 0};
+        if (!queue_is_name(redis_text(&fields[0]))) /* not of our making: nobody is granted it */
+            continue;
+        queues[count++] = (struct queue_due){.queue = redis_text(&fields[0]),
+                                             .waiting = count_of(&fields[1]),
+                                             .ready = count_of(&fields[2]),
+                                             .was_paused = count_of(&fields[3]) > 0};
     }
     bool is_empty = redis_text(lowest).len == 0;
     uint64_t at_ms = score_of(lowest), now_ms = store_redis_ms(q->call.store);
     uint64_t in_ms = !is_empty && at_ms > now_ms ? at_ms - now_ms : 0;
-    q->on.due(q->context, q->partition, true, queues, list->count, in_ms, is_empty);
+    q->on.due(q->context, q->partition, true, queues, count, in_ms, is_empty);
 }
 
 static void on_due(struct store_call *c, enum store_result result, const struct redis_value *values)

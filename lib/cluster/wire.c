@@ -113,12 +113,7 @@ bool bytes_are_line(ProtobufCBinaryData b)
 
 bool bytes_are_queue(ProtobufCBinaryData b)
 {
-    if (!b.len || b.len > QUEUE_TEXT_MAX)
-        return false;
-    for (size_t i = 0; i < b.len; i++)
-        if (b.data[i] <= ' ' || b.data[i] == 0x7f)
-            return false;
-    return true;
+    return queue_is_name(bytes_span(b));
 }
 
 char *bytes_text(ProtobufCBinaryData b)

@@ -38,11 +38,11 @@ struct envelope {
     char *content_job;
     enum content_coding coding;
     uint64_t coded_bytes; /* sum of the chunks as they are stored; only when not plain */
-    bool is_8bit;       /* BODY=8BITMIME was said */
-    bool is_dsn;        /* made by a courier */
-    bool is_parent;     /* to be expanded: job index 0 of a fan-out */
-    bool keeps_content; /* parent: children name its chunks (w) */
-    char *client;       /* "helo [192.0.2.1]" for the story; "" for a DSN */
+    bool is_8bit;         /* BODY=8BITMIME was said */
+    bool is_dsn;          /* made by a courier */
+    bool is_parent;       /* to be expanded: job index 0 of a fan-out */
+    bool keeps_content;   /* parent: children name its chunks (w) */
+    char *client;         /* "helo [192.0.2.1]" for the story; "" for a DSN */
 };
 
 struct recipient_state {
@@ -66,7 +66,7 @@ struct job_state {
 };
 
 void envelope_done(struct envelope *e);
-uint64_t envelope_stored_bytes(const struct envelope *e); /* sum of the chunks as they are stored */
+uint64_t envelope_stored_bytes(const struct envelope *e);           /* sum of the chunks as they are stored */
 void job_state_init(struct job_state *s, const struct envelope *e); /* nothing attempted */
 void job_state_done(struct job_state *s);
 /* The envelope of child i + 1: recipients and queue i only; content fields as the parent's. */

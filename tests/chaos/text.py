@@ -21,6 +21,6 @@ def report(result):
         f" + reported {result['reported']} + dropped (null sender) {result['dropped']} + lost {result['lost']};"
         f" expired though the host was healthy {result['expired_at_healthy_hosts']}; held and released {result['held_and_released']};"
         f" empty {result['seconds_to_empty']} s after the last mail",
-        f"second copies {result['second_copies']}, each matched:", *causes,
+        f"second copies {result['second_copies']}, matched {sum(result['second_copies_by_cause'].values())}:", *causes,
         f"from 250 to delivered, healthy hosts, all faults included: {result['latency']}",
         "times to recover, seconds (alone: no other fault near; among others: overlapped by other faults):", *figure_lines(result["recovery"])])

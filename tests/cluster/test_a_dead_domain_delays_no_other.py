@@ -61,6 +61,7 @@ def test_live_mail_does_not_wait_for_a_dead_domain_with_a_backlog(dead_port):
         settings = {"courier": {"routes": routes, "connect_timeout": "1s", "greeting_timeout": "1s"},
                     "dispatcher": {"pause_first": "2s", "pause_longest": "10s"}, "retry": {"first": "5min", "longest": "5min"}}
         with Cluster(couriers=2, dispatchers=2, settings=settings) as cluster:
+            send_live(cluster, sink, "first")  # partitions and grants are where they stay
             alone = delays(send_live(cluster, sink, "alone"), sink)
             smtp_source(cluster.addresses[0][1], count=BACKLOG, sessions=20, size=500, recipient="r@dead.test")
             cluster.wait_metric("barid_queues_paused_total", 1)
@@ -112,3 +113,23 @@ def test_a_destination_that_is_back_gets_one_connection_and_more_as_it_takes_mai
                 assert succeeded >= count * (count - 1) / 2, f"{count} connections after {succeeded} messages"
             assert most > 2, "it grows"
             assert not pause_record(cluster, "back.test"), "nothing is on record any more"
+
+
+# proves: J09
+def test_many_dead_domains_do_not_fill_a_courier():
+    dead, connections = 150, 100
+    with ScriptedSink(keep=1 << 12) as sink, socket.create_server(("127.0.0.1", 0), backlog=1024) as server:
+        routes = {f"dead{n}.test": f"127.0.0.1:{server.getsockname()[1]}" for n in range(dead)}
+        routes.update({f"live{n}.test": f"127.0.0.1:{sink.port}" for n in range(LIVE_DOMAINS)})
+        settings = {"courier": {"routes": routes, "connections": connections, "greeting_timeout": "5min"}}
+        with Cluster(settings=settings) as cluster:
+            send_live(cluster, sink, "first")
+            with Generator(cluster.addresses, lambda n: ("s@origin.test", [f"r{n}@dead{n % dead}.test"]), limit=10 * dead) as generator:
+                generator.wait_done()
+            cluster.wait_metric("barid_connections", connections // 4, "courier")
+            beside = delays(send_live(cluster, sink, "beside"), sink)
+            used = cluster.metric("barid_connections", "courier")
+            print(f"{LIVE} messages beside {dead} domains that hang: {told(beside)}; {used:.0f} of {connections} connections in use")
+            assert used < connections * 0.8, "those that hang leave room"
+            for node in cluster.nodes:
+                node.process.kill()

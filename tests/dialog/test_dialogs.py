@@ -19,7 +19,7 @@ import socket
 import pytest
 
 from harness import paths
-from harness.cluster import Cluster
+from harness.cluster import Cluster, merged
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 FILES = sorted(os.path.relpath(path, FOLDER) for path in glob.glob(os.path.join(FOLDER, "*", "*.smtp")))
@@ -52,6 +52,9 @@ class Dialogue:
             self.steps.append((kind, raw, place))
 
 
+PLAIN = {"ingress": {"compression": "none"}}  # what is stored is looked at
+
+
 def settings_of(text):
     """{"section": {"name": value}} of "section.name=value ..."; a comma makes a list."""
     settings = {}
@@ -70,7 +73,7 @@ def ingresses():
 
     def get(settings):
         if settings not in running:
-            running[settings] = Cluster(ingress=1, dispatchers=0, couriers=0, settings=settings_of(settings)).start()
+            running[settings] = Cluster(ingress=1, dispatchers=0, couriers=0, settings=merged(PLAIN, settings_of(settings))).start()
         return running[settings]
     yield get
     for cluster in running.values():

@@ -12,14 +12,14 @@ import subprocess
 import pytest
 
 from harness import paths, ports, wait
-from harness.cluster import Cluster
-from test_dialogs import ULID, Client, stored_content, waiting
+from harness.cluster import Cluster, merged
+from test_dialogs import PLAIN, ULID, Client, stored_content, waiting
 
 pytestmark = pytest.mark.skipif(not os.path.exists(paths.program("barid-ingress")), reason="barid-ingress is not built")
 
 
 def ingress(settings=None, **more):
-    return Cluster(ingress=1, dispatchers=0, couriers=0, settings=settings, **more)
+    return Cluster(ingress=1, dispatchers=0, couriers=0, settings=merged(PLAIN, settings), **more)
 
 
 def connect(cluster):
@@ -144,8 +144,12 @@ def test_sender_is_452_while_redis_is_full():
     with ingress() as cluster, cluster.redis.client() as redis:
         client = connect(cluster)
         ask(client, b"EHLO client.example", b"250")
-        redis.config_set("maxmemory", redis.info("memory")["used_memory"] + 50000)
-        cluster.wait_log("ingress", "event=store_full")
+        node = cluster.of("ingress")[0]
+
+        def is_full():  # what is used falls for a while after the start
+            redis.config_set("maxmemory", redis.info("memory")["used_memory"] + 50000)
+            return "event=store_full" in node.log_text()
+        wait.until(is_full, 20, "event=store_full")
         ask(client, b"MAIL FROM:<a@b.example>", b"452 4.3.1")
         redis.config_set("maxmemory", 0)
         cluster.wait_log("ingress", "event=store_room")

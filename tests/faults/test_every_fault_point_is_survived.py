@@ -11,7 +11,7 @@ import traceback
 from lane import Lane
 from steps import points, walk
 
-LANES = 3  # clusters side by side: most of a step is waiting for a burial
+LANES = 4  # clusters side by side: most of a step is waiting for a burial
 ENOUGH_PROBLEMS = 20
 ONLY = os.environ.get("FAULT_STEPS", "")  # FAULT_STEPS=before_dot: only steps whose line has the word
 

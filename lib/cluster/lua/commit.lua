@@ -10,13 +10,12 @@
 local j, seen, q, d, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local job, queue, digest, envelope, state, size, mark_ms, w, detail = unpack(ARGV)
 
--- The mark of a job that has ended, or was revoked before it came.
-local mark = redis.pcall("GET", seen)
-if mark then
-  return mark == digest and "again" or mark == "revoked" and "revoked" or "clash"
-end
--- A job that lives is its own mark.
-if redis.call("EXISTS", j) == 1 then
+if redis.call("EXISTS", seen, j) > 0 then
+  -- The mark of a job that has ended, or was revoked before it came; a job that lives is its own mark.
+  local mark = redis.pcall("GET", seen)
+  if mark then
+    return mark == digest and "again" or mark == "revoked" and "revoked" or "clash"
+  end
   return read("HGET", j, "u") == digest and "again" or "clash"
 end
 -- The content came by plain SETs; any of its chunks may have been lost or have run out of time.

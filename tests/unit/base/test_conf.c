@@ -224,6 +224,9 @@ static void faults_of_the_environment_name_the_variable(void **state)
                             "BARID_COURIER_PROT: no such setting; did you mean BARID_COURIER_PORT?");
     assert_variable_refused("BARID_NODE_NAME_FILE", "1",
                             "BARID_NODE_NAME_FILE: no such setting; did you mean BARID_NODE_NAME?");
+#ifndef FAULTS
+    assert_variable_refused("BARID_FAULT", "before_dot:crash:1", "BARID_FAULT: no such setting");
+#endif
     (void) setenv("BARID_CONFIG", "x", 1);
     conf_release(load_ok(NULL, 0));
     (void) unsetenv("BARID_CONFIG");

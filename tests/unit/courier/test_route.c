@@ -96,6 +96,19 @@ static void no_address_family_takes_the_whole_cap(void **state UNUSED)
     assert_string_equal(kept, "4");
 }
 
+static void a_site_has_limits_by_its_name_or_a_suffix(void **state UNUSED)
+{
+    char *keys[] = {"mx.example.com", ".provider.test"}, *values[] = {"connections=2", "rate=60"};
+    const struct conf_map limits = {keys, values, ARRAY_LEN(keys)}, none = {0};
+
+    assert_true(route_site_is_limited("mx.example.com", &limits));
+    assert_false(route_site_is_limited("a.mx.example.com", &limits));
+    assert_true(route_site_is_limited("mx1.provider.test", &limits));
+    assert_false(route_site_is_limited("provider.test", &limits));
+    assert_false(route_site_is_limited("", &limits));
+    assert_false(route_site_is_limited("mx.example.com", &none));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +116,7 @@ int main(void)
         cmocka_unit_test(never_connects_to_addresses_that_are_no_mail_hosts),
         cmocka_unit_test(refuses_private_networks_only_when_told),
         cmocka_unit_test(no_address_family_takes_the_whole_cap),
+        cmocka_unit_test(a_site_has_limits_by_its_name_or_a_suffix),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

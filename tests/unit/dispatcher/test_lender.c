@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -148,6 +149,159 @@ static void who_does_not_own_the_site_lends_nothing(void **state)
     assert_false(lender_hear(&w.lender, &hello, &b, w.now, &w.last));
 }
 
+/* ---- a random walk: frames are lost and late, leases move between two owners ---- */
+
+enum { BORROWERS = 3, OWNERS = 2, MESSAGES_MAX = 256, WALK_MS = 200000, STEP_MS = 20, MOST = 10 };
+
+struct message {
+    uint64_t at_ms;
+    unsigned borrower, owner;
+    bool is_loan;
+    struct hello hello;
+    struct borrow borrow;
+    struct loan loan;
+};
+
+static struct walk {
+    uint64_t random, now, token, sent_ms;
+    unsigned owner; /* OWNERS: nobody */
+    struct partitions partitions[OWNERS];
+    struct lender lenders[OWNERS];
+    struct {
+        uint64_t token, until_ms, said_ms;
+        uint32_t serial, lent, used, wanted;
+    } b[BORROWERS];
+    struct message messages[MESSAGES_MAX];
+    size_t message_count;
+    uint64_t late_max_ms;
+    unsigned lost_percent;
+} k;
+
+static uint64_t draw(uint64_t below)
+{
+    k.random = k.random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (k.random >> 33) % below;
+}
+
+static void post(struct message m)
+{
+    if (k.message_count == MESSAGES_MAX || draw(100) < k.lost_percent)
+        return;
+    m.at_ms = k.now + draw(k.late_max_ms + 1);
+    k.messages[k.message_count++] = m;
+}
+
+static void deliver(struct message m)
+{
+    if (!m.is_loan) {
+        m.is_loan = lender_hear(&k.lenders[m.owner], &m.hello, &m.borrow, k.now, &m.loan);
+        if (m.is_loan)
+            post(m);
+        return;
+    }
+    if (m.loan.token < k.b[m.borrower].token ||
+        (m.loan.token == k.b[m.borrower].token && m.loan.serial < k.b[m.borrower].serial))
+        return;
+    k.b[m.borrower].token = m.loan.token;
+    k.b[m.borrower].serial = m.loan.serial;
+    k.b[m.borrower].lent = m.loan.connections;
+    k.b[m.borrower].until_ms = m.loan.answers_ms + SHARE_MS;
+}
+
+static void deliver_all(void)
+{
+    size_t count = k.message_count, kept = 0;
+    struct message due[MESSAGES_MAX];
+
+    memcpy(due, k.messages, count * sizeof(due[0]));
+    for (size_t i = 0; i < count; i++)
+        if (due[i].at_ms > k.now)
+            k.messages[kept++] = due[i];
+    k.message_count = kept;
+    for (size_t i = 0; i < count; i++)
+        if (due[i].at_ms <= k.now)
+            deliver(due[i]);
+}
+
+static void move_lease(void)
+{
+    if (k.owner < OWNERS) {
+        k.partitions[k.owner].of[partition_of(SITE)].sent_ms = k.sent_ms = k.now;
+        if (draw(500) != 0)
+            return;
+        k.partitions[k.owner].of[partition_of(SITE)].is_held = false;
+        k.owner = OWNERS;
+    } else if (k.now >= k.sent_ms + 3000) {
+        k.owner = (unsigned) draw(OWNERS);
+        k.partitions[k.owner].of[partition_of(SITE)] = (struct partition){
+            .is_held = true, .is_named = true, .token = ++k.token, .sent_ms = k.now, .acquired_ms = k.now};
+    }
+}
+
+static void borrower_step(unsigned i)
+{
+    uint32_t lent = k.now < k.b[i].until_ms ? k.b[i].lent : 0;
+
+    if (k.b[i].used < lent)
+        k.b[i].used += (uint32_t) draw(lent - k.b[i].used + 1);
+    else if (k.b[i].used && draw(10) == 0)
+        k.b[i].used--;
+    if (draw(200) == 0)
+        k.b[i].wanted = (uint32_t) draw(2 * MOST);
+    if (k.now < k.b[i].said_ms + 1000 && draw(30) != 0)
+        return;
+    k.b[i].said_ms = k.now;
+    for (unsigned owner = 0; owner < OWNERS; owner++)
+        post((struct message){.borrower = i,
+                              .owner = owner,
+                              .hello = {.incarnation = 100 + i, .clock_ms = k.now},
+                              .borrow = {.site = SITE,
+                                         .token = k.b[i].token,
+                                         .serial = k.b[i].serial,
+                                         .connections = k.b[i].used,
+                                         .wanted = k.b[i].wanted}});
+}
+
+static void walk(uint64_t seed)
+{
+    uint64_t end = 1000000 + WALK_MS;
+    uint32_t most = 0;
+
+    k = (struct walk){.random = seed, .now = 1000000, .token = TOKEN, .owner = OWNERS};
+    k.late_max_ms = draw(500);
+    k.lost_percent = (unsigned) draw(30);
+    for (unsigned i = 0; i < OWNERS; i++)
+        k.lenders[i] = (struct lender){.limits = w.limits, .partitions = &k.partitions[i]};
+    while (k.now < end) {
+        uint32_t used = 0;
+        k.now += STEP_MS;
+        move_lease();
+        deliver_all();
+        for (unsigned i = 0; i < BORROWERS; i++)
+            borrower_step(i);
+        for (unsigned i = 0; i < OWNERS; i++)
+            lender_check(&k.lenders[i], k.now);
+        for (unsigned i = 0; i < BORROWERS; i++)
+            if (k.now < k.b[i].until_ms)
+                used += k.b[i].used > k.b[i].lent ? k.b[i].used : k.b[i].lent;
+        if (used > MOST)
+            fail_msg("seed %llu: %u connections at %llu ms", (unsigned long long) seed, used,
+                     (unsigned long long) k.now);
+        most = used > most ? used : most;
+    }
+    assert_int_equal(most, MOST);
+    for (unsigned i = 0; i < OWNERS; i++)
+        lender_done(&k.lenders[i]);
+}
+
+/* proves: H16 */
+static void never_is_more_lent_than_the_limit_whoever_owns_it_and_whatever_is_lost(void **state)
+{
+    (void) state;
+    for (uint64_t seed = 1; seed <= 40; seed++)
+        walk(seed);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -159,6 +313,7 @@ int main(void)
         TEST(a_borrower_that_is_silent_for_5_s_has_nothing),
         TEST(a_new_owner_lends_no_more_than_is_used_until_all_loans_before_it_are_over),
         TEST(who_does_not_own_the_site_lends_nothing),
+        TEST(never_is_more_lent_than_the_limit_whoever_owns_it_and_whatever_is_lost),
     };
     return cmocka_run_group_tests_name("dispatcher/lender", tests, NULL, NULL);
 }
