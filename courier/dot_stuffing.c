@@ -47,7 +47,8 @@ void dot_stuffing_add(struct dot_stuffing *d, struct span content, struct buf *o
 {
     const char *p = content.at, *end = p + content.len;
 
-    (void) buf_reserve(out, content.len + BEHIND_CONTENT);
+    (void) buf_reserve(out,
+                       content.len + BEHIND_CONTENT); /* grows once: the place itself is asked for later */
     while (p < end) {
         const char *lf, *cr;
         size_t line;

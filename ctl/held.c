@@ -89,7 +89,7 @@ static void keep(struct held_walk *w, const struct selected *s)
     w->jobs[w->count++] = h;
 }
 
-static int on_page(void *context, const struct selected *jobs, size_t count, uint64_t now_ms)
+static int on_page(void *context, struct selected *jobs, size_t count, uint64_t now_ms)
 {
     struct held_walk *w = context;
 

@@ -69,6 +69,11 @@ bool filter_needs_texts(const struct filter *f)
     return f->sender || f->recipient || f->error;
 }
 
+bool filter_is_any(const struct filter *f)
+{
+    return f->older_ms == 0 && !filter_needs_texts(f);
+}
+
 /* pattern: an address or @domain. The local part as it is, the domain in any case. */
 static bool is_address(const char *pattern, const char *addr)
 {

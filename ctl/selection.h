@@ -19,6 +19,7 @@ struct filter {
 /* From --sender, --recipient, --error, --older: EXIT_OK, or EXIT_BAD_USAGE and said. */
 int filter_parse(const struct arguments *a, struct filter *ret_filter);
 bool filter_needs_texts(const struct filter *f);
+bool filter_is_any(const struct filter *f); /* lets all pass */
 /* r was read with texts if the filter needs them; one that cannot be read passes no filter by texts. */
 bool filter_passes(const struct filter *f, const char *job, const struct record *r, uint64_t now_ms);
 
@@ -29,8 +30,8 @@ struct selected {
     uint64_t score; /* waiting: due ms; claimed: incarnation; held: since ms */
     struct record record;
 };
-/* A page; now_ms: Redis' clock just before it was read. EXIT_OK: go on. */
-typedef int selection_on_page(void *context, const struct selected *jobs, size_t count, uint64_t now_ms);
+/* A page; now_ms: Redis' clock just before it was read. It may take a job's name and record, and leave zeroes. EXIT_OK: go on. */
+typedef int selection_on_page(void *context, struct selected *jobs, size_t count, uint64_t now_ms);
 
 struct selection {
     const char *queue; /* NULL: held jobs of all queues, also those without record */

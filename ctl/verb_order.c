@@ -17,7 +17,7 @@ static bool is_fresh_report(const struct campaign *c, const struct selected *s)
            id_time_ms(&r->envelope.id) + CLOCKS_APART_MS > c->first_page_ms;
 }
 
-static int on_page(void *context, const struct selected *jobs, size_t count, uint64_t now_ms)
+static int on_page(void *context, struct selected *jobs, size_t count, uint64_t now_ms)
 {
     struct campaign *c = context;
 

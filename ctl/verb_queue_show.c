@@ -17,10 +17,26 @@ struct show {
     struct ask *ask;
     const char *queue;
     size_t limit;
-    uint64_t now_ms, waiting;
+    uint64_t now_ms, waiting; /* waiting: of those that the filter lets pass */
     struct shown *jobs;
     size_t count, room;
+    struct filter filter;
 };
+
+static struct shown *add_shown(struct show *show)
+{
+    if (show->count == show->room) {
+        show->room = show->room ? 2 * show->room : 32;
+        show->jobs = mem_resize(show->jobs, show->room * sizeof(*show->jobs));
+    }
+    return &show->jobs[show->count++];
+}
+
+static void shown_done(struct shown *job)
+{
+    mem_free(job->job);
+    record_done(&job->record);
+}
 
 struct job_place {
     struct show *show;
@@ -52,14 +68,10 @@ static void on_jobs(void *context, const struct redis_value *values)
          i += 2) {
         struct span job = redis_text(&list->items[i]);
         struct job_place *next = NEW(struct job_place);
-        if (show->count == show->room) {
-            show->room = show->room ? 2 * show->room : 32;
-            show->jobs = mem_resize(show->jobs, show->room * sizeof(*show->jobs));
-        }
-        struct shown *shown = &show->jobs[show->count];
+        struct shown *shown = add_shown(show);
         *shown = (struct shown){.job = mem_text(job.len ? job.at : "", job.len),
                                 .due_ms = answer_score(&list->items[i + 1])};
-        *next = (struct job_place){show, show->count++};
+        *next = (struct job_place){show, show->count - 1};
         record_ask(show->ask, place->partition, span_of(shown->job), true);
         ask_send_with(show->ask, on_record, next);
     }
@@ -117,7 +129,8 @@ static void print_show(const struct show *show)
     struct table t;
 
     print_safe(span_of(show->queue));
-    printf(": %llu waiting\n", (unsigned long long) show->waiting);
+    printf(": %llu waiting%s\n", (unsigned long long) show->waiting,
+           filter_is_any(&show->filter) ? "" : " and chosen");
     if (show->count == 0)
         return;
     table_init(&t, "job|>due|>age|>tries|from|to|last error");
@@ -146,7 +159,6 @@ static int show_read(struct show *show)
     unsigned first, last;
 
     queue_partitions(show->queue, &first, &last);
-
     resp_arg_text(ask_command(show->ask, 1), "TIME");
     ask_send(show->ask, on_show_time, show);
     for (unsigned partition = first; partition <= last; partition++) {
@@ -163,6 +175,41 @@ static int show_read(struct show *show)
     return ask_wait(show->ask);
 }
 
+/* ---- with a filter: all are walked, the next due kept */
+
+static int compare_shown(const void *left, const void *right)
+{
+    const struct shown *a = left, *b = right;
+
+    if (a->due_ms != b->due_ms)
+        return a->due_ms < b->due_ms ? -1 : 1;
+    return strcmp(a->job, b->job);
+}
+
+static int on_page(void *context, struct selected *jobs, size_t count, uint64_t now_ms)
+{
+    struct show *show = context;
+
+    show->now_ms = now_ms;
+    show->waiting += count;
+    for (size_t i = 0; i < count; i++) {
+        *add_shown(show) = (struct shown){STEAL(jobs[i].job), jobs[i].score, jobs[i].record};
+        jobs[i].record = (struct record){.is_there = false};
+    }
+    qsort(show->jobs, show->count, sizeof(*show->jobs), compare_shown);
+    while (show->count > show->limit)
+        shown_done(&show->jobs[--show->count]);
+    return EXIT_OK;
+}
+
+static int show_choose(struct show *show)
+{
+    const struct selection s = {
+        .queue = show->queue, .filter = show->filter, .waiting = true, .with_texts = true};
+
+    return selection_walk(show->ask, &s, on_page, show);
+}
+
 int verb_queue_show(const struct arguments *a)
 {
     struct show show = {.queue = a->operands[0]};
@@ -173,10 +220,12 @@ int verb_queue_show(const struct arguments *a)
     show.limit = (size_t) limit;
     int status = queue_name_check(show.queue);
     if (status == EXIT_OK)
+        status = filter_parse(a, &show.filter);
+    if (status == EXIT_OK)
         status = ask_open(a, &show.ask);
     if (status != EXIT_OK)
         return status;
-    status = show_read(&show);
+    status = filter_is_any(&show.filter) ? show_read(&show) : show_choose(&show);
     ask_close(show.ask);
     if (status == EXIT_OK) {
         if (a->is_json)
@@ -184,10 +233,8 @@ int verb_queue_show(const struct arguments *a)
         else
             print_show(&show);
     }
-    for (size_t i = 0; i < show.count; i++) {
-        mem_free(show.jobs[i].job);
-        record_done(&show.jobs[i].record);
-    }
+    for (size_t i = 0; i < show.count; i++)
+        shown_done(&show.jobs[i]);
     mem_free(show.jobs);
     return status;
 }

@@ -14,7 +14,7 @@ struct why {
     char *held_because; /* of one of them */
 };
 
-static int on_page(void *context, const struct selected *jobs, size_t count, uint64_t now_ms)
+static int on_page(void *context, struct selected *jobs, size_t count, uint64_t now_ms)
 {
     struct why *w = context;
 

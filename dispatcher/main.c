@@ -255,10 +255,6 @@ static void die(const char *what, const char *why)
     exit(EXIT_USAGE);
 }
 
-static void on_store(void *owner UNUSED)
-{
-}
-
 static void on_store_lost(void *owner UNUSED, const char *reason UNUSED)
 {
     nodes_lose_sight(&d.nodes); /* after an outage nobody is dead before the watch has run again */
@@ -324,7 +320,7 @@ static bool use_settings(char **ret_error)
 
 static void start(struct loop *loop)
 {
-    const struct store_events events = {.on_ready = on_store, .on_lost = on_store_lost};
+    const struct store_events events = {.on_lost = on_store_lost};
     AUTO_FREE char *error = NULL;
     uint16_t port;
 

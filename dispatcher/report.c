@@ -173,6 +173,8 @@ void schedule_report(struct schedule *s, struct courier *from, const struct repo
         h = holder_new(w, from, now_ms);
     bool is_more = hear(s, h, r, now_ms);
     if (!p->is_held) {
+        if (r->token > p->token)
+            site_forget(w); /* another owner has granted it, and counts it */
         work_set_wants(s, w, false);
         work_place(s, w, now_ms);
         return;

@@ -31,7 +31,8 @@ struct redis;
 struct redis_request {
     struct buf bytes; /* one or more whole commands, RESP encoded; kept, so that it can be submitted again */
     unsigned reply_count; /* how many commands that is */
-    size_t reply_bytes;   /* about what the replies take, 0: little; large ones are spread over the connections */
+    size_t
+        reply_bytes; /* about what the replies take, 0: little; large ones are spread over the connections */
     uint64_t give_up_ms; /* clock_ms() at which it becomes REDIS_UNKNOWN in any case, sent or not; 0: never */
     /* values: reply_count of them for REDIS_OK (error replies are values), valid during the call only. The request may be submitted again or freed here. */
     void (*on_done)(struct redis_request *r, enum redis_result result, const struct redis_value *values);

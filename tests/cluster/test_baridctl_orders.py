@@ -95,6 +95,10 @@ def test_filters_choose_by_sender_recipient_age_and_error(later):
 
     def chosen(*filters):
         return sorted(job["job"][:-2] for job in ctl(later, "queue", "hold", "later.test", "--dry-run", *filters)["sample"])
+    def listed(*filters):
+        return sorted(job["job"][:-2] for job in ctl(later, "queue", "show", "later.test", *filters)["jobs"])
+    assert listed("--sender", "<>") == [two] and listed("--error", "COME", "--limit", "1") in ([one], [two]) and listed("--older", "1h") == []
+    assert "1 waiting and chosen" in later.baridctl("queue", "show", "later.test", "--recipient", "x@later.test")
     assert chosen() == sorted([one, two])
     assert chosen("--sender", "me@a.test") == [one] and chosen("--sender", "<>") == [two]
     assert chosen("--sender", "ME@a.test") == [] and chosen("--sender", "@A.TEST") == [one]

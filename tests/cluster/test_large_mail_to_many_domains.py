@@ -89,7 +89,7 @@ def addresses(places, count):
 # proves: M02
 def test_fifty_megabytes_to_thirty_domains_stay_within_bounds():
     plain = paths.BUILD.partition("/san-")[0]  # a sanitizer keeps what was freed
-    for s in scene(Places(30), build=plain):
+    for s in scene(Places(30), build=plain, settings={"ingress": {"compression": "none"}}):  # every octet of it is there
         before = s.redis.info("memory")["used_memory"]
         gate = Gate()
         s.sink.rule("dot", stall(gate=gate))
@@ -100,7 +100,7 @@ def test_fifty_megabytes_to_thirty_domains_stay_within_bounds():
         print(f"content {len(letter.content) >> 20} MiB, in Redis {used >> 20} MiB, peaks "
               + ", ".join(f"{name} {mib:.0f} MiB" for name, mib in most.items()))
         assert len(s.chunks(letter)) == -(-len(letter.content) // CHUNK)
-        assert used < 1.1 * len(letter.content), "once"
+        assert 0.9 * len(letter.content) < used < 1.1 * len(letter.content), "once"
         for name, mib in most.items():
             assert mib < PEAK_MIB[name.rstrip("0123456789")], f"{name} held {mib:.0f} MiB"
         gate.open()

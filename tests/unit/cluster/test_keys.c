@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
+
 /* Byte by byte with the polynomial, another way than keys.c does it: bits fed from the top of the message. */
 static unsigned crc16(const char *text)
 {
@@ -124,6 +126,51 @@ static void keys_read_as_the_table_says(void **state)
     check_key(KEY_OF_PROBE, SPAN("x"), 0, "probe:{%t}:x");
 }
 
+/* proves: M07 */
+static void no_subject_makes_the_key_of_another(void **state)
+{
+    static const struct span subjects[] = {
+        SPAN("a"),      SPAN("a:0"), SPAN("a:0:1"), SPAN(""),     SPAN("}"),          SPAN("{0}:a"),
+        SPAN("a}:{0}"), SPAN("*"),   SPAN("a\r\n"), SPAN("a\0b"), SPAN("\xff\xfe{}"), SPAN("'"),
+    };
+    struct buf made[2 * ARRAY_LEN(subjects) * 3] = {{.data = NULL}};
+    size_t count = 0;
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_LEN(subjects); i++) {
+        for (unsigned partition = 0; partition < 2; partition++) {
+            key_format(&made[count++], KEY_OF_JOB, partition, subjects[i], 0);
+            key_format(&made[count++], KEY_OF_QUEUE, partition, subjects[i], 0);
+            key_format(&made[count++], KEY_OF_SEEN, partition, subjects[i], 0);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        /* Redis takes what is between the first brace and the next closing one: always the partition's tag. */
+        struct span rest = buf_span(&made[i]), tag;
+        (void) span_cut(&rest, '{');
+        tag = span_cut(&rest, '}');
+        assert_true(span_equal(tag, span_of(partition_tag(i / 3 % 2))));
+        for (size_t j = 0; j < i; j++)
+            assert_false(span_equal(buf_span(&made[i]), buf_span(&made[j])));
+    }
+    for (size_t i = 0; i < count; i++)
+        buf_done(&made[i]);
+}
+
+/* proves: M06 M07 */
+static void only_printable_names_of_bounded_length_are_queues(void **state)
+{
+    char longest[QUEUE_TEXT_MAX + 1];
+
+    (void) state;
+    memset(longest, 'x', sizeof longest);
+    assert_true(queue_is_name((struct span){.at = longest, .len = QUEUE_TEXT_MAX}));
+    assert_false(queue_is_name((struct span){.at = longest, .len = QUEUE_TEXT_MAX + 1}));
+    assert_true(queue_is_name(SPAN("example.com/bulk")) && queue_is_name(SPAN(QUEUE_FANOUT)));
+    assert_false(queue_is_name(SPAN("")) || queue_is_name(SPAN("a b")) || queue_is_name(SPAN("a\0")) ||
+                 queue_is_name(SPAN("a\r\n")) || queue_is_name(SPAN("\x7f")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +181,8 @@ int main(void)
         cmocka_unit_test(a_lane_shares_the_partition_of_its_domain),
         cmocka_unit_test(partitions_share_domains_evenly),
         cmocka_unit_test(keys_read_as_the_table_says),
+        cmocka_unit_test(no_subject_makes_the_key_of_another),
+        cmocka_unit_test(only_printable_names_of_bounded_length_are_queues),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

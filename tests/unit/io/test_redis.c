@@ -269,31 +269,52 @@ static void a_small_window_keeps_the_order(void **state)
         ask_done(&asks[i]);
 }
 
-static void spreads_over_all_connections(void **state)
+/* How many of 4 connections 16 small requests go to that are submitted together. */
+static size_t connections_used(size_t reply_bytes, unsigned window)
 {
-    (void) state;
-    static struct ask asks[64];
+    static struct ask asks[16];
+    int64_t ids[4] = {0};
+    size_t seen = 0;
+
     memset(asks, 0, sizeof(asks));
-    start(4, 16, 5000, server.address);
+    start(4, window, 5000, server.address);
     while (redis_connections_up(redis) < 4)
         (void) ask_number("INCR spread");
-    for (size_t i = 0; i < ARRAY_LEN(asks); i++)
+    for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
+        asks[i].request.reply_bytes = reply_bytes;
         ask_submit(&asks[i], "CLIENT ID", false);
+    }
     for (size_t i = 0; i < ARRAY_LEN(asks); i++)
         while (!asks[i].done)
             (void) ask_number("DECR spread");
-    int64_t ids[4] = {0};
-    size_t seen = 0;
     for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
-        assert_int_equal(asks[i].done, 1);
         size_t k = 0;
+        assert_int_equal(asks[i].done, 1);
         while (k < seen && ids[k] != asks[i].integer)
             k++;
         if (k == seen)
             ids[seen++] = asks[i].integer;
         ask_done(&asks[i]);
     }
-    assert_int_equal(seen, 4);
+    return seen;
+}
+
+static void spreads_over_all_connections(void **state)
+{
+    (void) state;
+    assert_int_equal(connections_used(0, 4), 4);
+}
+
+static void small_requests_share_a_write(void **state)
+{
+    (void) state;
+    assert_int_equal(connections_used(0, 64), 1);
+}
+
+static void large_replies_are_spread(void **state)
+{
+    (void) state;
+    assert_int_equal(connections_used(16384, 64), 4);
 }
 
 static void waits_for_a_server_and_withdraws(void **state)
@@ -587,6 +608,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(carries_large_values, setup, teardown),
         cmocka_unit_test_setup_teardown(a_small_window_keeps_the_order, setup, teardown),
         cmocka_unit_test_setup_teardown(spreads_over_all_connections, setup, teardown),
+        cmocka_unit_test_setup_teardown(small_requests_share_a_write, setup, teardown),
+        cmocka_unit_test_setup_teardown(large_replies_are_spread, setup, teardown),
         cmocka_unit_test_setup_teardown(waits_for_a_server_and_withdraws, setup, teardown),
         cmocka_unit_test_setup_teardown(a_refused_greeting_is_tried_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_given_up_connection_is_killed_before_anything_is_unknown, setup,
