@@ -3,7 +3,6 @@
 
 #include <errno.h>
 
-#include "base/clock.h"
 #include "base/conf.h"
 #include "cluster/daemon.h"
 #include "cluster/wire.h"
@@ -42,7 +41,7 @@ static int fill_envelope(const struct job *j, const struct id *id, const char *n
         .recipient_count = 1,
         .queues = NEW(char *),
         .queue_count = 1,
-        .arrival_ms = clock_wall_ms(),
+        .arrival_ms = store_redis_ms(j->work->courier->store),
         .size_bytes = size_bytes,
         .chunk_count = 1,
         .content_partition = j->work->partition,
@@ -61,7 +60,7 @@ int dsn_job_make(const struct job *j, const struct dsn_recipient *failed, size_t
                  struct dsn_job *ret_dsn)
 {
     const struct conf *conf = conf_get();
-    struct id id = id_new(clock_wall_ms(), j->work->partition);
+    struct id id = id_new(store_redis_ms(j->work->courier->store), j->work->partition);
     struct dsn_job made = {0};
     struct dsn_written written;
     struct envelope e;
@@ -73,7 +72,7 @@ int dsn_job_make(const struct job *j, const struct dsn_recipient *failed, size_t
         .envelope = &j->envelope,
         .recipients = failed,
         .recipient_count = count,
-        .wall_ms = clock_wall_ms(),
+        .wall_ms = store_redis_ms(j->work->courier->store),
         .last_attempt_ms = j->state.last_attempt_ms,
         .attempts = j->state.attempts,
         .original = buf_span(&j->chunk),

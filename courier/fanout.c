@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "cluster/queue.h"
@@ -414,7 +413,7 @@ static void expansion_go_on(struct expansion *x)
 
 void fanout_begin(struct job *j)
 {
-    uint64_t now = clock_wall_ms();
+    uint64_t now = store_redis_ms(j->work->courier->store);
 
     if (j->fate == FATE_HOLD || !j->envelope.is_parent) {
         settle_hold(j, j->fate == FATE_HOLD ? "held by the operator" : "it is no many-queue message");

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "cluster/spool.h"
@@ -188,7 +187,7 @@ void job_decide(struct job *j, const struct verdict *v)
 
 uint64_t job_age_ms(const struct job *j)
 {
-    uint64_t now = clock_wall_ms();
+    uint64_t now = store_redis_ms(j->work->courier->store);
 
     return now > j->envelope.arrival_ms ? now - j->envelope.arrival_ms : 0;
 }

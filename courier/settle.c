@@ -147,7 +147,7 @@ void settle_attempt(struct job *j)
     size_t unreported;
 
     j->state.attempts++;
-    j->state.last_attempt_ms = clock_wall_ms();
+    j->state.last_attempt_ms = store_redis_ms(j->work->courier->store);
     count_up(j, e, &t);
     unreported = add_dsn(j, e, &t);
     if (t.deferred > 0 || unreported > 0) {

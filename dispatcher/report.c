@@ -92,8 +92,7 @@ static void on_busy(struct schedule *s, struct holder *h, const struct report *r
     if (now_ms < h->granted_ms + WORK_RENEW_MS)
         return;
     if (has_to_move(s, h, now_ms)) {
-        (void) holder_grant(s, h, 0, 0,
-                            now_ms); /* when it cannot be told: the next report comes in a second */
+        (void) holder_grant(s, h, 0, 0, now_ms); /* when it cannot be told: with its next report */
         return;
     }
     work_share_out(s, w, now_ms);
@@ -116,8 +115,8 @@ static void on_empty(struct schedule *s, struct holder *h, const struct report *
     }
     work_set_wants(s, w, false);
     if (!r->claimed && w->site && site_is_short(w->site, now_ms)) {
-        (void) holder_grant(s, h, 0, 0,
-                            now_ms); /* others wait for it; when it cannot be told, it ends by itself */
+        /* Others wait for it. When it cannot be told, it ends by itself. */
+        (void) holder_grant(s, h, 0, 0, now_ms);
         return;
     }
     if (!is_idle(r)) {
@@ -126,8 +125,7 @@ static void on_empty(struct schedule *s, struct holder *h, const struct report *
         return;
     }
     work_active(w, now_ms, &count);
-    if (count > 1 && holder_grant(s, h, 0, 0, now_ms)) /* the others are enough */
-        w->spread = count - 1;
+    w->spread = count > 1 && holder_grant(s, h, 0, 0, now_ms) ? count - 1 : count; /* the others are enough */
 }
 
 static void answer(struct schedule *s, struct holder *h, const struct report *r, uint64_t now_ms)

@@ -197,7 +197,7 @@ void work_take_back(struct schedule *s, struct work *w, uint64_t now_ms)
  */
 static uint32_t trial_room(const struct work *w, const struct courier *c)
 {
-    uint32_t most = w->is_suspect ? c->free / 2 : c->free;
+    uint32_t most = w->is_suspect ? c->free - c->free / 2 : c->free;
 
     return most > c->trial ? most - c->trial : 0;
 }
@@ -267,7 +267,7 @@ static uint32_t spread_most(struct schedule *s, const struct work *w)
 
 void work_share_out(struct schedule *s, struct work *w, uint64_t now_ms)
 {
-    uint32_t count;
+    uint32_t count, seen = 0;
 
     work_active(w, now_ms, &count);
     if (w->busy_ms && now_ms >= w->busy_ms + WORK_BUSY_MS && w->spread <= count) {
@@ -282,16 +282,14 @@ void work_share_out(struct schedule *s, struct work *w, uint64_t now_ms)
             continue;
         struct limit part = part_of(s, w, &h->share, now_ms);
         bool is_more = part.connections > h->share.connections;
-        if (count > w->spread) {
-            count--;
+        if (seen++ >= w->spread) {
             (void) holder_grant(s, h, 0, 0, now_ms); /* when it cannot be told, it ends by itself */
         } else if ((part.connections != h->share.connections || part.rate_micro != h->share.rate_micro) &&
                    !(is_more && h->is_empty)) {
-            (void) holder_grant(s, h, part.connections, part.rate_micro,
-                                now_ms); /* else with a later report */
+            /* When it cannot be told: with a later report. */
+            (void) holder_grant(s, h, part.connections, part.rate_micro, now_ms);
         }
     }
     if (count < w->spread)
-        (void) work_add_holder(
-            s, w, now_ms); /* when nothing is left: as soon as the others have told that they have less */
+        (void) work_add_holder(s, w, now_ms); /* else when the others have told that they have less */
 }

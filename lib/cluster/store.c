@@ -55,7 +55,7 @@ static void become_lost(struct store *s, const char *sentence, bool is_told)
 
 /* ---- what replies tell ---- */
 
-static void see_time(struct store *s, const struct redis_value *time, uint64_t sent_wall_ms)
+static void see_time(struct store *s, const struct redis_value *time, uint64_t sent_ms)
 {
     int64_t seconds, micros;
 
@@ -63,7 +63,7 @@ static void see_time(struct store *s, const struct redis_value *time, uint64_t s
         redis_number(&time->items[1], &micros) < 0)
         return;
     /* Redis looked at its clock between our sending and our reading: half way is the best guess. */
-    uint64_t middle_ms = sent_wall_ms + (clock_wall_ms() - sent_wall_ms) / 2;
+    uint64_t middle_ms = sent_ms + (clock_ms() - sent_ms) / 2;
     s->clock_offset_ms = seconds * 1000 + micros / 1000 - (int64_t) middle_ms;
 }
 
@@ -194,7 +194,7 @@ static int on_greeted(void *owner, const struct redis_value *values, unsigned co
     r = judge_meta(s, &values[GREETING_META]);
     if (r < 0)
         return r;
-    see_time(s, &values[count - 1], clock_wall_ms());
+    see_time(s, &values[count - 1], clock_ms());
     see_memory(s, &values[GREETING_INFO]);
     s->is_loaded |= are_loaded(values + GREETING_LOADS, count - GREETING_LOADS - 1);
     return 0;
@@ -224,7 +224,7 @@ static void on_probed(struct redis_request *request, enum redis_result result,
     s->is_probing = false;
     if (result != REDIS_OK)
         return; /* the connection's own deadline decides */
-    see_time(s, &values[PROBE_TIME], s->probe_wall_ms);
+    see_time(s, &values[PROBE_TIME], s->probe_sent_ms);
     if (judge(s, &values[PROBE_CONFIG], &values[PROBE_INFO]) < 0)
         return;
     see_memory(s, &values[PROBE_INFO]);
@@ -247,7 +247,7 @@ static void on_probe_time(struct timer *t)
     s->probe.reply_count = PROBE_COUNT;
     s->probe.give_up_ms = clock_ms() + PROBE_TIME_MS;
     s->probe.on_done = on_probed;
-    s->probe_wall_ms = clock_wall_ms();
+    s->probe_sent_ms = clock_ms();
     s->is_probing = true;
     redis_submit(s->redis, &s->probe);
 }
@@ -295,6 +295,7 @@ int store_open(struct loop *l, const struct store_events *events, struct store *
 
     s->loop = l;
     s->events = *events;
+    s->clock_offset_ms = (int64_t) (clock_wall_ms() - clock_ms()); /* until Redis tells its own */
     s->address = mem_string(conf->store.address);
     s->must_be_durable = conf->store.durability == 0; /* the first of "fsync none" */
     s->trouble = mem_format("Redis at %s is not connected yet", s->address);
@@ -362,12 +363,12 @@ unsigned store_memory_percent(const struct store *s)
 
 int64_t store_clock_offset_ms(const struct store *s)
 {
-    return s->clock_offset_ms;
+    return (int64_t) (store_redis_ms(s) - clock_wall_ms());
 }
 
 uint64_t store_redis_ms(const struct store *s)
 {
-    return clock_wall_ms() + (uint64_t) s->clock_offset_ms;
+    return clock_ms() + (uint64_t) s->clock_offset_ms;
 }
 
 struct loop *store_loop(const struct store *s)

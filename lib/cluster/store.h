@@ -34,9 +34,9 @@ bool store_is_full(const struct store *s); /* above the soft watermark: MAIL get
 /* Why it is not ready, one sentence that says what to do; "" when ready. Valid until the next event. */
 const char *store_trouble(const struct store *s);
 unsigned store_memory_percent(const struct store *s);
-/* Redis TIME less our wall clock, ms, as last seen (each second). */
+/* Redis TIME less our wall clock, ms: as Redis was last seen (each second), and our clock is now. */
 int64_t store_clock_offset_ms(const struct store *s);
-/* Redis TIME now, ms, as far as we know: what due times and pauses are compared with. */
+/* Redis TIME now, ms, as far as we know: what due times, pauses and the ages of messages are counted by. Our wall clock has no part in it. */
 uint64_t store_redis_ms(const struct store *s);
 struct loop *store_loop(const struct store *s);
 struct zstd *store_zstd(struct store *s); /* what packs and unpacks content on this reactor */

@@ -15,11 +15,11 @@ struct store {
     bool is_ready, is_closing, is_full;
     char *trouble; /* "" when ready */
     unsigned memory_percent;
-    int64_t clock_offset_ms;
+    int64_t clock_offset_ms; /* Redis TIME less clock_ms(): a wall clock that jumps changes nothing */
     struct redis_request probe, load;
     bool is_probing, is_loading, is_loaded;
     struct timer probe_timer;
-    uint64_t probe_wall_ms;
+    uint64_t probe_sent_ms;
     struct list parked; /* calls that wait until it is ready */
     struct list paused; /* calls that wait before a repeat */
     uint64_t jitter;

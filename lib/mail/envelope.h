@@ -31,7 +31,7 @@ struct envelope {
     /* Distinct queues of the recipients in order of first use; child i + 1 of a fan-out works queues[i]. */
     char **queues;
     size_t queue_count;
-    uint64_t arrival_ms; /* wall clock of the ingress */
+    uint64_t arrival_ms; /* clock of Redis */
     uint64_t size_bytes; /* content as it will be sent, our Received included */
     uint32_t chunk_count;
     uint32_t content_partition; /* where the chunks are: b:{content_partition}:<content_job>:<i> */
@@ -54,7 +54,7 @@ struct recipient_state {
 
 struct job_state {
     uint32_t attempts;
-    uint64_t last_attempt_ms;           /* wall clock */
+    uint64_t last_attempt_ms;           /* clock of Redis */
     struct recipient_state *recipients; /* as many as the envelope's */
     size_t recipient_count;
     /* fan-out parent only */

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/conf.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -120,6 +121,11 @@ void spool_discard(struct store *s UNUSED, unsigned partition UNUSED, const char
 int64_t store_clock_offset_ms(const struct store *s UNUSED)
 {
     return store.clock_offset_ms;
+}
+
+uint64_t store_redis_ms(const struct store *s UNUSED)
+{
+    return clock_wall_ms() + (uint64_t) store.clock_offset_ms;
 }
 
 void reactor_check_drained(struct reactor *r UNUSED)
