@@ -22,7 +22,8 @@ void work_trouble(struct schedule *s, struct holder *h, struct span why, uint64_
 {
     struct work *w = h->work;
     uint64_t from = h->courier->incarnation;
-    bool is_second = w->left_out && w->left_out != from && now_ms < w->left_out_until_ms;
+    bool is_second = w->left_out && w->left_out != from && now_ms < w->left_out_until_ms &&
+                     !w->proven_ms; /* what went through since then shows that the first one was wrong */
 
     if (!holder_grant(s, h, 0, 0, now_ms))
         return; /* it is told again */
@@ -44,7 +45,8 @@ void work_hear(struct schedule *s, struct work *w, const struct report *r, uint6
 {
     struct limit limit = limits_of(s->limits, work_queue(w));
     bool is_old = !r->serial; /* an older courier tells less */
-    bool is_answered = r->finished > (is_old ? 0 : r->throttled) && !r->trouble.len; /* also by a no */
+    bool is_answered = (r->succeeded || r->finished > (is_old ? 0 : r->throttled)) &&
+                       !r->trouble.len; /* also by a no */
 
     if (r->finished)
         bucket_take(&w->bucket, limit.rate_micro, r->finished, now_ms);

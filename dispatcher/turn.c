@@ -46,20 +46,36 @@ static void give_way(struct schedule *s, struct work *w, uint64_t now_ms)
     }
 }
 
+static bool is_short_for(const struct schedule *s, const struct work *w, uint64_t now_ms)
+{
+    return is_short(s, now_ms) || (w->site && site_is_short(w->site, now_ms));
+}
+
+/* Whoever gave way may have all again, wherever it is by now. */
+static void relax(const struct schedule *s, const struct list *works, uint64_t now_ms)
+{
+    for (struct list *it = works->next; it != works; it = it->next) {
+        struct work *w = LIST_ENTRY(it, struct work, link);
+        if (!is_short_for(s, w, now_ms))
+            w->squeezed = 0;
+    }
+}
+
 void turn_check(struct schedule *s, uint64_t now_ms)
 {
-    bool is_squeezing = is_short(s, now_ms);
-
     if (now_ms < s->squeeze_ms || (!s->short_ms && !s->sites.all.count))
         return;
     s->squeeze_ms = now_ms + SQUEEZE_MS;
-    if (!is_squeezing)
-        s->short_ms = 0; /* once more: whoever gave way may have all again */
+    if (!is_short(s, now_ms)) {
+        s->short_ms = 0;
+        relax(s, &s->held, now_ms);
+        relax(s, &s->ready, now_ms);
+        relax(s, &s->waiting, now_ms);
+    }
     LIST_EACH(&s->held, it, save) {
         struct work *w = LIST_ENTRY(it, struct work, link);
-        if (!is_squeezing && !(w->site && site_is_short(w->site, now_ms)))
-            w->squeezed = 0;
-        else if (w->wants && !w->is_fanout && (w->turn_left <= 0 || now_ms >= w->turn_ms + TURN_MS))
+        if (is_short_for(s, w, now_ms) && w->wants && !w->is_fanout &&
+            (w->turn_left <= 0 || now_ms >= w->turn_ms + TURN_MS))
             give_way(s, w, now_ms);
     }
 }

@@ -109,9 +109,10 @@ static void due_tell(struct queue_call *q, const struct redis_value *value)
     for (size_t i = 0; i < list->count; i++) {
         must(list->items[i].count == 4);
         const struct redis_value *fields = list->items[i].items;
-        if (!queue_is_name(redis_text(&fields[0]))) /* not of our making: nobody is granted it */
-            continue;
-        queues[count++] = (struct queue_due){.queue = redis_text(&fields[0]),
+        struct span queue = redis_text(&fields[0]);
+        if (!queue_is_name(queue) || !queue_is_home(q->partition, queue))
+            continue; /* not of our making: nobody is granted it, nor would a report of it be taken */
+        queues[count++] = (struct queue_due){.queue = queue,
                                              .waiting = count_of(&fields[1]),
                                              .ready = count_of(&fields[2]),
                                              .was_paused = count_of(&fields[3]) > 0};

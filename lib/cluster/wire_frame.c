@@ -152,7 +152,8 @@ void wire_put_frame(const struct frame *f, struct buf *out)
         WIRE_PUT(&hello, clock_ms, f->hello.clock_ms);
         WIRE_PUT(&hello, free_jobs, f->hello.free_jobs);
         WIRE_PUT(&hello, is_draining, f->hello.is_draining);
-        WIRE_PUT(&hello, free_connections, f->hello.free_connections);
+        hello.free_connections = f->hello.free_connections;
+        hello.has_free_connections = f->hello.free_connections != UINT32_MAX; /* none is told, too */
         m.hello = &hello;
     }
     put_rings(&a, f, &m);

@@ -25,6 +25,7 @@ from harness.ledger import Ledger
 
 SETTINGS = {
     "courier": {"greeting_timeout": "5s", "command_timeout": "5s", "dot_timeout": "15s"},
+    "dispatcher": {"pause_first": "1s", "pause_longest": "5s"},
     "retry": {"first": "300ms", "longest": "2s", "lifetime": "20s", "bounce_lifetime": "1h"},
 }
 REDIS = {"auto-aof-rewrite-min-size": "32mb"}

@@ -7,7 +7,7 @@ import random
 import re
 
 from harness.dns import Zone
-from harness.generator import Generator, content
+from harness.generator import Generator, content, noise
 from harness.sink import ScriptedSink, drop, reply, stall
 
 SENDER = "s@origin.test"
@@ -23,8 +23,9 @@ _NOBODY_OF_THAT_NAME = 0.05
 _NULL_SENDER = 0.04
 NO_SUCH_USER = re.compile("(also)?no")  # how their addresses begin
 _QUEUES = [(1, 80), (2, 8), (3, 6), (5, 4), (12, 2)]
-# Octets, by weight: above 262,000 in chunks; many queues and more than 256 KiB in all: the parent keeps the content.
-_SIZES = [((500, 4000), 880), ((4000, 40000), 100), ((90000, 120000), 10), ((300000, 700000), 6)]
+# Octets, by weight: above 262,000 in chunks; many queues and more than 256 KiB in all: the parent keeps the content. Half of the small and all
+# of the large is noise, which compression makes little smaller.
+_SIZES = [((500, 4000), 880), ((4000, 40000), 100), ((120000, 160000), 10), ((450000, 900000), 6)]
 
 
 def zone():
@@ -54,7 +55,9 @@ def _message(seed, prefix, number):
         recipients.append(f"{name}{number}-{place}@{domain}")
     if rng.random() < 0.1:
         recipients.append(f"also{recipients[0]}")
-    return sender, recipients, content(f"{prefix}-{number}", sender, recipients, rng.randint(*_drawn(rng, _SIZES)))
+    size = rng.randint(*_drawn(rng, _SIZES))
+    body = noise(size, rng) if size > 80000 or rng.random() < 0.5 else None
+    return sender, recipients, content(f"{prefix}-{number}", sender, recipients, size, body=body)
 
 
 def _address(session):

@@ -70,3 +70,27 @@ def test_a_site_has_one_limit_for_all_its_domains_over_all_nodes():
                   f"{len(taken) / (taken[-1] - taken[0]):.0f} messages a second")
             assert most <= limit
             assert most > 1, "the limit is used"
+
+
+# proves: H16 J09
+def test_a_full_courier_has_turns_for_all():
+    busy = 3
+    with ScriptedSink(keep=1 << 12) as sink:
+        sink.rule("dot", stall(0.1))
+        routes = {f"busy{n}.test": f"127.0.0.1:{sink.port}" for n in range(busy)}
+        late = {f"late{n}.test": f"127.0.0.1:{sink.port}" for n in range(10)}
+        with Cluster(settings={"courier": {"routes": {**routes, **late}, "connections": 6}}) as cluster:
+            with Generator(cluster.addresses, lambda n: ("s@origin.test", [f"r{n}@busy{n % busy}.test"]), limit=1500, prefix="busy") as generator:
+                generator.wait_done()
+            wait.until(lambda: len(sink.taken()) > 50, 20, "the busy ones are at it", pause=0.1)
+            with Generator(cluster.addresses, lambda n: ("s@origin.test", [f"r{n}@late{n}.test"]), limit=len(late), prefix="late") as others:
+                others.wait_done()
+            ids = {item.ledger_id for item in others.items}
+            wait.until(lambda: ids <= {transaction.ledger_id for transaction in sink.taken()}, 40, "those that came late are delivered", pause=0.1)
+            left = cluster.queue()["waiting"]
+            taken = {transaction.ledger_id: transaction.dot_at for transaction in sink.taken()}
+            delays = sorted(taken[item.ledger_id] - min(item.acknowledged.values()) for item in others.items)
+            print(f"{len(late)} late queues beside {busy} busy ones: median {delays[len(delays) // 2]:.1f} s, last {delays[-1]:.1f} s; {left} still wait")
+            assert left > 100, "the busy ones are still at it"
+            cluster.wait_empty(120)
+            Ledger([generator, others], [sink], cluster.faults).assert_balanced()

@@ -217,3 +217,25 @@ def test_garbled_meta_keeps_new_nodes_out_and_old_ones_running(scene):
         fresh.process.kill()
         scene.redis.hset(meta, field, right)
     assert_calm(scene)
+
+
+# proves: A10 M06
+def test_a_queue_in_another_partition_is_left_alone(scene):
+    """What couriers report of it would be refused, and with it all that the frame tells."""
+    place, foreign = scene.places.take(), scene.places.take()
+    tag, name = tag_of(scene, place), foreign.domain.encode()
+    if tag == tag_of(scene, foreign):
+        pytest.skip("both hash to one partition")
+    scene.cluster.wait_empty()
+    index, due = b"q:" + tag + b":" + name, b"d:" + tag
+    scene.redis.zadd(index, {STRANGER: 1})
+    scene.redis.zadd(due, {name: 0})
+    wait.until(lambda: scene.redis.zscore(due, name), 10, "a look at it")
+    scene.wait_delivered(scene.send(place.address()))
+    scene.wait_delivered(scene.send(foreign.address()))
+    assert_others_flow(scene)
+    assert_calm(scene)
+    assert scene.redis.zcard(index) == 1
+    assert scene.cluster.metric("barid_frames_refused_total") == 0
+    scene.redis.delete(index)
+    scene.redis.zrem(due, name)

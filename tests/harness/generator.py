@@ -57,9 +57,9 @@ class Item:
         return sum(1 for attempt in self.attempts if attempt.in_doubt and recipient in attempt.recipients)
 
 
-def noise(size):
+def noise(size, rng=random):
     """A body of so many octets, or a little less, that cannot be packed below three quarters of it."""
-    return b"".join(base64.encodebytes(random.randbytes(54)).rstrip() + b"\r\n" for _ in range(size // 74))
+    return b"".join(base64.encodebytes(rng.randbytes(54)).rstrip() + b"\r\n" for _ in range(size // 74))
 
 
 def content(ledger_id, sender, recipients, size=1024, body=None):

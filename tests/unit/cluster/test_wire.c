@@ -841,9 +841,27 @@ static void an_empty_frame_says_nothing(void **state)
     frame_done(&back);
 }
 
+/* A full courier is not one that tells nothing. */
+static void no_free_connection_is_told_and_none_told_is_known(void **state)
+{
+    static const uint32_t told[] = {0, 1, UINT32_MAX};
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_LEN(told); i++) {
+        AUTO_BUF struct buf bytes = {0};
+        const struct frame f = {.has_hello = true, .hello = {.incarnation = 1, .free_connections = told[i]}};
+        struct frame back;
+        wire_put_frame(&f, &bytes);
+        assert_int_equal(wire_get_frame(buf_span(&bytes), &back), 0);
+        assert_int_equal(back.hello.free_connections, told[i]);
+        frame_done(&back);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_free_connection_is_told_and_none_told_is_known),
         cmocka_unit_test(reads_back_an_envelope),
         cmocka_unit_test(reads_back_a_null_sender_and_no_content),
         cmocka_unit_test(reads_back_the_content_job_of_another_message),

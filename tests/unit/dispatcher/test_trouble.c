@@ -157,6 +157,49 @@ static void a_courier_with_a_broken_network_stops_no_queue(void **state)
     assert_int_equal(w.paused, 0);
 }
 
+/* What went through since the first one's trouble shows that it was alone with it. */
+static void trouble_of_long_ago_pauses_nothing(void **state)
+{
+    (void) state;
+    uint64_t first = begin_with_two(), second = first == X ? Y : X;
+    report(first, knows((struct report){.claimed = 3, .trouble = SPAN("no route to host")}));
+    run();
+    report(first, knows((struct report){.is_returned = true}));
+    pass(200, true, true);
+    run();
+    report(second, knows((struct report){.claimed = 9, .connections = 1, .finished = 5, .succeeded = 5}));
+    run();
+    pass(1000, true, true);
+    report(second,
+           knows((struct report){.claimed = 9, .connections = 1, .trouble = SPAN("no route to host")}));
+    run();
+    assert_int_equal(w.paused, 0);
+    report(second, knows((struct report){.is_returned = true}));
+    pass(200, true, true);
+    run();
+    assert_int_equal(granted_to(first), 1);
+    report(first, knows((struct report){.claimed = 1, .trouble = SPAN("no route to host")}));
+    run();
+    assert_int_equal(w.paused, 1);
+}
+
+/* proves: J06 */
+static void a_busy_host_that_takes_some_is_back(void **state)
+{
+    (void) state;
+    schedule_due(&w.schedule, w.p,
+                 &(struct queue_due){.queue = Q, .waiting = 9, .ready = 9, .was_paused = true}, w.now);
+    run();
+    w.now += 500;
+    report(X, knows((struct report){.claimed = 8,
+                                    .connections = 1,
+                                    .was_paused = true,
+                                    .finished = 5,
+                                    .succeeded = 5,
+                                    .throttled = 5}));
+    assert_int_equal(w.resumed, 1);
+}
+
 /* proves: J06 */
 static void a_queue_that_was_paused_starts_slowly_and_is_resumed(void **state)
 {
@@ -210,6 +253,18 @@ static void queues_on_trial_leave_room_for_those_that_work(void **state)
 }
 
 /* proves: J09 */
+static void expansions_take_no_room_from_those_on_trial(void **state)
+{
+    (void) state;
+    for (unsigned i = 0; i < 100; i++)
+        schedule_ring(&w.schedule, i, SPAN(QUEUE_FANOUT), w.now);
+    run();
+    ring(Q);
+    run();
+    assert_int_equal(granted_to(X), 20);
+}
+
+/* proves: J09 */
 static void who_has_had_its_turn_gives_way_while_others_wait(void **state)
 {
     (void) state;
@@ -240,6 +295,33 @@ static void who_has_had_its_turn_gives_way_while_others_wait(void **state)
     assert_int_equal(granted_to(X), 20);
 }
 
+static void who_gave_way_and_left_has_all_again(void **state)
+{
+    (void) state;
+    ring(Q);
+    run();
+    pass(1000, true, false);
+    report(X, knows((struct report){.claimed = 99, .connections = 20, .finished = 500, .succeeded = 500}));
+    run();
+    report(X, knows((struct report){.claimed = 99, .connections = 20}));
+    struct courier *c = couriers_find(&w.couriers, X);
+    c->free = 0;
+    ring(SPAN("second.example"));
+    run();
+    w.now += SQUEEZE_MS;
+    c->free = 0;
+    run();
+    assert_int_equal(granted_to(X), 10);
+    for (unsigned i = 0; i < 40; i++) { /* it waits when nobody is short of room any more */
+        report(X, knows((struct report){.is_returned = true}));
+        pass(50, true, false);
+        schedule_check(&w.schedule, w.now);
+    }
+    pass(200, true, false);
+    run();
+    assert_int_equal(granted_to(X), 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,9 +333,13 @@ int main(void)
         TEST(a_destination_that_the_only_courier_cannot_reach_is_paused),
         TEST(another_courier_tries_before_a_queue_is_paused),
         TEST(a_courier_with_a_broken_network_stops_no_queue),
+        TEST(trouble_of_long_ago_pauses_nothing),
+        TEST(a_busy_host_that_takes_some_is_back),
         TEST(a_queue_that_was_paused_starts_slowly_and_is_resumed),
         TEST(queues_on_trial_leave_room_for_those_that_work),
+        TEST(expansions_take_no_room_from_those_on_trial),
         TEST(who_has_had_its_turn_gives_way_while_others_wait),
+        TEST(who_gave_way_and_left_has_all_again),
     };
     return cmocka_run_group_tests_name("dispatcher/trouble", tests, NULL, NULL);
 }
