@@ -59,7 +59,8 @@ struct queue_claimed { /* one job as claimed; spans valid during the callback */
     uint32_t crashes;
     uint64_t exact_ms; /* y, 0: never */
     bool keeps_content;
-    struct span held_because; /* not empty: not claimed but put aside for the operator; the rest is not told */
+    struct span
+        held_because; /* not empty: not claimed but put aside for the operator; the rest is not told */
 };
 enum claim_answer { CLAIM_JOBS, CLAIM_WAIT, CLAIM_UNKNOWN };
 /*

@@ -336,8 +336,8 @@ int wire_get_frame(struct span in, struct frame *ret_frame)
             .incarnation = m->hello->incarnation,
             .clock_ms = m->hello->clock_ms,
             .free_jobs = m->hello->free_jobs,
-            .free_connections =
-                m->hello->has_free_connections ? m->hello->free_connections : UINT32_MAX, /* an older courier */
+            /* An older courier does not tell. */
+            .free_connections = m->hello->has_free_connections ? m->hello->free_connections : UINT32_MAX,
             .is_draining = m->hello->is_draining,
         };
     if (f.ring_count)

@@ -22,6 +22,6 @@ void json_put_real(struct json *to, const char *key, double value); /* infinitie
 void json_put_flag(struct json *to, const char *key, bool value);
 void json_put_null(struct json *to, const char *key);
 void json_put(struct json *to, const char *key, struct json *child);
-void json_print(const struct json *value, struct buf *out); /* indented by two, ends with a newline */
+void json_print(const struct json *value, struct buf *out);      /* indented by two, ends with a newline */
 void json_print_line(const struct json *value, struct buf *out); /* in one line, which ends with a newline */
-struct json *json_free(struct json *value);                 /* always NULL */
+struct json *json_free(struct json *value);                      /* always NULL */

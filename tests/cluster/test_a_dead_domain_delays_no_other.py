@@ -128,8 +128,9 @@ def test_many_dead_domains_do_not_fill_a_courier():
                 generator.wait_done()
             cluster.wait_metric("barid_connections", connections // 4, "courier")
             beside = delays(send_live(cluster, sink, "beside"), sink)
-            used = cluster.metric("barid_connections", "courier")
-            print(f"{LIVE} messages beside {dead} domains that hang: {told(beside)}; {used:.0f} of {connections} connections in use")
-            assert used < connections * 0.8, "those that hang leave room"
+            # Idle connections to live hosts are closed when somebody needs the room.
+            hanging = cluster.metric("barid_connections", "courier") - sum(session.closed_at is None for session in list(sink.sessions))
+            print(f"{LIVE} messages beside {dead} domains that hang: {told(beside)}; {hanging:.0f} of {connections} connections hang")
+            assert hanging < connections * 0.7, "those that hang leave room"
             for node in cluster.nodes:
                 node.process.kill()

@@ -85,7 +85,7 @@ def test_connections_and_rate_of_a_slow_queue():
     assert max(excess, default=0) <= 0
     assert overshoot <= rate_per_min / 60 * AFTER_A_KILL_S, "more than a grant's life of messages too many"
     # Five connections of 4 s each bear 1.25 a second.
-    assert len(times) > 1.0 * (times[-1] - times[0]), "the limit is used, also while dispatchers die"
+    assert len(times) > 1.2 * (times[-1] - times[0]), "the limit is used, also while dispatchers die"
 
 
 # proves: H16

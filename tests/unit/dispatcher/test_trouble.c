@@ -252,6 +252,24 @@ static void queues_on_trial_leave_room_for_those_that_work(void **state)
     assert_true(w.sent_count > 0);
 }
 
+/* Domains that do not exist, or put everything off: nothing of theirs ever counts as success. */
+/* proves: J09 */
+static void who_is_done_is_not_on_trial_any_more(void **state)
+{
+    (void) state;
+    char name[32];
+    for (unsigned i = 0; i < 900; i++) {
+        snprintf(name, sizeof(name), "gone%u.example", i);
+        ring(span_of(name));
+        run();
+        assert_int_not_equal(granted_to(X), UINT64_MAX);
+        report(X, knows((struct report){.queue = span_of(name), .is_empty = true}));
+    }
+    ring(Q);
+    run();
+    assert_int_equal(granted_to(X), 20);
+}
+
 /* proves: J09 */
 static void expansions_take_no_room_from_those_on_trial(void **state)
 {
@@ -337,6 +355,7 @@ int main(void)
         TEST(a_busy_host_that_takes_some_is_back),
         TEST(a_queue_that_was_paused_starts_slowly_and_is_resumed),
         TEST(queues_on_trial_leave_room_for_those_that_work),
+        TEST(who_is_done_is_not_on_trial_any_more),
         TEST(expansions_take_no_room_from_those_on_trial),
         TEST(who_has_had_its_turn_gives_way_while_others_wait),
         TEST(who_gave_way_and_left_has_all_again),
