@@ -10,6 +10,7 @@
 #include "base/metric.h"
 #include "courier/attempt.h"
 #include "courier/content.h"
+#include "courier/grant.h"
 #include "courier/pool.h"
 #include "courier/room.h"
 #include "courier/work.h"
@@ -149,6 +150,8 @@ static void take_results(struct connection *k)
         if (m->dot_sent && m->fault == FAULT_NONE)
             FAULT_POINT(dot_answered);
         feedback_add(&w->feedback, m);
+        if (w->feedback.succeeded > 0 && !w->has_told_success)
+            grant_report(w);
         attempt_on_result(m->owner, work_target_of(w, &k->target.ip, k->target.port));
     }
     if (!smtp_client_current(k->client))

@@ -155,6 +155,7 @@ static struct report make_report(struct work *w, struct buf *text)
 
     w->is_report_due = false;
     w->told_connections = r.connections;
+    w->has_told_success |= r.succeeded > 0;
     w->feedback = (struct feedback){0};
     return r;
 }

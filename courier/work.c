@@ -121,6 +121,7 @@ void work_grant(struct courier *c, const struct grant *g, uint64_t until_ms)
     }
     if (g->token > w->token || g->serial > w->serial || !g->serial)
         verdict_done(&w->trouble); /* the dispatcher thinks of trying again */
+    w->has_told_success &= g->token == w->token;
     w->token = g->token;
     w->serial = g->serial;
     w->connections_max = g->connections;

@@ -68,6 +68,7 @@ struct work {
     struct list jobs_link, connections_link; /* in line for room (room.c) */
     struct feedback feedback;                /* since the last report */
     bool is_report_due;
+    bool has_told_success; /* the owner knows that its destination works: room for those it does not know of */
 };
 
 /*

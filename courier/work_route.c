@@ -46,6 +46,7 @@ void work_decide_ready(struct work *w, const struct verdict *why)
 static void begin_trouble(struct work *w, const struct verdict *why)
 {
     verdict_copy(&w->trouble, why);
+    w->has_told_success = false;
     work_forgive_targets(w);
     w->route_until_ms = 0; /* the next attempt asks anew: the domain may have moved */
     work_decide_ready(w, why);
