@@ -155,7 +155,9 @@ static struct report make_report(struct work *w, struct buf *text)
 
     w->is_report_due = false;
     w->told_connections = r.connections;
-    w->has_told_success |= r.succeeded > 0;
+    w->has_told_answer |= r.finished > r.throttled;
+    if (r.site.len > 0 && !w->site_told_ms)
+        w->site_told_ms = now;
     w->feedback = (struct feedback){0};
     return r;
 }

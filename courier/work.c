@@ -14,6 +14,8 @@
 #include "courier/room.h"
 #include "courier/settle.h"
 
+enum { SITE_TOLD_MS = 2500 }; /* some reports */
+
 static void on_tail(struct tail *t);
 static void on_timer(struct timer *t);
 
@@ -105,6 +107,18 @@ static bool is_less(const struct work *w, const struct grant *g)
            (g->rate_micro && (!w->rate.micro || g->rate_micro < w->rate.micro));
 }
 
+/* An owner who was told of a site again and again, and names none, knows no limit of it: our settings differ, and no mail waits for that. */
+static void take_site(struct work *w, const struct grant *g)
+{
+    bool is_told = w->site_told_ms && g->answers_ms > w->site_told_ms + SITE_TOLD_MS;
+    struct span site = g->site.len > 0 || !is_told ? g->site : span_of(work_site(w));
+
+    if (span_equal(span_of(w->site), site))
+        return;
+    mem_free(w->site);
+    w->site = mem_text(site.at, site.len);
+}
+
 void work_grant(struct courier *c, const struct grant *g, uint64_t until_ms)
 {
     struct work *w = work_find(c, g->partition, g->queue);
@@ -121,16 +135,16 @@ void work_grant(struct courier *c, const struct grant *g, uint64_t until_ms)
     }
     if (g->token > w->token || g->serial > w->serial || !g->serial)
         verdict_done(&w->trouble); /* the dispatcher thinks of trying again */
-    w->has_told_success &= g->token == w->token;
+    if (g->token != w->token) {    /* of a new owner, who knows nothing yet */
+        w->has_told_answer = false;
+        w->site_told_ms = 0;
+    }
     w->token = g->token;
     w->serial = g->serial;
     w->connections_max = g->connections;
     rate_set(&w->rate, g->rate_micro, clock_us());
     w->until_ms = until_ms;
-    if (!span_equal(span_of(w->site), g->site)) {
-        mem_free(w->site);
-        w->site = mem_text(g->site.at, g->site.len);
-    }
+    take_site(w, g);
     w->is_rung = true;
     work_wake(w);
 }
@@ -210,6 +224,8 @@ void work_job_over(struct work *w, struct job *j)
     job_free(j);
     c->job_count--;
     c->user_count -= --w->job_count == 0;
+    if (w->job_count == 0 && !w->has_told_answer && !w->is_fanout) /* others on trial wait for its room */
+        grant_report(w);
     room_wake(c);
     work_wake(w);
     courier_check_drained(c);

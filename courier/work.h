@@ -34,8 +34,9 @@ struct work {
     uint32_t serial;
     uint32_t connections_max; /* granted; 0: none */
     struct rate rate;
-    char *site;     /* whose limits the connections were lent from; "": none */
-    bool is_shrunk; /* the last one gave fewer connections than the one before */
+    char *site;            /* whose limits the connections were lent from; "": none */
+    uint64_t site_told_ms; /* the owner was first told where the mail goes; 0: not yet */
+    bool is_shrunk;        /* the last one gave fewer connections than the one before */
     /* claiming */
     bool is_claiming;
     bool is_empty; /* the last claim found nothing due */
@@ -68,7 +69,7 @@ struct work {
     struct list jobs_link, connections_link; /* in line for room (room.c) */
     struct feedback feedback;                /* since the last report */
     bool is_report_due;
-    bool has_told_success; /* the owner knows that its destination works: room for those it does not know of */
+    bool has_told_answer; /* the owner knows that its destination answers */
 };
 
 /*

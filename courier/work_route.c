@@ -46,7 +46,7 @@ void work_decide_ready(struct work *w, const struct verdict *why)
 static void begin_trouble(struct work *w, const struct verdict *why)
 {
     verdict_copy(&w->trouble, why);
-    w->has_told_success = false;
+    w->has_told_answer = false;
     work_forgive_targets(w);
     w->route_until_ms = 0; /* the next attempt asks anew: the domain may have moved */
     work_decide_ready(w, why);
@@ -62,6 +62,7 @@ static void take_site(struct work *w)
         return;
     mem_free(w->best_host);
     w->best_host = mem_string(w->route->site);
+    w->site_told_ms = 0;
     if (*work_site(w))
         grant_report(w); /* nothing connects before a grant answers it */
 }

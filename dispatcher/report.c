@@ -114,8 +114,8 @@ static void on_empty(struct schedule *s, struct holder *h, const struct report *
         return;
     }
     work_set_wants(s, w, false);
-    if (!r->claimed && r->connections < h->counted)
-        holder_count(s, h, r->connections); /* it takes no more before it is granted again */
+    if (!r->claimed)
+        holder_count(s, h, 0); /* idle connections are closed when others need room */
     if (!r->claimed && w->site && site_is_short(w->site, now_ms)) {
         /* Others wait for it. When it cannot be told, it ends by itself. */
         (void) holder_grant(s, h, 0, 0, now_ms);
