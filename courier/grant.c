@@ -142,7 +142,7 @@ static struct report make_report(struct work *w, struct buf *text)
         .granted = is_granted ? w->connections_max : 0,
         .connections = (uint32_t) w->connection_count,
         .claimed = (uint32_t) w->job_count,
-        .is_empty = w->is_empty,
+        .is_empty = w->is_empty && !(is_granted && w->is_rung), /* it is about to look again */
         .wait_ms = w->wait_until_ms > now ? w->wait_until_ms - now : 0,
         .is_returned = !is_granted || w->courier->is_draining,
         .finished = w->feedback.finished,

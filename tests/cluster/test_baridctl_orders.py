@@ -191,6 +191,19 @@ def test_retry_makes_due_and_resumes_a_paused_queue(later, sink):
 
 
 # proves: J10
+def test_retry_also_ends_what_is_left_of_a_pause(later, sink):
+    """As long as it is on record, mail that has expired is returned without another try: who says retry wants one."""
+    wait_deferred(later, *send(later, "--to", "x@later.test"))
+    redis = later.redis.client()
+    key, = redis.scan_iter("q:*:later.test")
+    redis.hset(b"s:" + key.split(b":")[1] + b":later.test", mapping={"until": 1000, "ms": 60000, "error": "no route to host"})
+    sink.clear(sink.wait_rule)
+    assert ctl(later, "queue", "retry", "later.test", "--yes")["resumed"]
+    later.wait_empty()
+    assert len(sink.dots()) == 1
+
+
+# proves: J10
 def test_bounce_returns_mail_to_its_sender_once(later, sink):
     [message] = send(later, "--from", "me@other.test", "--to", "x@later.test", "--to", "y@later.test")
     [silent] = send(later, "--from", "", "--to", "x@later.test")

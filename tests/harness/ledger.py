@@ -190,7 +190,7 @@ class Ledger:
                 end = float("inf") if fault.ended_at is None else max(end, fault.ended_at + self.settle_s)
         for fault in self.faults:
             if fault.role == "courier" and self._may_be_of(copy, fault) and fault.overlaps(begin - _READ_LATE_S, end):
-                if fault.kind == "kill" and not self._closed_by(copy, fault):
+                if fault.kind == "kill" and not self._ended_by(copy, fault):
                     continue
                 if fault.kind == "stop" and fault.is_shorter(_HARMLESS_STOP_S) and end == copy.replied_at + self.settle_s:
                     continue
@@ -203,13 +203,14 @@ class Ledger:
         return copy.courier == fault.name or not copy.courier.startswith("courier")
 
     @staticmethod
-    def _closed_by(copy, fault):
+    def _ended_by(copy, fault):
         """
-        A killed process' connections close at once; one that lived on belonged to another courier, one that was
-        opened later to its next life. A stalled sink sees it later.
+        Whether the connection was the killed process'. Where couriers tell their names, it was opened before; else
+        it closed at once, and one that lived on belonged to another. (A stalled sink sees the end later.)
         """
-        return (copy.closed_at is not None and copy.closed_at <= max(fault.at, copy.replied_at) + _READ_LATE_S
-                and copy.opened_at <= fault.ended_at + _READ_LATE_S / 5)
+        if copy.courier == fault.name:
+            return copy.opened_at <= fault.ended_at + _READ_LATE_S / 5
+        return copy.closed_at is not None and copy.closed_at <= max(fault.at, copy.replied_at) + _READ_LATE_S
 
     # -- for the test
 

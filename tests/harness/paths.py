@@ -24,8 +24,10 @@ def built(name, *variables):
     directory of that kind of build.
     """
     root = BUILD if os.path.exists(os.path.join(BUILD, ".packages-build")) else os.path.dirname(BUILD)
-    subprocess.run(["make", "-C", REPOSITORY, f"BUILD={root}", *variables, "all"], check=True,
-                   stdout=subprocess.DEVNULL, timeout=600)
+    with open(os.path.join(root, ".building"), "w") as lock:  # suites run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(["make", "-C", REPOSITORY, f"BUILD={root}", *variables, "all"], check=True,
+                       stdout=subprocess.DEVNULL, timeout=600)
     return os.path.join(root, name)
 
 
