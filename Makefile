@@ -108,6 +108,7 @@ help:
 	@echo 'make check      format, rules and unit tests, under a minute'
 	@echo 'make unit       unit tests only (UNIT=word: those whose path has the word)'
 	@echo 'make bench      figures, and build/bench.json'
+	@echo 'make backlog    JOBS=n of a dead domain (1000000) beside live ones: figures, and build/backlog.json'
 	@echo 'make chaos      everything hurt under load for MINUTES=n (2), SEED=s; build/chaos.json'
 	@echo 'make fuzz       fuzzers, SECONDS_EACH=n each (60); FUZZ=word: only those whose name has the word'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local'
@@ -146,6 +147,9 @@ fuzz: $(build_stamp) $(test_stamp)
 	$(Q)tests/run fuzz --build $(BUILD) --seconds $(or $(SECONDS_EACH),60) $(if $(FUZZ),--only '$(FUZZ)')
 
 fuzzers: $(fuzzers)
+
+backlog: all $(bench_stamp)
+	$(Q)BARID_BUILD=$(abspath $(OUT)) tests/bench/backlog --jobs $(or $(JOBS),1000000)
 
 # Everything that can be compiled, for the other compiler.
 compile-all: all units

@@ -101,11 +101,6 @@ bool queue_is_name(struct span queue)
     return true;
 }
 
-bool queue_is_home(unsigned partition, struct span queue)
-{
-    return span_equal(queue, SPAN(QUEUE_FANOUT)) || partition_of(queue) == partition;
-}
-
 static size_t number_put(uint32_t n, char ret_text[static NUMBER_MAX])
 {
     char reversed[NUMBER_MAX];

@@ -25,8 +25,6 @@ unsigned partition_of(struct span queue);
 
 /* 1 to QUEUE_TEXT_MAX bytes, none of them a control byte or a space: what every node takes for a queue's name, whoever wrote it. */
 bool queue_is_name(struct span queue);
-/* May this partition have it? */
-bool queue_is_home(unsigned partition, struct span queue);
 
 enum key {
 #define KEY(name, format, help) KEY_OF_##name,

@@ -110,8 +110,8 @@ static void due_tell(struct queue_call *q, const struct redis_value *value)
         must(list->items[i].count == 4);
         const struct redis_value *fields = list->items[i].items;
         struct span queue = redis_text(&fields[0]);
-        if (!queue_is_name(queue) || !queue_is_home(q->partition, queue))
-            continue; /* not of our making: nobody is granted it, nor would a report of it be taken */
+        if (!queue_is_name(queue)) /* not of our making: nobody is granted it */
+            continue;
         queues[count++] = (struct queue_due){.queue = queue,
                                              .waiting = count_of(&fields[1]),
                                              .ready = count_of(&fields[2]),
