@@ -12,7 +12,7 @@ SEED = int(os.environ.get("CHAOS_SEED", random.SystemRandom().randrange(1 << 31)
 # proves: A01 A02 A05 A07 A09 A12 A14 J05 K22
 def test_whatever_is_killed_stopped_or_cut_nothing_is_lost_or_stuck(build):
     print(f"CHAOS_SEED={SEED} repeats the plan", flush=True)
-    chaos = Chaos(40, SEED, storm_length=8, settings={"retry": {"lifetime": "10s"}}, build=build).run()
+    chaos = Chaos(35, SEED, storm_length=8, settings={"retry": {"lifetime": "10s"}}, build=build).run()
     if chaos.result:
         print(report(chaos.result), flush=True)
     assert chaos.problems == []

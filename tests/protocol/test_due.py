@@ -102,6 +102,14 @@ def test_horizon_finds_again_what_a_lost_answer_parked(store, part, fill):
     assert sorted(again) == sorted(first)
 
 
+def test_a_queue_that_was_parked_is_looked_at_when_its_pause_ends(store, part, fill):
+    fill(QUEUE)
+    assert store.run(part.due(park=30000))[0]
+    store.run(part.pause(QUEUE, 5000))
+    end = int(store.redis.hget(part.pause_state(QUEUE), "until"))
+    assert store.redis.zscore(part.due_index, QUEUE) == end
+
+
 def test_pause_sets_end_and_reason_and_goes_a_day_later(store, part):
     assert store.run(part.pause(QUEUE, 60000, "no route to host")) == "ok"
     state = store.redis.hgetall(part.pause_state(QUEUE))

@@ -24,6 +24,7 @@ elseif last then
   ms = math.max(ms, math.min(2 * last, longest))
 end
 ends = math.max(ends, now + ms)
+redis.call("ZADD", d, "LT", ends, queue) -- it may be parked for longer than it rests
 redis.call("HSET", s, "until", ends, "ms", ms, "error", why)
 redis.call("PEXPIRE", s, ends - now + DAY_MS)
 return "ok"
