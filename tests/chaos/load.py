@@ -18,7 +18,7 @@ HURT_HOSTS = {SLOW: "127.0.0.11", LATER: "127.0.0.12", FLAKY: "127.0.0.13", BUSY
 ORIGIN_HOST, SECOND_HOST, NOBODY = "127.0.0.9", "127.0.0.15", "127.0.0.30"
 
 # Who a message goes to, by weight.
-_DOMAINS = [(HEALTHY, 70), ([SLOW], 8), ([LATER], 7), ([FLAKY], 7), ([BUSY], 4), ([SECOND], 3), ([DEAD], 1)]
+_DOMAINS = [(HEALTHY, 73), ([SLOW], 5), ([LATER], 7), ([FLAKY], 7), ([BUSY], 4), ([SECOND], 3), ([DEAD], 1)]
 _NOBODY_OF_THAT_NAME = 0.05
 _NULL_SENDER = 0.04
 NO_SUCH_USER = re.compile("(also)?no")  # how their addresses begin
@@ -80,7 +80,7 @@ def _misbehave(sink, rng):
 
     sink.rule("rcpt", reply("550 5.1.1 no such user"), match=lambda session, _: NO_SUCH_USER.match(_address(session)))
     sink.rule("rcpt", reply("451 4.7.1 greylisted"), host=HURT_HOSTS[LATER], match=is_new)
-    for seconds, share in ((3.0, 0.15), (1.0, 0.4), (0.2, 1.0)):
+    for seconds, share in ((3.0, 0.08), (1.0, 0.25), (0.2, 1.0)):
         sink.rule("dot", stall(seconds), host=HURT_HOSTS[SLOW], match=odds(share))
     sink.rule("dot", drop(taken=True), host=HURT_HOSTS[FLAKY], match=odds(0.06))
     sink.rule("dot", drop(taken=False), host=HURT_HOSTS[FLAKY], match=odds(0.06))
