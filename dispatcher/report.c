@@ -44,6 +44,9 @@ static void adopt(struct schedule *s, struct holder *h, const struct report *r, 
     work_active(w, now_ms, &count);
     if (w->spread < count)
         w->spread = count;
+    granted = shares_connections(&w->shares, NULL, now_ms);
+    if (w->pace.connections < granted) /* what it had learnt of the destination */
+        pace_start(&w->pace, granted);
     for (struct list *it = w->shares.next; count && it != &w->shares; it = it->next) {
         struct holder *each = LIST_ENTRY(it, struct holder, share.link);
         if (!each->token && limit.rate_micro) {

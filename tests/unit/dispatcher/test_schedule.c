@@ -269,6 +269,26 @@ static void a_new_owner_leaves_a_queue_where_it_is(void **state)
     }
 }
 
+static void a_new_owner_goes_on_at_the_pace_it_finds(void **state)
+{
+    (void) state;
+    w.schedule.start = 5;
+    w.partitions.of[partition_of(Q)].is_held = false;
+    report(X,
+           (struct report){.token = TOKEN - 1, .serial = 3, .granted = 17, .connections = 17, .claimed = 40});
+    hold_partitions(w.now);
+    pass(1000, true, false);
+    report(X, (struct report){.token = TOKEN - 1,
+                              .serial = 3,
+                              .granted = 17,
+                              .connections = 17,
+                              .claimed = 40,
+                              .finished = 10,
+                              .succeeded = 10});
+    assert_int_equal(run(), 1);
+    assert_int_equal(w.sent[0].grant.connections, 17);
+}
+
 static void work_found_before_the_holder_is_known_is_not_lost(void **state)
 {
     (void) state;
@@ -428,6 +448,7 @@ int main(void)
         TEST(a_new_owner_grants_at_once_when_all_couriers_came_after_it),
         TEST(a_new_owner_waits_4_s_for_a_courier_it_does_not_hear),
         TEST(a_new_owner_leaves_a_queue_where_it_is),
+        TEST(a_new_owner_goes_on_at_the_pace_it_finds),
         TEST(work_found_before_the_holder_is_known_is_not_lost),
         TEST(work_found_while_the_lease_was_in_doubt_is_not_lost),
         TEST(a_new_owner_starts_with_empty_buckets),
