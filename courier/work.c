@@ -231,6 +231,14 @@ void work_job_over(struct work *w, struct job *j)
     courier_check_drained(c);
 }
 
+bool work_has_cohort(struct work *w)
+{
+    if (w->feedback.succeeded < w->connections_max || w->cohort_told == w->connections_max)
+        return false;
+    w->cohort_told = w->connections_max; /* once: without a larger grant there is nothing to hurry for */
+    return true;
+}
+
 /* ---- connections ---- */
 
 static size_t live_count(const struct work *w)

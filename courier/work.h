@@ -70,6 +70,7 @@ struct work {
     struct feedback feedback;                /* since the last report */
     bool is_report_due;
     bool has_told_answer; /* the owner knows that its destination answers */
+    uint32_t cohort_told; /* connections_max when a cohort was told at once */
 };
 
 /*
@@ -78,6 +79,8 @@ struct work {
  */
 void work_grant(struct courier *c, const struct grant *g, uint64_t until_ms);
 bool work_is_granted(const struct work *w);
+/* As many messages as it has connections went through, and that may bring it another one: the owner is to know now, not in a second. */
+bool work_has_cohort(struct work *w);
 /* Something changed: claim, connect, send as far as possible; runs at the end of the round. */
 void work_wake(struct work *w);
 /* The next job a connection at this target may send, or NULL. It leaves the ready list. */

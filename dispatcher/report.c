@@ -92,7 +92,8 @@ static void on_busy(struct schedule *s, struct holder *h, const struct report *r
         w->busy_ms = 0;
     else if (!w->busy_ms)
         w->busy_ms = now_ms;
-    if (now_ms < h->granted_ms + WORK_RENEW_MS)
+    if (now_ms < h->granted_ms + WORK_RENEW_MS &&
+        shares_connections(&w->shares, NULL, now_ms) >= work_target(s, w)) /* else its pace has grown */
         return;
     if (has_to_move(s, h, now_ms)) {
         (void) holder_grant(s, h, 0, 0, now_ms); /* when it cannot be told: with its next report */
