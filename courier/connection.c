@@ -149,9 +149,7 @@ static void take_results(struct connection *k)
 
         if (m->dot_sent && m->fault == FAULT_NONE)
             FAULT_POINT(dot_answered);
-        feedback_add(&w->feedback, m);
-        if ((w->feedback.finished > w->feedback.throttled && !w->has_told_answer) || work_has_cohort(w))
-            grant_report(w);
+        work_hear(w, m);
         attempt_on_result(m->owner, work_target_of(w, &k->target.ip, k->target.port));
     }
     if (!smtp_client_current(k->client))

@@ -231,12 +231,15 @@ void work_job_over(struct work *w, struct job *j)
     courier_check_drained(c);
 }
 
-bool work_has_cohort(struct work *w)
+void work_hear(struct work *w, const struct client_message *m)
 {
-    if (w->feedback.succeeded < w->connections_max || w->cohort_told == w->connections_max)
-        return false;
-    w->cohort_told = w->connections_max; /* once: without a larger grant there is nothing to hurry for */
-    return true;
+    feedback_add(&w->feedback, m);
+    if (w->feedback.finished > w->feedback.throttled && !w->has_told_answer)
+        grant_report(w);
+    if (w->feedback.succeeded >= w->connections_max && w->cohort_told != w->connections_max) {
+        w->cohort_told = w->connections_max; /* once: without a larger grant there is nothing to hurry for */
+        grant_report(w);
+    }
 }
 
 /* ---- connections ---- */

@@ -79,8 +79,8 @@ struct work {
  */
 void work_grant(struct courier *c, const struct grant *g, uint64_t until_ms);
 bool work_is_granted(const struct work *w);
-/* As many messages as it has connections went through, and that may bring it another one: the owner is to know now, not in a second. */
-bool work_has_cohort(struct work *w);
+/* What became of a message: for the next report, which comes soon when it may change what the owner grants. */
+void work_hear(struct work *w, const struct client_message *m);
 /* Something changed: claim, connect, send as far as possible; runs at the end of the round. */
 void work_wake(struct work *w);
 /* The next job a connection at this target may send, or NULL. It leaves the ready list. */

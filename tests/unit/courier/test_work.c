@@ -161,6 +161,37 @@ static void leaving_connections_are_not_too_many(void **state UNUSED)
     w->connection_count = w->leaving = 0;
 }
 
+static void hear_success(struct work *w)
+{
+    struct verdict taken = {.class = VERDICT_DELIVERED};
+
+    work_hear(w, &(struct client_message){.verdicts = &taken, .count = 1});
+}
+
+static bool take_report_due(struct work *w)
+{
+    bool is_due = w->is_report_due;
+
+    w->is_report_due = false;
+    return is_due;
+}
+
+static void a_cohort_is_told_at_once_but_once_for_each_grant_that_grew(void **state UNUSED)
+{
+    struct work *w = grant(10, 1, 2);
+
+    w->has_told_answer = true;
+    hear_success(w);
+    assert_false(take_report_due(w));
+    hear_success(w);
+    assert_true(take_report_due(w));
+    hear_success(w);
+    assert_false(take_report_due(w));
+    grant(10, 2, 3);
+    hear_success(w);
+    assert_true(take_report_due(w));
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -174,6 +205,7 @@ int main(void)
         TEST(a_lower_rate_is_told_at_once),
         TEST(trouble_lasts_until_a_grant_with_a_higher_serial),
         TEST(leaving_connections_are_not_too_many),
+        TEST(a_cohort_is_told_at_once_but_once_for_each_grant_that_grew),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
