@@ -28,6 +28,7 @@ created = []
 
 def _die_with_parent():
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # who started the tests in the background has it ignored
 
 
 def _tell_guardian(sign, pid):
