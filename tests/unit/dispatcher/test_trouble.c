@@ -282,10 +282,9 @@ static void expansions_take_no_room_from_those_on_trial(void **state)
     assert_int_equal(granted_to(X), 20);
 }
 
-/* proves: J09 */
-static void who_has_had_its_turn_gives_way_while_others_wait(void **state)
+/* A queue has had its turn, a second one waits for room: the first gives half of what it has. */
+static struct courier *give_way(void)
 {
-    (void) state;
     ring(Q);
     run();
     pass(1000, true, false);
@@ -300,6 +299,15 @@ static void who_has_had_its_turn_gives_way_while_others_wait(void **state)
     c->free = 0;
     run();
     assert_int_equal(granted_to(X), 10);
+    return c;
+}
+
+/* proves: J09 */
+static void who_has_had_its_turn_gives_way_while_others_wait(void **state)
+{
+    (void) state;
+    struct courier *c = give_way();
+
     assert_string_equal(w.sent[0].queue, "example.com");
     c->free = 10;
     run();
@@ -316,20 +324,8 @@ static void who_has_had_its_turn_gives_way_while_others_wait(void **state)
 static void who_gave_way_and_left_has_all_again(void **state)
 {
     (void) state;
-    ring(Q);
-    run();
-    pass(1000, true, false);
-    report(X, knows((struct report){.claimed = 99, .connections = 20, .finished = 500, .succeeded = 500}));
-    run();
-    report(X, knows((struct report){.claimed = 99, .connections = 20}));
-    struct courier *c = couriers_find(&w.couriers, X);
-    c->free = 0;
-    ring(SPAN("second.example"));
-    run();
-    w.now += SQUEEZE_MS;
-    c->free = 0;
-    run();
-    assert_int_equal(granted_to(X), 10);
+    (void) give_way();
+
     for (unsigned i = 0; i < 40; i++) { /* it waits when nobody is short of room any more */
         report(X, knows((struct report){.is_returned = true}));
         pass(50, true, false);
