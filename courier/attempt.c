@@ -6,7 +6,10 @@
 #include "courier/settle.h"
 #include "courier/work.h"
 
-enum { STALE_RETURNS_MAX = 2 };
+enum {
+    STALE_RETURNS_MAX = 2,
+    RELEASE_EARLY_MS = 1000, /* so far this node's idea of the time in Redis may be off */
+};
 
 void attempt_end(struct job *j, const struct verdict *why)
 {
@@ -19,13 +22,43 @@ void attempt_end(struct job *j, const struct verdict *why)
     settle_attempt(j);
 }
 
-static void expire(struct job *j)
+static void end_by(struct job *j, enum status status, const char *detail)
 {
     struct verdict v = {0};
 
-    verdict_set(&v, STATUS_PAUSED, j->work->pause_error);
+    verdict_set(&v, status, detail);
     attempt_end(j, &v);
     verdict_done(&v);
+}
+
+void attempt_end_without_host(struct job *j)
+{
+    const struct route *route = j->work->route;
+
+    /* A host that could not be asked may offer what the others do not. */
+    if (j->fault.class == VERDICT_FAILED && route && j->tried != (UINT64_C(1) << route->count) - 1) {
+        j->fault.class = VERDICT_DEFERRED;
+        j->fault.status[0] = '4';
+    }
+    attempt_end(j, &j->fault);
+}
+
+/* What its sender asked for stands in the way, and no host is asked; true: the job is settled. */
+static bool is_ended_by_its_sender(struct job *j)
+{
+    uint64_t now = store_redis_ms(j->work->courier->store);
+
+    if (j->envelope.release_ms > now + RELEASE_EARLY_MS) { /* an operator's retry does not bring it forward */
+        settle_postpone(j, j->envelope.release_ms - now, "held until the time its sender set");
+        return true;
+    }
+    if (j->envelope.by_mode == BY_RETURN && job_is_late(j))
+        end_by(j, STATUS_TOO_LATE, NULL);
+    else if (j->envelope.requires_tls) /* RFC 8689 section 4.2.1 */
+        end_by(j, STATUS_NO_REQUIRETLS, NULL);
+    else
+        return false;
+    return true;
 }
 
 void attempt_begin(struct job *j)
@@ -44,9 +77,11 @@ void attempt_begin(struct job *j)
         return;
     }
     if (w->pause_error && settle_is_expired(j)) { /* the queue was tried for it, again and again */
-        expire(j);
+        end_by(j, STATUS_PAUSED, j->work->pause_error);
         return;
     }
+    if (is_ended_by_its_sender(j))
+        return;
     if (!work_is_granted(w) || w->courier->is_draining) {
         settle_release(j);
         return;
@@ -83,13 +118,14 @@ static void on_fault(struct job *j, size_t target)
         return;
     }
     /* A reused connection that had gone stale is nobody's failure (H15). */
-    if (!m->is_first && !m->was_answered && m->fault != FAULT_TIMEOUT &&
+    if (!m->is_first && !m->was_answered && m->fault != FAULT_TIMEOUT && m->fault != FAULT_UNFIT &&
         j->stale_returns < STALE_RETURNS_MAX) {
         j->stale_returns++;
         work_return(j->work, j);
         return;
     }
-    verdict_copy(&j->fault, &m->fault_verdict);
+    if (j->fault.class != VERDICT_DEFERRED || m->fault != FAULT_UNFIT) /* another day the other host may do */
+        verdict_copy(&j->fault, &m->fault_verdict);
     if (target >= ROUTE_TARGETS_MAX) {
         attempt_end(j, &j->fault);
         return;

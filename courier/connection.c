@@ -72,6 +72,8 @@ static bool feed_content(struct connection *k)
     }
     stream_written(k->stream);
     FAULT_SENT(mid_content);
+    if (smtp_client_ask(k->client) != ASK_CONTENT) /* the piece is to be answered before the next */
+        return true;
     if (k->read)
         return false;
     if (stream_unsent(k->stream) > UNSENT_MAX) { /* a chunk at a time: many slow hosts hold little memory */
@@ -140,6 +142,14 @@ static void send_dot(struct connection *k)
         send_next(k);
 }
 
+/* The message is over: a chunk that is on its way is for nobody. */
+static void forget_read(struct connection *k)
+{
+    if (k->read)
+        k->read->connection = NULL;
+    k->read = NULL;
+}
+
 static void take_results(struct connection *k)
 {
     struct client_message *m;
@@ -152,8 +162,10 @@ static void take_results(struct connection *k)
         work_hear(w, m);
         attempt_on_result(m->owner, work_target_of(w, &k->target.ip, k->target.port));
     }
-    if (!smtp_client_current(k->client))
+    if (!smtp_client_current(k->client)) {
         timer_stop(&k->total);
+        forget_read(k);
+    }
 }
 
 /* ---- idle ---- */
@@ -182,7 +194,8 @@ static void rest(struct connection *k)
 
     if (k->courier->is_draining || !work_is_granted(k->work) || work_has_too_many(k->work) ||
         conf->courier.idle_time_ms == 0 ||
-        smtp_client_sent_count(k->client) >= conf->courier.max_per_connection) {
+        smtp_client_sent_count(k->client) >= conf->courier.max_per_connection ||
+        work_waits_for_another(k->work, work_target_of(k->work, &k->target.ip, k->target.port))) {
         connection_quit(k);
         return;
     }
@@ -329,8 +342,7 @@ static void on_closed(void *owner, int reason)
 
     pool_remove(k);
     timer_stop(&k->total);
-    if (k->read)
-        k->read->connection = NULL;
+    forget_read(k);
     if (smtp_client_ask(k->client) != ASK_CLOSE)
         smtp_client_end(k->client,
                         !k->is_connected       ? FAULT_REFUSED

@@ -7,6 +7,7 @@
 #include "cluster/daemon.h"
 #include "cluster/wire.h"
 #include "courier/work.h"
+#include "io/idn.h"
 #include "mail/addr.h"
 #include "mail/ascii.h"
 
@@ -18,7 +19,7 @@ static int queue_of(const char *text, char ret_queue[static DOMAIN_MAX + 1])
     if (addr_parse(span_of(text), &sender) < 0)
         return -EINVAL;
     if (!sender.is_literal)
-        return domain_normalise(sender.domain, ret_queue);
+        return idn_domain(sender.domain, ret_queue);
     must(sender.domain.len <= DOMAIN_MAX);
     for (size_t i = 0; i < sender.domain.len; i++)
         ret_queue[i] = to_lower(sender.domain.at[i]);
@@ -47,6 +48,8 @@ static int fill_envelope(const struct job *j, const struct id *id, const char *n
         .content_partition = j->work->partition,
         .content_job = mem_string(name),
         .is_8bit = written->is_8bit,
+        .is_utf8 = written->is_utf8,
+        .has_utf8_header = written->is_utf8,
         .is_dsn = true,
         .is_parent = true,
         .client = mem_string(""),
@@ -56,8 +59,16 @@ static int fill_envelope(const struct job *j, const struct id *id, const char *n
     return 0;
 }
 
-int dsn_job_make(const struct job *j, const struct dsn_recipient *failed, size_t count,
-                 struct dsn_job *ret_dsn)
+/* Until when a delayed one is tried (retry.lifetime). */
+static uint64_t retry_until_ms(const struct job *j)
+{
+    uint64_t now = store_redis_ms(j->work->courier->store), age = job_age_ms(j),
+             lifetime = conf_get()->retry.lifetime_ms;
+
+    return age < lifetime ? now + (lifetime - age) : now;
+}
+
+int dsn_job_make(const struct job *j, const struct dsn_recipient *told, size_t count, struct dsn_job *ret_dsn)
 {
     const struct conf *conf = conf_get();
     struct id id = id_new(store_redis_ms(j->work->courier->store), j->work->partition);
@@ -70,10 +81,11 @@ int dsn_job_make(const struct job *j, const struct dsn_recipient *failed, size_t
         .reporting_name = daemon_node_name(),
         .from_name = conf->dsn.from_name,
         .envelope = &j->envelope,
-        .recipients = failed,
+        .recipients = told,
         .recipient_count = count,
         .wall_ms = store_redis_ms(j->work->courier->store),
         .last_attempt_ms = j->state.last_attempt_ms,
+        .retry_until_ms = retry_until_ms(j),
         .attempts = j->state.attempts,
         .original = buf_span(&j->chunk),
         .original_is_whole = j->envelope.chunk_count <= 1,

@@ -233,6 +233,14 @@ static void on_carried(void *context, enum commit_answer answer)
     child_over(child, is_there || answer == COMMIT_REVOKED);
 }
 
+/* The parent came due at its release; one that an operator brought forward makes children that wait (RFC 4865). */
+static uint64_t delay_of(const struct expansion *x)
+{
+    uint64_t now = store_redis_ms(courier_of(x)->store), release = x->job->envelope.release_ms;
+
+    return release > now ? release - now : 0;
+}
+
 static void carry_child(struct expansion *x, size_t place)
 {
     const struct job *j = x->job;
@@ -269,6 +277,8 @@ static void carry_child(struct expansion *x, size_t place)
                      .size_bytes = is_copied ? chunk.len : 0,
                      .chunks = is_copied ? &chunk : NULL,
                      .detail = detail,
+                     .tenant = e.tenant,
+                     .delay_ms = delay_of(x),
                  },
                  true, CARRY_MS, on_carried, child);
     job_state_done(&s);

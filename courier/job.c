@@ -65,7 +65,6 @@ struct job *job_free(struct job *j)
     for (size_t i = 0; i < j->transaction_max; i++)
         verdict_done(&j->verdicts[i]);
     mem_free(j->verdicts);
-    mem_free(j->addrs);
     mem_free(j->indexes);
     verdict_done(&j->message.fault_verdict);
     verdict_done(&j->fault);
@@ -104,27 +103,22 @@ bool job_next_transaction(struct job *j, size_t max)
     max = open < max ? open : max;
     if (max > j->transaction_max) {
         mem_free(j->verdicts);
-        mem_free(j->addrs);
         mem_free(j->indexes);
         j->verdicts = mem_array(max, sizeof(*j->verdicts));
-        j->addrs = mem_array(max, sizeof(*j->addrs));
         j->indexes = mem_array(max, sizeof(*j->indexes));
         j->transaction_max = max;
     }
     for (size_t i = 0; i < j->state.recipient_count && n < max; i++) {
-        if (!job_is_undecided(j, i))
-            continue;
-        j->addrs[n] = j->envelope.recipients[i].addr;
-        j->indexes[n++] = (uint32_t) i;
+        if (job_is_undecided(j, i))
+            j->indexes[n++] = (uint32_t) i;
     }
     verdict_done(&j->message.fault_verdict);
     j->message = (struct client_message){
-        .sender = j->envelope.sender,
-        .recipients = j->addrs,
+        .envelope = &j->envelope,
+        .recipients = j->indexes,
         .verdicts = j->verdicts,
         .count = n,
-        .size_bytes = j->envelope.size_bytes,
-        .is_8bit = j->envelope.is_8bit,
+        .by_left_s = job_by_left_s(j),
         .owner = j,
     };
     return true;
@@ -167,12 +161,25 @@ static void decide(struct job *j, size_t recipient, const struct verdict *v)
     tell(j, recipient, v);
 }
 
+/* The host will not tell the sender that it has the message, or every one on the way is to tell (RFC 2852 section 4). */
+static bool wants_to_hear_of_success(const struct job *j, size_t recipient)
+{
+    const struct envelope *e = &j->envelope;
+    uint32_t notify = e->recipients[recipient].notify;
+
+    if (!*e->sender || notify == NOTIFY_NEVER)
+        return false;
+    return ((notify & NOTIFY_SUCCESS) && !j->message.is_dsn_passed) || (e->by_mode != BY_NONE && e->by_trace);
+}
+
 void job_take_verdicts(struct job *j)
 {
     for (size_t i = 0; i < j->message.count; i++) {
         if (j->verdicts[i].class == VERDICT_NONE)
             continue;
         decide(j, j->indexes[i], &j->verdicts[i]);
+        j->state.recipients[j->indexes[i]].is_report_due = j->verdicts[i].class == VERDICT_DELIVERED &&
+                                                           wants_to_hear_of_success(j, j->indexes[i]);
         verdict_done(&j->verdicts[i]);
     }
 }
@@ -187,7 +194,21 @@ void job_decide(struct job *j, const struct verdict *v)
 
 uint64_t job_age_ms(const struct job *j)
 {
-    uint64_t now = store_redis_ms(j->work->courier->store);
+    const struct envelope *e = &j->envelope;
+    uint64_t now = store_redis_ms(j->work->courier->store),
+             from = e->release_ms > e->arrival_ms ? e->release_ms : e->arrival_ms;
 
-    return now > j->envelope.arrival_ms ? now - j->envelope.arrival_ms : 0;
+    return now > from ? now - from : 0;
+}
+
+int64_t job_by_left_s(const struct job *j)
+{
+    int64_t left_ms = (int64_t) j->envelope.by_ms - (int64_t) store_redis_ms(j->work->courier->store);
+
+    return left_ms >= 0 ? left_ms / 1000 : -((999 - left_ms) / 1000);
+}
+
+bool job_is_late(const struct job *j)
+{
+    return j->envelope.by_mode != BY_NONE && store_redis_ms(j->work->courier->store) >= j->envelope.by_ms;
 }

@@ -39,7 +39,6 @@ struct job {
     bool is_dropped;             /* the claim is not ours any more: nothing is settled */
     /* the transaction under way */
     struct client_message message;
-    const char **addrs;
     uint32_t *indexes; /* into the envelope's recipients */
     struct verdict *verdicts;
     size_t transaction_max;
@@ -57,4 +56,9 @@ bool job_next_transaction(struct job *j, size_t max);
 void job_take_verdicts(struct job *j);
 /* Every recipient still undecided gets this verdict. */
 void job_decide(struct job *j, const struct verdict *v);
-uint64_t job_age_ms(const struct job *j); /* since arrival, by the wall clock; 0 when that lies ahead */
+/* Since arrival, or since its release when that was asked for (RFC 4865), by the wall clock; 0 when that lies ahead. */
+uint64_t job_age_ms(const struct job *j);
+/* What is left of the time its sender set (RFC 2852), in seconds, downwards; with its by_mode only. */
+int64_t job_by_left_s(const struct job *j);
+/* That time has passed. */
+bool job_is_late(const struct job *j);

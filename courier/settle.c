@@ -57,87 +57,180 @@ static uint64_t retry_delay(const struct job *j)
     uint64_t bits;
 
     memcpy(&bits, random.bytes + 7, sizeof(bits));
-    return retry_delay_ms(&retry, job_age_ms(j), bits);
+    uint64_t delay = retry_delay_ms(&retry, job_age_ms(j), bits);
+    if (j->envelope.by_mode != BY_NONE && !job_is_late(j)) { /* when the sender's time ends it is looked at */
+        uint64_t left = j->envelope.by_ms - store_redis_ms(j->work->courier->store);
+        delay = left < delay ? left + 1 : delay;
+    }
+    return delay;
 }
 
-struct tally {
-    size_t delivered, deferred, failed;
-    struct dsn_recipient *report; /* the failed ones */
-    size_t *indexes;              /* which recipients those are */
-    struct verdict *expired;      /* storage for verdicts of expiry */
+/* What a recipient's last verdict comes to. */
+struct finding {
+    enum dsn_action action; /* the sender is to be told of it, as that; DSN_ACTION_COUNT: is not */
+    const struct verdict *verdict, *last;
+    struct verdict ended; /* of its time, or the sender's patience */
 };
 
-/* What each recipient's last verdict comes to. */
+struct tally {
+    size_t delivered, deferred, failed, told, silent;
+    struct finding *findings;
+};
+
+static bool wants(const struct job *j, size_t recipient, uint32_t notify)
+{
+    uint32_t said = j->envelope.recipients[recipient].notify;
+
+    return said ? (said & notify) != 0 : notify == NOTIFY_FAILURE;
+}
+
+/* It is late, by the time its sender set (RFC 2852 section 4, mode N) or by ours, and nobody said so yet (BEHAVIOURS K12). */
+static bool is_delay_due(const struct job *j, size_t recipient)
+{
+    uint32_t notify = j->envelope.recipients[recipient].notify;
+
+    if (!*j->envelope.sender || j->state.recipients[recipient].is_delay_told)
+        return false;
+    if (j->envelope.by_mode == BY_NOTIFY && job_is_late(j))
+        return !notify || (notify & NOTIFY_DELAY);
+    return (notify & NOTIFY_DELAY) && job_age_ms(j) >= conf_get()->dsn.delay_after_ms;
+}
+
+/* A deferral past the last moment is a failure: which of our rows says so, or STATUS_COUNT. */
+static enum status end_of_patience(const struct job *j, bool is_expired)
+{
+    if (j->envelope.by_mode == BY_RETURN && job_is_late(j))
+        return STATUS_TOO_LATE;
+    return is_expired ? STATUS_EXPIRED : STATUS_COUNT;
+}
+
+static void find(struct job *j, size_t i, enum status end, struct tally *t)
+{
+    struct recipient_state *s = &j->state.recipients[i];
+    struct finding *f = &t->findings[i];
+
+    f->verdict = &s->last;
+    if (s->last.class == VERDICT_DEFERRED && end != STATUS_COUNT) {
+        verdict_set(&f->ended, end, NULL);
+        f->last = &s->last;
+        f->verdict = &f->ended;
+    }
+    if (f->verdict->class == VERDICT_DEFERRED) {
+        t->deferred++;
+        if (is_delay_due(j, i))
+            f->action = DSN_DELAYED;
+        s->is_delay_told |= f->action == DSN_DELAYED;
+        return;
+    }
+    s->is_done = true;
+    if (f->verdict->class == VERDICT_DELIVERED) {
+        t->delivered++;
+        return;
+    }
+    t->failed++;
+    if (wants(j, i, NOTIFY_FAILURE))
+        f->action = DSN_FAILED;
+    else
+        t->silent++;
+}
+
 static void count_up(struct job *j, struct entry *e, struct tally *t)
 {
-    bool expired = settle_is_expired(j);
+    enum status end = end_of_patience(j, settle_is_expired(j));
 
-    t->report = mem_array(j->state.recipient_count, sizeof(*t->report));
-    t->indexes = mem_array(j->state.recipient_count, sizeof(*t->indexes));
-    t->expired = mem_array(j->state.recipient_count, sizeof(*t->expired));
+    t->findings = mem_array(j->state.recipient_count, sizeof(*t->findings));
     for (size_t i = 0; i < j->state.recipient_count; i++) {
         struct recipient_state *s = &j->state.recipients[i];
-        const struct verdict *last = NULL, *v = &s->last;
 
-        if (s->is_done)
-            continue;
-        if (v->class ==
-            VERDICT_NONE) { /* this courier was declared dead before its turn: never taken for done */
-            t->deferred++;
-            continue;
+        t->findings[i].action = DSN_ACTION_COUNT;
+        if (!s->is_done && s->last.class == VERDICT_NONE) {
+            t->deferred++; /* this courier was declared dead before its turn: never taken for done */
+        } else if (!s->is_done) {
+            if (s->is_fresh || s->last.class == VERDICT_FAILED)
+                add_detail(&e->detail, j->envelope.recipients[i].addr, &s->last);
+            find(j, i, end, t);
         }
-        if (s->is_fresh || v->class == VERDICT_FAILED)
-            add_detail(&e->detail, j->envelope.recipients[i].addr, v);
-        if (v->class == VERDICT_DEFERRED && expired) {
-            last = v;
-            v = &t->expired[i];
-            verdict_set(&t->expired[i], STATUS_EXPIRED, NULL);
+        if (s->is_done && s->is_report_due) {
+            t->findings[i].verdict = &s->last;
+            t->findings[i].action = DSN_RELAYED;
+            s->is_report_due = false;
         }
-        if (v->class == VERDICT_DEFERRED) {
-            t->deferred++;
-            continue;
-        }
-        s->is_done = true;
-        if (v->class == VERDICT_DELIVERED) {
-            t->delivered++;
-            continue;
-        }
-        t->indexes[t->failed] = i;
-        t->report[t->failed++] = (struct dsn_recipient){j->envelope.recipients[i].addr, v, last};
+        t->told += t->findings[i].action != DSN_ACTION_COUNT;
     }
 }
 
 static void tally_done(const struct job *j, struct tally *t)
 {
     for (size_t i = 0; i < j->state.recipient_count; i++)
-        verdict_done(&t->expired[i]);
-    mem_free(t->expired);
-    mem_free(t->indexes);
-    mem_free(t->report);
+        verdict_done(&t->findings[i].ended);
+    mem_free(t->findings);
 }
 
-/* BEHAVIOURS K01, K03: reported once, and never to a null sender. Returns how many failures are left for another DSN. */
+/* The notification had no room for it: another one will tell. */
+static void tell_later(struct recipient_state *s, enum dsn_action action)
+{
+    if (action == DSN_FAILED)
+        s->is_done = false;
+    else if (action == DSN_DELAYED)
+        s->is_delay_told = false;
+    else
+        s->is_report_due = true;
+}
+
+/* Returns how many are left for another one, or why there can be none. */
+static int make_dsn(struct job *j, struct entry *e, const struct tally *t)
+{
+    struct dsn_recipient *report = mem_array(t->told, sizeof(*report));
+    size_t *indexes = mem_array(t->told, sizeof(*indexes)), n = 0;
+    int reported;
+
+    for (enum dsn_action action = 0; action < DSN_ACTION_COUNT; action++) {
+        for (size_t i = 0; i < j->state.recipient_count; i++) {
+            const struct finding *f = &t->findings[i];
+            const struct recipient *r = &j->envelope.recipients[i];
+
+            if (f->action != action)
+                continue;
+            indexes[n] = i;
+            report[n++] = (struct dsn_recipient){r->addr, action, r->orcpt, f->verdict, f->last};
+        }
+    }
+    must(n == t->told);
+    reported = dsn_job_make(j, report, n, &e->dsn);
+    for (size_t i = (size_t) reported; reported >= 0 && i < n; i++)
+        tell_later(&j->state.recipients[indexes[i]], report[i].action);
+    mem_free(indexes);
+    mem_free(report);
+    return reported < 0 ? reported : (int) n - reported;
+}
+
+static void drop_dsn(const struct job *j, size_t count, const char *why)
+{
+    if (count > 0)
+        log_event(LOG_DSN_DROPPED, F("job", j->name), F("from", j->envelope.sender), FN("recipients", count),
+                  F("why", why));
+}
+
+/* BEHAVIOURS K01, K03, K12: reported once, and never to a null sender. Returns how many are left for another notification. */
 static size_t add_dsn(struct job *j, struct entry *e, const struct tally *t)
 {
-    const char *why = NULL;
-    int reported = 0;
+    int left;
 
-    if (t->failed == 0)
+    drop_dsn(j, t->silent, "the sender asked not to be told");
+    if (t->told == 0)
         return 0;
-    if (!*j->envelope.sender)
-        why = "the sender is null";
-    else if ((reported = dsn_job_make(j, t->report, t->failed, &e->dsn)) < 0)
-        why = "the sender's address cannot be sent to";
-    if (!why) {
-        e->has_dsn = true;
-        FAULT_POINT(dsn_made);
-        for (size_t i = (size_t) reported; i < t->failed; i++)
-            j->state.recipients[t->indexes[i]].is_done = false;
-        return t->failed - (size_t) reported;
+    if (!*j->envelope.sender) {
+        drop_dsn(j, t->told, "the sender is null");
+        return 0;
     }
-    log_event(LOG_DSN_DROPPED, F("job", j->name), F("from", j->envelope.sender), FN("recipients", t->failed),
-              F("why", why));
-    return 0;
+    left = make_dsn(j, e, t);
+    if (left < 0) {
+        drop_dsn(j, t->told, "the sender's address cannot be sent to");
+        return 0;
+    }
+    e->has_dsn = true;
+    FAULT_POINT(dsn_made);
+    return (size_t) left;
 }
 
 void settle_attempt(struct job *j)
@@ -220,6 +313,15 @@ void settle_release(struct job *j)
         return;
     }
     entry_send(j->work->courier, entry_new(j, OUTCOME_BACK, "released"));
+}
+
+void settle_postpone(struct job *j, uint64_t delay_ms, const char *why)
+{
+    struct entry *e = entry_new(j, OUTCOME_BACK, "deferred");
+
+    buf_add_text(&e->detail, why);
+    e->delay_ms = delay_ms;
+    entry_send(j->work->courier, e);
 }
 
 void settle_hold(struct job *j, const char *why)

@@ -21,6 +21,8 @@ void settle_attempt(struct job *j);
 void settle_note(struct job *j, void (*on_noted)(struct job *j));
 /* Not attempted: back as it was. */
 void settle_release(struct job *j);
+/* Not attempted: back as it was, until then. */
+void settle_postpone(struct job *j, uint64_t delay_ms, const char *why);
 /* Put aside for the operator. */
 void settle_hold(struct job *j, const char *why);
 /* Ends without a report: operator's delete, expanded parent. */

@@ -77,41 +77,25 @@ void smtp_client_end(struct smtp_client *c, enum client_fault fault, const char 
 
 /* ---- transactions ---- */
 
-static void put_mail(struct smtp_client *c, struct transaction *t, struct buf *out)
-{
-    const struct client_message *m = t->message;
-
-    buf_add_text(out, "MAIL FROM:<");
-    buf_add_text(out, m->sender);
-    buf_add_char(out, '>');
-    if (c->has_size) {
-        buf_add_text(out, " SIZE=");
-        buf_add_number(out, m->size_bytes);
-    }
-    if (c->has_8bitmime && m->is_8bit)
-        buf_add_text(out, " BODY=8BITMIME");
-    buf_add_text(out, "\r\n");
-    client_expect(c, STEP_MAIL, t, 0);
-}
-
-void client_put_rcpt(struct smtp_client *c, struct transaction *t, size_t recipient, struct buf *out)
-{
-    buf_add_text(out, "RCPT TO:<");
-    buf_add_text(out, t->message->recipients[recipient]);
-    buf_add_text(out, ">\r\n");
-    client_expect(c, STEP_RCPT, t, recipient);
-}
-
 void client_put_data(struct smtp_client *c, struct transaction *t, struct buf *out)
 {
+    if (t->is_bdat) {
+        t->phase = PHASE_CONTENT;
+        return;
+    }
     buf_add_text(out, "DATA\r\n");
     client_expect(c, STEP_DATA, t, 0);
 }
 
+bool client_awaits_piece(const struct smtp_client *c)
+{
+    return c->expected_count > 0 && c->expected[c->expected_first].step == STEP_PIECE;
+}
+
 bool smtp_client_has_room(const struct smtp_client *c)
 {
-    return c->is_ready && !c->is_over && !c->is_quitting && c->has_pipelining && c->current && !c->next &&
-           c->current->phase == PHASE_DOT_SENT;
+    return c->is_ready && !c->is_over && !c->is_quitting && client_offers(c, OFFERS_PIPELINING) &&
+           c->current && !c->next && c->current->phase == PHASE_DOT_SENT;
 }
 
 void smtp_client_send(struct smtp_client *c, struct client_message *m, struct buf *out)
@@ -129,20 +113,15 @@ void smtp_client_send(struct smtp_client *c, struct client_message *m, struct bu
     else
         c->current = t;
     c->sent_count++;
-    if (c->size_limit && m->size_bytes > c->size_limit) { /* RFC 1870 section 5, BEHAVIOURS H19 */
-        for (size_t i = 0; i < m->count; i++) {
-            verdict_set(&m->verdicts[i], STATUS_TOO_BIG, NULL);
-            m->verdicts[i].remote = (mem_free(m->verdicts[i].remote), mem_string(c->remote));
-        }
-        t->phase = PHASE_OVER;
+    if (!client_can_take(c, t))
         return;
-    }
-    put_mail(c, t, out);
-    if (!c->has_pipelining)
+    client_put_mail(c, t, out);
+    if (!client_offers(c, OFFERS_PIPELINING))
         return;
     for (size_t i = 0; i < m->count; i++)
-        client_put_rcpt(c, t, i, out);
-    client_put_data(c, t, out);
+        i = client_put_rcpt(c, t, i, out);
+    if (!t->is_bdat) /* content behind a BDAT would be for nobody if all are refused */
+        client_put_data(c, t, out);
 }
 
 struct client_message *smtp_client_current(const struct smtp_client *c)
@@ -152,21 +131,28 @@ struct client_message *smtp_client_current(const struct smtp_client *c)
 
 void smtp_client_content(struct smtp_client *c, struct span content, struct buf *out)
 {
-    must(c->current && c->current->phase == PHASE_CONTENT);
-    dot_stuffing_add(&c->stuffing, content, out);
+    must(c->current && c->current->phase == PHASE_CONTENT && !client_awaits_piece(c));
+    if (!c->current->is_bdat) {
+        dot_stuffing_add(&c->stuffing, content, out);
+    } else if (content.len > 0) {
+        buf_printf(out, "BDAT %zu\r\n", content.len);
+        buf_add_span(out, content);
+        client_expect(c, STEP_PIECE, c->current, 0);
+    }
 }
 
 void smtp_client_content_end(struct smtp_client *c, struct buf *out)
 {
     must(c->current && c->current->phase == PHASE_CONTENT);
-    dot_stuffing_end(&c->stuffing, out);
+    if (!c->current->is_bdat)
+        dot_stuffing_end(&c->stuffing, out);
     c->current->phase = PHASE_DOT_READY;
 }
 
 void smtp_client_dot(struct smtp_client *c, struct buf *out)
 {
-    must(c->current && c->current->phase == PHASE_DOT_READY);
-    buf_add_text(out, ".\r\n");
+    must(c->current && c->current->phase == PHASE_DOT_READY && !client_awaits_piece(c));
+    buf_add_text(out, c->current->is_bdat ? "BDAT 0 LAST\r\n" : ".\r\n");
     client_expect(c, STEP_DOT, c->current, 0);
     c->current->phase = PHASE_DOT_SENT;
     c->current->message->dot_sent = true;
@@ -220,6 +206,8 @@ enum client_ask smtp_client_ask(const struct smtp_client *c)
         return ASK_RESULT;
     if (c->is_over)
         return ASK_CLOSE;
+    if (client_awaits_piece(c))
+        return ASK_REPLY;
     if (t && t->phase == PHASE_CONTENT)
         return ASK_CONTENT;
     if (t && t->phase == PHASE_DOT_READY)

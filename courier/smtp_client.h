@@ -1,5 +1,5 @@
 /*
- * Does: the SMTP client of one connection (RFC 5321, 1870, 1652, 2920, 2034): bytes in, bytes out, one pending ask.
+ * Does: the SMTP client of one connection (RFC 5321, 1870, 2034, 2852, 2920, 3030, 3461, 6152, 6531): bytes in, bytes out, one pending ask.
  * Does not: do I/O, keep time, choose hosts, or decide what a verdict does. The owner checks its right to send before it answers ASK_DOT.
  * Owns: its buffers. A message is lent to it from smtp_client_send() until smtp_client_result() hands it back.
  * Fails: by verdicts in the message; by `fault` for what is the connection's and not the message's.
@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "mail/verdict.h"
+#include "mail/envelope.h"
 
 /* What ended a connection before a message had its verdict. */
 enum client_fault {
@@ -23,16 +23,16 @@ enum client_fault {
     FAULT_BAD_REPLY, /* not SMTP */
     FAULT_LOOP,      /* the host is this cluster (H22) */
     FAULT_ABORTED,   /* by the owner, before the dot */
+    FAULT_UNFIT, /* the host does not offer what the message needs; the connection goes on. The verdict fails, if there is no other host */
 };
 
 struct client_message {
-    const char *sender; /* "" for null */
-    const char *const *recipients;
+    const struct envelope *envelope;
+    const uint32_t *recipients; /* which of the envelope's */
     struct verdict *
         verdicts; /* one per recipient; VERDICT_NONE when handed back: not decided (see fault), or to be sent in another transaction (H08) */
     size_t count;
-    uint64_t size_bytes; /* without dot-stuffing */
-    bool is_8bit;
+    int64_t by_left_s; /* until envelope.by_ms, with its by_mode */
     void *owner;
     /* set by the engine */
     enum client_fault fault;
@@ -42,15 +42,17 @@ struct client_message {
     bool
         was_answered; /* the remote answered something of this transaction but 421 to MAIL: else a reused connection was stale (H15) */
     bool dot_sent;
+    bool
+        is_dsn_passed; /* the host was told who wants to be notified of what, and does so from here on (RFC 3461 section 5.2) */
 };
 
 enum client_ask {
     ASK_REPLY,   /* nothing to do but to feed what the remote says */
     ASK_MESSAGE, /* smtp_client_send() or smtp_client_quit() */
-    ASK_CONTENT, /* smtp_client_content() until it is all there, then smtp_client_content_end() */
-    ASK_DOT,     /* smtp_client_dot() right after the check, or smtp_client_end(FAULT_ABORTED) */
-    ASK_RESULT,  /* smtp_client_result() */
-    ASK_CLOSE,   /* close the connection: fault and verdict say why */
+    ASK_CONTENT, /* smtp_client_content() until it is all there or another ask comes, then smtp_client_content_end() */
+    ASK_DOT,    /* smtp_client_dot() right after the check, or smtp_client_end(FAULT_ABORTED) */
+    ASK_RESULT, /* smtp_client_result() */
+    ASK_CLOSE,  /* close the connection: fault and verdict say why */
 };
 
 /* Which time limit applies while ASK_REPLY or ASK_CONTENT lasts. */

@@ -1,5 +1,5 @@
 /*
- * Does: what smtp_client.c (what we say) and smtp_client_reply.c (what we hear) share.
+ * Does: what smtp_client.c (what we say), smtp_client_envelope.c (MAIL and RCPT) and smtp_client_reply.c (what we hear) share.
  * Does not: concern anybody else.
  * Owns: see struct smtp_client.
  * Fails: never.
@@ -17,6 +17,17 @@ enum step {
 #undef STEP
 };
 
+enum extension {
+#define EXTENSION(name, keyword) EXTENSION_BIT_##name,
+#include "courier/smtp_extension.def"
+#undef EXTENSION
+};
+enum {
+#define EXTENSION(name, keyword) OFFERS_##name = 1u << EXTENSION_BIT_##name,
+#include "courier/smtp_extension.def"
+#undef EXTENSION
+};
+
 enum phase {
     PHASE_ENVELOPE,
     PHASE_CONTENT,
@@ -30,7 +41,9 @@ struct transaction {
     enum phase phase;
     bool mail_ok, mail_refused;
     size_t accepted;
+    size_t last_rcpt;  /* the last recipient named */
     bool *is_accepted; /* per recipient */
+    bool is_bdat;      /* content goes by BDAT, piece by piece as it is; "the dot" is BDAT 0 LAST */
 };
 
 struct expected {
@@ -49,8 +62,9 @@ struct smtp_client {
     size_t expected_first, expected_count, expected_cap;
     struct dot_stuffing stuffing;
     bool is_ready, is_over, is_quitting;
-    bool has_pipelining, has_size, has_8bitmime;
+    unsigned extensions; /* OFFERS_* */
     uint64_t size_limit; /* 0: none told */
+    uint64_t by_least_s; /* DELIVERBY: the host takes no time shorter than that */
     enum client_fault fault;
     struct verdict fault_verdict;
     unsigned sent_count, reply_count;
@@ -60,7 +74,15 @@ struct smtp_client {
 void client_expect(struct smtp_client *c, enum step step, struct transaction *t, size_t recipient);
 /* The connection is over; what is under way ends with it, in doubt if its dot is out. */
 void client_over(struct smtp_client *c, enum client_fault fault, const struct verdict *why);
-void client_put_rcpt(struct smtp_client *c, struct transaction *t, size_t recipient, struct buf *out);
+bool client_offers(const struct smtp_client *c, unsigned extensions); /* all of these OFFERS_* */
+/* The host can take the message; else it is over, with verdicts or FAULT_UNFIT. */
+bool client_can_take(const struct smtp_client *c, struct transaction *t);
+void client_put_mail(struct smtp_client *c, struct transaction *t, struct buf *out);
+/* RCPT for the first recipient from this one on that the host can take; returns which, or the message's count: there is none. */
+size_t client_put_rcpt(struct smtp_client *c, struct transaction *t, size_t recipient, struct buf *out);
+/* Envelope accepted, at least in part: DATA, or the first BDAT may come. */
 void client_put_data(struct smtp_client *c, struct transaction *t, struct buf *out);
+/* A piece sent by BDAT is not answered yet: nothing more is said before it is. */
+bool client_awaits_piece(const struct smtp_client *c);
 /* The limit of the first step whose reply is owed. */
 enum client_limit client_reply_limit(const struct smtp_client *c);

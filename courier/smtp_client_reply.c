@@ -98,6 +98,24 @@ static void on_greeting(struct smtp_client *c, const struct expected *e UNUSED, 
     say_hello(c, STEP_EHLO, out);
 }
 
+static void read_extension(struct smtp_client *c, struct span word, struct span rest)
+{
+    static const char *const keywords[] = {
+#define EXTENSION(name, keyword) keyword,
+#include "courier/smtp_extension.def"
+#undef EXTENSION
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(keywords); i++) {
+        if (span_equal_nocase(word, span_of(keywords[i])))
+            c->extensions |= 1u << i;
+    }
+    if (span_equal_nocase(word, SPAN("SIZE")) && span_number(rest, UINT64_MAX, &c->size_limit) < 0)
+        c->size_limit = 0;
+    else if (span_equal_nocase(word, SPAN("DELIVERBY")) && span_number(rest, UINT64_MAX, &c->by_least_s) < 0)
+        c->by_least_s = 0;
+}
+
 static void read_extensions(struct smtp_client *c)
 {
     struct span text = buf_span(&c->reply.text);
@@ -106,15 +124,7 @@ static void read_extensions(struct smtp_client *c)
     while (text.len > 0) {
         struct span line = span_cut(&text, '\n'), word = span_cut(&line, ' ');
 
-        if (span_equal_nocase(word, SPAN("PIPELINING"))) {
-            c->has_pipelining = true;
-        } else if (span_equal_nocase(word, SPAN("8BITMIME"))) {
-            c->has_8bitmime = true;
-        } else if (span_equal_nocase(word, SPAN("SIZE"))) {
-            c->has_size = true;
-            if (span_number(span_trim(line), UINT64_MAX, &c->size_limit) < 0)
-                c->size_limit = 0;
-        }
+        read_extension(c, word, span_trim(line));
     }
 }
 
@@ -146,13 +156,13 @@ static void on_mail(struct smtp_client *c, const struct expected *e, struct buf 
 
     if (reply_class(c) == 2) {
         t->mail_ok = true;
-        if (!c->has_pipelining)
+        if (!client_offers(c, OFFERS_PIPELINING))
             client_put_rcpt(c, t, 0, out);
         return;
     }
     t->mail_refused = true;
     verdict_for_all(c, t, false);
-    if (!c->has_pipelining)
+    if (!client_offers(c, OFFERS_PIPELINING))
         transaction_over(c, t, out);
 }
 
@@ -168,11 +178,11 @@ static void on_rcpt(struct smtp_client *c, const struct expected *e, struct buf 
         /* 452, and 552 as older servers say it, after accepted ones: too many for one transaction, undecided (RFC 5321 section 4.5.3.1.10) */
         refuse(c, &t->message->verdicts[e->recipient]);
     }
-    if (c->has_pipelining)
+    if (client_offers(c, OFFERS_PIPELINING)
+            ? !t->is_bdat || e->recipient != t->last_rcpt /* more replies are on their way */
+            : client_put_rcpt(c, t, e->recipient + 1, out) < t->message->count)
         return;
-    if (e->recipient + 1 < t->message->count)
-        client_put_rcpt(c, t, e->recipient + 1, out);
-    else if (t->accepted > 0)
+    if (t->accepted > 0)
         client_put_data(c, t, out);
     else
         transaction_over(c, t, out);
@@ -194,6 +204,15 @@ static void on_data(struct smtp_client *c, const struct expected *e, struct buf 
         verdict_for_all(c, t, true);
         transaction_over(c, t, out);
     }
+}
+
+static void on_piece(struct smtp_client *c, const struct expected *e, struct buf *out)
+{
+    if (reply_class(c) == 2)
+        return;
+    verdict_for_all(c, e->transaction, true);
+    transaction_over(c, e->transaction,
+                     out); /* RFC 3030 section 2: after a refused piece only RSET goes on */
 }
 
 static void on_dot(struct smtp_client *c, const struct expected *e, struct buf *out)
@@ -236,7 +255,7 @@ static void on_closing(struct smtp_client *c, const struct expected *e)
 
     if (t && e->step == STEP_RCPT && !t->mail_refused)
         refuse(c, &t->message->verdicts[e->recipient]);
-    else if (t && (e->step == STEP_DATA || e->step == STEP_DOT))
+    else if (t && (e->step == STEP_DATA || e->step == STEP_PIECE || e->step == STEP_DOT))
         verdict_for_all(c, t, true);
     if (e->step == STEP_GREETING || e->step == STEP_EHLO || e->step == STEP_HELO)
         end_by_reply(c, FAULT_REFUSED);

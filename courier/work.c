@@ -180,6 +180,17 @@ struct job *work_take(struct work *w, size_t target)
     return NULL;
 }
 
+bool work_waits_for_another(const struct work *w, size_t target)
+{
+    if (target == SIZE_MAX || w->connection_count < w->connections_max)
+        return false;
+    for (const struct list *it = w->ready.next; it != &w->ready; it = it->next) {
+        if (LIST_ENTRY((struct list *) (uintptr_t) it, struct job, link)->tried >> target & 1)
+            return true;
+    }
+    return false;
+}
+
 void work_return(struct work *w, struct job *j)
 {
     list_prepend(&w->ready, &j->link);
@@ -325,7 +336,7 @@ static void connect_more(struct work *w)
         if (target == SIZE_MAX && first->tried) { /* this job has tried all that is left */
             list_remove(&first->link);
             w->ready_count--;
-            attempt_end(first, &first->fault);
+            attempt_end_without_host(first);
         } else if (target == SIZE_MAX && live_count(w) > 0) {
             return;
         } else if (target == SIZE_MAX) {

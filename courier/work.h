@@ -85,6 +85,8 @@ void work_hear(struct work *w, const struct client_message *m);
 void work_wake(struct work *w);
 /* The next job a connection at this target may send, or NULL. It leaves the ready list. */
 struct job *work_take(struct work *w, size_t target);
+/* A job at hand has tried this target, and no more connections may be opened: one that rests there stands in its way. */
+bool work_waits_for_another(const struct work *w, size_t target);
 /* A job comes back to be tried again at once: another transaction, or another host. */
 void work_return(struct work *w, struct job *j);
 /* A job was claimed; a job is settled or dropped: freed here. */

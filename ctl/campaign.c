@@ -27,17 +27,17 @@ static void add_sample(struct campaign *c, const char *job, enum place place, co
     json_put_text(json, "effect", span_of(words[effect]));
     put_record(json, r, now_ms);
     json_put(c->sample, NULL, json);
-    table_cell_safe(&c->table, span_of(job));
-    table_cell(&c->table, "%s", place_name(place));
-    table_cell(&c->table, "%s", words[effect]);
+    grid_cell_safe(&c->table, span_of(job));
+    grid_cell(&c->table, "%s", place_name(place));
+    grid_cell(&c->table, "%s", words[effect]);
     if (r->is_readable) {
         add_duration(&age, later_by(now_ms, r->envelope.arrival_ms));
         add_open_recipients(&to, r);
     }
-    table_cell_safe(&c->table, buf_span(&age));
-    table_cell_safe(&c->table,
+    grid_cell_safe(&c->table, buf_span(&age));
+    grid_cell_safe(&c->table,
                     span_of(r->is_readable ? *r->envelope.sender ? r->envelope.sender : "<>" : "?"));
-    table_cell_safe(&c->table, buf_span(&to));
+    grid_cell_safe(&c->table, buf_span(&to));
 }
 
 /* ---- one job, and a page of them */
@@ -153,7 +153,7 @@ static void print_outcome(struct campaign *c)
         printf("%s\n", c->orders ? "the queue was paused and is resumed"
                                  : "the queue is paused and would be resumed");
     if (!c->orders && c->table.rows > 0)
-        table_print(&c->table);
+        grid_print(&c->table);
     if (c->is_interrupted)
         printf("interrupted: the rest is as it was\n");
 }
@@ -210,7 +210,7 @@ int campaign_run(const struct arguments *a, enum order order, campaign_go *go, c
     struct orders *orders = NULL;
     int status = order_check_consent(a);
 
-    table_init(&c.table, "job|place||>age|from|to");
+    grid_init(&c.table, "job|place||>age|from|to");
     if (status == EXIT_OK)
         status = ask_open(a, &c.ask);
     if (status == EXIT_OK) {
@@ -227,6 +227,6 @@ int campaign_run(const struct arguments *a, enum order order, campaign_go *go, c
         ask_close(c.ask);
     }
     json_free(c.sample);
-    table_done(&c.table);
+    grid_done(&c.table);
     return status;
 }

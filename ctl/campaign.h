@@ -18,7 +18,7 @@ struct campaign {
     bool would_resume, is_interrupted;
     bool is_again; /* not the first pass: what it left alone then is counted */
     struct json *sample;
-    struct table table; /* the sample */
+    struct grid table; /* the sample */
     uint64_t started_ms, told_ms;
     uint64_t first_page_ms; /* Redis' clock when the first jobs were met */
 };

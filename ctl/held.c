@@ -118,7 +118,7 @@ static void print_held_json(struct held_walk *w)
 static void print_held(const struct held_walk *w)
 {
     AUTO_BUF struct buf sum = {.data = NULL};
-    struct table t;
+    struct grid t;
 
     if (w->reasons.reasons_of == 0) {
         printf("no job is held\n");
@@ -126,20 +126,20 @@ static void print_held(const struct held_walk *w)
     }
     add_reasons(&sum, &w->reasons);
     printf("%llu held: %.*s\n", (unsigned long long) w->reasons.reasons_of, SPAN_ARG(buf_span(&sum)));
-    table_init(&t, "job|>since|queue|from|to|because");
+    grid_init(&t, "job|>since|queue|from|to|because");
     for (size_t i = 0; i < w->count; i++) {
         const struct held *h = &w->jobs[i];
         AUTO_BUF struct buf since = {.data = NULL};
         add_duration(&since, later_by(w->now_ms, h->since_ms));
-        table_cell_safe(&t, span_of(h->job));
-        table_cell_safe(&t, buf_span(&since));
-        table_cell_safe(&t, span_of(h->queue));
-        table_cell_safe(&t, span_of(h->from));
-        table_cell_safe(&t, span_of(h->to));
-        table_cell_safe(&t, span_of(h->because));
+        grid_cell_safe(&t, span_of(h->job));
+        grid_cell_safe(&t, buf_span(&since));
+        grid_cell_safe(&t, span_of(h->queue));
+        grid_cell_safe(&t, span_of(h->from));
+        grid_cell_safe(&t, span_of(h->to));
+        grid_cell_safe(&t, span_of(h->because));
     }
-    table_print(&t);
-    table_done(&t);
+    grid_print(&t);
+    grid_done(&t);
     if (w->count < w->reasons.reasons_of)
         printf("and %llu more; --limit 0 prints all\n",
                (unsigned long long) w->reasons.reasons_of - w->count);

@@ -28,9 +28,9 @@ void print_safe(struct span s)
     print_buf(&out);
 }
 
-/* ---- tables */
+/* ---- grids */
 
-static void end_cell(struct table *t, size_t start)
+static void end_cell(struct grid *t, size_t start)
 {
     struct buf *column = &t->cells[t->at];
     size_t width = column->len - start;
@@ -44,25 +44,25 @@ static void end_cell(struct table *t, size_t start)
     }
 }
 
-void table_init(struct table *t, const char *headings)
+void grid_init(struct grid *t, const char *headings)
 {
     struct span rest = span_of(headings);
 
-    *t = (struct table){.columns = 0};
+    *t = (struct grid){.columns = 0};
     for (const char *p = headings; *p; p++)
         t->columns += *p == '|';
     t->columns++;
-    must(t->columns <= TABLE_COLUMNS_MAX);
+    must(t->columns <= GRID_COLUMNS_MAX);
     for (size_t i = 0; i < t->columns; i++) {
         struct span heading = span_cut(&rest, '|');
         t->is_right[t->at] = heading.len > 0 && *heading.at == '>';
         if (t->is_right[t->at])
             heading = (struct span){.at = heading.at + 1, .len = heading.len - 1};
-        table_cell_safe(t, heading);
+        grid_cell_safe(t, heading);
     }
 }
 
-void table_cell(struct table *t, const char *format, ...)
+void grid_cell(struct grid *t, const char *format, ...)
 {
     size_t start = t->cells[t->at].len;
     va_list args;
@@ -73,7 +73,7 @@ void table_cell(struct table *t, const char *format, ...)
     end_cell(t, start);
 }
 
-void table_cell_safe(struct table *t, struct span text)
+void grid_cell_safe(struct grid *t, struct span text)
 {
     size_t start = t->cells[t->at].len;
 
@@ -81,9 +81,9 @@ void table_cell_safe(struct table *t, struct span text)
     end_cell(t, start);
 }
 
-void table_print(const struct table *t)
+void grid_print(const struct grid *t)
 {
-    const char *at[TABLE_COLUMNS_MAX];
+    const char *at[GRID_COLUMNS_MAX];
     AUTO_BUF struct buf out = {.data = NULL};
 
     must(t->at == 0);
@@ -107,7 +107,7 @@ void table_print(const struct table *t)
     print_buf(&out);
 }
 
-void table_done(struct table *t)
+void grid_done(struct grid *t)
 {
     for (size_t i = 0; i < t->columns; i++)
         buf_done(&t->cells[i]);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "cluster/wire.h"
 #include "ctl/print.h"
+#include "ctl/wishes.h"
 
 enum { WORDS_MAX = 120, ADDR_WORDS_MAX = 1024 };
 
@@ -161,6 +162,7 @@ void put_record(struct json *json, const struct record *r, uint64_t now_ms)
     json_put(json, "to", to);
     json_put_number(json, "age_ms", (int64_t) later_by(now_ms, r->envelope.arrival_ms));
     json_put_number(json, "size", (int64_t) r->envelope.size_bytes);
+    put_wishes(json, &r->envelope);
     json_put_number(json, "attempts", r->state.attempts);
     if (record_last_error(r))
         json_put(json, "last_error", verdict_json(record_last_error(r)));

@@ -130,9 +130,9 @@ static void add_work(struct buf *out, const struct node_stats *s)
 
 static void print_nodes(const struct status *s)
 {
-    struct table t;
+    struct grid t;
 
-    table_init(&t, "role|name|incarnation|version|up|beat|http|work");
+    grid_init(&t, "role|name|incarnation|version|up|beat|http|work");
     for (size_t i = 0; i < s->health.view.count; i++) {
         const struct node_peer *p = &s->health.view.peers[i];
         const struct node_stats *stats = &p->stats;
@@ -143,18 +143,18 @@ static void print_nodes(const struct status *s)
         if (has_beaten)
             add_duration(&beat, beat_age_ms(&s->health, p));
         add_work(&work, stats);
-        table_cell(&t, "%s", has_beaten ? role_name(stats->role) : "(joining)");
-        table_cell_safe(&t, span_of(stats->name));
-        table_cell(&t, "%llu", (unsigned long long) p->incarnation);
-        table_cell_safe(&t, span_of(stats->version));
-        table_cell_safe(&t, buf_span(&up));
-        table_cell(&t, "%.*s%s", SPAN_ARG(buf_span(&beat)),
+        grid_cell(&t, "%s", has_beaten ? role_name(stats->role) : "(joining)");
+        grid_cell_safe(&t, span_of(stats->name));
+        grid_cell(&t, "%llu", (unsigned long long) p->incarnation);
+        grid_cell_safe(&t, span_of(stats->version));
+        grid_cell_safe(&t, buf_span(&up));
+        grid_cell(&t, "%.*s%s", SPAN_ARG(buf_span(&beat)),
                    has_beaten && !is_beating(&s->health, p) ? " SILENT" : "");
-        table_cell_safe(&t, span_of(stats->http));
-        table_cell_safe(&t, buf_span(&work));
+        grid_cell_safe(&t, span_of(stats->http));
+        grid_cell_safe(&t, buf_span(&work));
     }
-    table_print(&t);
-    table_done(&t);
+    grid_print(&t);
+    grid_done(&t);
 }
 
 static void print_status(const struct status *s)

@@ -37,19 +37,34 @@ int verb_config_check(const struct arguments *a)
     return is_good ? EXIT_OK : EXIT_ASKED_FAILED;
 }
 
-/* Values as in the file, as text: {"section": {"name": "value"}}. */
+/* One section, or one member of a group. */
+static struct json *settings_of(const struct conf_section *section, const void *holder)
+{
+    struct json *json = json_new_object();
+
+    for (size_t i = 0; i < section->row_count; i++) {
+        AUTO_BUF struct buf value = {.data = NULL};
+        conf_value_print(holder, &section->rows[i], &value);
+        json_put_text(json, section->rows[i].name, buf_span(&value));
+    }
+    return json;
+}
+
+/* Values as in the file, as text: {"section": {"name": "value"}, "group": {"member": {"name": "value"}}}. */
 static void add_settings(struct json *json, const struct conf *conf)
 {
     for (size_t s = 0; s < conf_section_count; s++) {
-        struct json *section = json_new_object();
-        for (size_t i = 0; i < conf_row_count; i++) {
-            AUTO_BUF struct buf value = {.data = NULL};
-            if (strcmp(conf_rows[i].section, conf_sections[s].name) != 0)
-                continue;
-            conf_value_print(conf, &conf_rows[i], &value);
-            json_put_text(section, conf_rows[i].name, buf_span(&value));
+        const struct conf_section *section = &conf_sections[s];
+        if (!section->member) {
+            json_put(json, section->name, settings_of(section, conf_holder(conf, section, 0)));
+            continue;
         }
-        json_put(json, conf_sections[s].name, section);
+        struct json *group = json_new_object();
+        for (size_t i = 0; i < conf_holder_count(conf, section); i++)
+            if (!conf_member_at(conf, section, i)->is_implied)
+                json_put(group, conf_member_at(conf, section, i)->name,
+                         settings_of(section, conf_member_at(conf, section, i)));
+        json_put(json, section->name, group);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "ctl/reach.h"
 #include "ctl/story.h"
 #include "ctl/verb.h"
+#include "ctl/wishes.h"
 
 enum { WORDS_MAX = 1024, CHUNKS_MAX = 16384 };
 
@@ -66,6 +67,7 @@ static struct json *recipients_json(const struct record *r)
         const struct recipient_state *s = &r->state.recipients[i];
         struct json *json = json_new_object();
         json_put_text(json, "address", span_of(r->envelope.recipients[i].addr));
+        put_recipient_wishes(json, &r->envelope.recipients[i]);
         json_put_flag(json, "settled", s->is_done);
         if (s->last.class == VERDICT_NONE)
             json_put_null(json, "last");
@@ -113,6 +115,7 @@ static void print_message_json(const struct story *s, int64_t only_job, const st
         json_put_number(json, "size", (int64_t) e->size_bytes);
         json_put_flag(json, "is_8bit", e->is_8bit);
         json_put_flag(json, "is_dsn", e->is_dsn);
+        put_wishes(json, e);
         json_put_number(json, "chunks", content->chunks);
         json_put_number(json, "chunks_missing", content->missing);
         json_put_number(json, "stored_bytes", (int64_t) content->stored_bytes);
@@ -142,6 +145,7 @@ static void add_head(struct buf *out, const struct story *s, const struct envelo
     if (content->missing > 0)
         buf_printf(out, "; %u CHUNKS ARE MISSING", content->missing);
     buf_add_text(out, e->is_dsn ? "; a notification of ours" : "");
+    add_wishes(out, e);
     buf_add_char(out, '\n');
 }
 
@@ -151,7 +155,9 @@ static void add_recipient(struct buf *out, const struct record *r, size_t i)
 
     buf_add_text(out, "    <");
     buf_add_printable(out, span_of(r->envelope.recipients[i].addr), WORDS_MAX);
-    buf_add_text(out, "> ");
+    buf_add_char(out, '>');
+    add_recipient_wishes(out, &r->envelope.recipients[i]);
+    buf_add_char(out, ' ');
     if (s->last.class == VERDICT_NONE) {
         buf_add_text(out, s->is_done ? "settled\n" : "not tried yet\n");
         return;

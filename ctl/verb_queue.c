@@ -74,7 +74,7 @@ static struct json *queue_json(const struct survey *s, const struct survey_queue
     return json;
 }
 
-static void add_queue_row(struct table *t, const struct survey *s, const struct survey_queue *q)
+static void add_queue_row(struct grid *t, const struct survey *s, const struct survey_queue *q)
 {
     AUTO_BUF struct buf next = {.data = NULL}, age = {.data = NULL}, paused = {.data = NULL};
 
@@ -89,12 +89,12 @@ static void add_queue_row(struct table *t, const struct survey *s, const struct 
         add_duration(&paused, q->paused_until_ms - s->now_ms);
         buf_printf(&paused, ": %s", q->error);
     }
-    table_cell_safe(t, span_of(q->name));
-    table_cell(t, "%llu", (unsigned long long) q->waiting);
-    table_cell(t, "%llu", (unsigned long long) q->due);
-    table_cell_safe(t, buf_span(&next));
-    table_cell_safe(t, buf_span(&age));
-    table_cell_safe(t, buf_span(&paused));
+    grid_cell_safe(t, span_of(q->name));
+    grid_cell(t, "%llu", (unsigned long long) q->waiting);
+    grid_cell(t, "%llu", (unsigned long long) q->due);
+    grid_cell_safe(t, buf_span(&next));
+    grid_cell_safe(t, buf_span(&age));
+    grid_cell_safe(t, buf_span(&paused));
 }
 
 static void print_held_note(const struct survey *s)
@@ -111,7 +111,7 @@ static void print_held_note(const struct survey *s)
 
 static void print_list(const struct survey *s, size_t rows)
 {
-    struct table t;
+    struct grid t;
 
     if (s->queue_count == 0) {
         printf("no job waits in any queue; %llu claimed, %llu held\n", (unsigned long long) s->claimed,
@@ -119,11 +119,11 @@ static void print_list(const struct survey *s, size_t rows)
         print_held_note(s);
         return;
     }
-    table_init(&t, "queue|>waiting|>due|>next|>oldest|");
+    grid_init(&t, "queue|>waiting|>due|>next|>oldest|");
     for (size_t i = 0; i < rows; i++)
         add_queue_row(&t, s, &s->queues[i]);
-    table_print(&t);
-    table_done(&t);
+    grid_print(&t);
+    grid_done(&t);
     if (rows < s->queue_count)
         printf("and %zu more queues; --limit 0 prints all\n", s->queue_count - rows);
     print_held_note(s);

@@ -94,7 +94,7 @@ static struct json *shown_json(const struct show *show, const struct shown *job)
     return json;
 }
 
-static void add_shown_row(struct table *t, const struct show *show, const struct shown *job)
+static void add_shown_row(struct grid *t, const struct show *show, const struct shown *job)
 {
     AUTO_BUF struct buf due = {.data = NULL}, age = {.data = NULL}, error = {.data = NULL},
                         to = {.data = NULL};
@@ -103,13 +103,13 @@ static void add_shown_row(struct table *t, const struct show *show, const struct
         buf_add_text(&due, "now");
     else
         add_duration(&due, job->due_ms - show->now_ms);
-    table_cell_safe(t, span_of(job->job));
-    table_cell_safe(t, buf_span(&due));
+    grid_cell_safe(t, span_of(job->job));
+    grid_cell_safe(t, buf_span(&due));
     const struct record *r = &job->record;
     if (!r->is_readable) {
         for (int i = 0; i < 4; i++)
-            table_cell(t, "?");
-        table_cell(t, r->is_newer ? "a newer version wrote its record: it waits for a newer courier"
+            grid_cell(t, "?");
+        grid_cell(t, r->is_newer ? "a newer version wrote its record: it waits for a newer courier"
                                   : "its record cannot be read; the next courier puts it aside (held)");
         return;
     }
@@ -117,27 +117,27 @@ static void add_shown_row(struct table *t, const struct show *show, const struct
     add_open_recipients(&to, r);
     if (record_last_error(r))
         add_verdict(&error, record_last_error(r));
-    table_cell_safe(t, buf_span(&age));
-    table_cell(t, "%u", r->state.attempts);
-    table_cell_safe(t, span_of(*r->envelope.sender ? r->envelope.sender : "<>"));
-    table_cell_safe(t, buf_span(&to));
-    table_cell_safe(t, buf_span(&error));
+    grid_cell_safe(t, buf_span(&age));
+    grid_cell(t, "%u", r->state.attempts);
+    grid_cell_safe(t, span_of(*r->envelope.sender ? r->envelope.sender : "<>"));
+    grid_cell_safe(t, buf_span(&to));
+    grid_cell_safe(t, buf_span(&error));
 }
 
 static void print_show(const struct show *show)
 {
-    struct table t;
+    struct grid t;
 
     print_safe(span_of(show->queue));
     printf(": %llu waiting%s\n", (unsigned long long) show->waiting,
            filter_is_any(&show->filter) ? "" : " and chosen");
     if (show->count == 0)
         return;
-    table_init(&t, "job|>due|>age|>tries|from|to|last error");
+    grid_init(&t, "job|>due|>age|>tries|from|to|last error");
     for (size_t i = 0; i < show->count; i++)
         add_shown_row(&t, show, &show->jobs[i]);
-    table_print(&t);
-    table_done(&t);
+    grid_print(&t);
+    grid_done(&t);
     if (show->count < show->waiting)
         printf("and %llu more\n", (unsigned long long) (show->waiting - show->count));
 }

@@ -5,6 +5,7 @@
 #include "ctl/print.h"
 #include "ctl/story.h"
 #include "ctl/verb.h"
+#include "ctl/wishes.h"
 
 enum { FOLLOW_S = 60, LOOK_EVERY_MS = 150 };
 
@@ -89,6 +90,7 @@ static struct json *envelope_json(const struct envelope *e)
     json_put(json, "to", to);
     json_put_number(json, "size", (int64_t) e->size_bytes);
     json_put_text(json, "client", span_of(e->client));
+    put_wishes(json, e);
     return json;
 }
 
@@ -134,6 +136,7 @@ static void tell_head(const struct story *s)
             buf_printf(&out, " and %zu more", e->recipient_count - 1);
         buf_add_text(&out, ", ");
         add_bytes(&out, e->size_bytes);
+        add_wishes(&out, e);
     }
     buf_add_char(&out, '\n');
     print_buf(&out);
@@ -142,9 +145,9 @@ static void tell_head(const struct story *s)
 static void tell_events(const struct telling *t)
 {
     const struct story *s = &t->story;
-    struct table table;
+    struct grid table;
 
-    table_init(&table, ">since|event|job|");
+    grid_init(&table, ">since|event|job|");
     for (size_t i = 0; i < s->event_count; i++) {
         const struct story_event *e = &s->events[i];
         AUTO_BUF struct buf detail = {.data = NULL};
@@ -152,14 +155,14 @@ static void tell_events(const struct telling *t)
             continue;
         uint64_t since_ms = later_by(e->ms, s->accepted_ms);
         add_detail(&detail, t, e);
-        table_cell(&table, "+%llu.%03llu s", (unsigned long long) (since_ms / 1000),
+        grid_cell(&table, "+%llu.%03llu s", (unsigned long long) (since_ms / 1000),
                    (unsigned long long) (since_ms % 1000));
-        table_cell_safe(&table, span_of(e->event));
-        table_cell(&table, ".%u", e->job);
-        table_cell_safe(&table, buf_span(&detail));
+        grid_cell_safe(&table, span_of(e->event));
+        grid_cell(&table, ".%u", e->job);
+        grid_cell_safe(&table, buf_span(&detail));
     }
-    table_print(&table);
-    table_done(&table);
+    grid_print(&table);
+    grid_done(&table);
 }
 
 /* Where it is now, unless all is over. */

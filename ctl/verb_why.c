@@ -5,6 +5,7 @@
 #include "ctl/print.h"
 #include "ctl/story.h"
 #include "ctl/why.h"
+#include "ctl/wishes.h"
 
 enum { WORDS_MAX = 1000, CHILDREN_NAMED = 10 };
 
@@ -83,7 +84,10 @@ static void add_waiting(struct buf *out, const struct why *w, const struct story
                               : "its record cannot be read: the next courier puts it aside");
         return;
     }
-    if (job->score > o->now_ms) {
+    if (add_release(out, &r->envelope, o->now_ms)) {
+        buf_add_text(out, "; due in ");
+        add_duration(out, later_by(job->score, o->now_ms));
+    } else if (job->score > o->now_ms) {
         buf_add_text(out, "its next try is due in ");
         add_duration(out, job->score - o->now_ms);
     } else {

@@ -13,6 +13,8 @@ static struct {
     pthread_mutex_t lock;
     struct map counts; /* address -> how many, as a pointer that points nowhere */
     uint64_t sessions;
+    uint64_t *listeners; /* sessions of each */
+    size_t listener_count;
 } clients = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static _Atomic uint64_t told_ms;
@@ -24,22 +26,35 @@ static struct span key_of(const struct ip *ip)
                          .len = ip->is_v4 ? sizeof ip->bytes : V6_PREFIX_BYTES};
 }
 
-bool client_enter(const struct ip *ip, uint64_t max_sessions, uint64_t max_per_client)
+static uint64_t *listener_sessions(size_t listener)
+{
+    while (clients.listener_count <= listener) {
+        clients.listeners = mem_resize(clients.listeners,
+                                       (clients.listener_count + 1) * sizeof clients.listeners[0]);
+        clients.listeners[clients.listener_count++] = 0;
+    }
+    return &clients.listeners[listener];
+}
+
+bool client_enter(const struct ip *ip, size_t listener, const struct client_limits *limits)
 {
     must(pthread_mutex_lock(&clients.lock) == 0);
     uintptr_t count = (uintptr_t) map_get(&clients.counts, key_of(ip)) + 1;
     (void) map_set(&clients.counts, key_of(ip), (void *) count); /* the count before */
-    bool is_within = ++clients.sessions <= max_sessions && count <= max_per_client;
+    uint64_t of_listener = ++*listener_sessions(listener);
+    bool is_within = ++clients.sessions <= limits->node && of_listener <= limits->listener &&
+                     count <= limits->client;
     must(pthread_mutex_unlock(&clients.lock) == 0);
     return is_within;
 }
 
-void client_leave(const struct ip *ip)
+void client_leave(const struct ip *ip, size_t listener)
 {
     must(pthread_mutex_lock(&clients.lock) == 0);
     uintptr_t count = (uintptr_t) map_get(&clients.counts, key_of(ip));
-    must(count > 0 && clients.sessions > 0);
+    must(count > 0 && clients.sessions > 0 && *listener_sessions(listener) > 0);
     clients.sessions--;
+    clients.listeners[listener]--;
     if (count > 1)
         (void) map_set(&clients.counts, key_of(ip), (void *) (count - 1)); /* the count before */
     else

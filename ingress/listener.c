@@ -1,4 +1,4 @@
-/* The addresses of ingress.listen: parsed once, opened by each reactor with SO_REUSEPORT. */
+/* The addresses of all listeners, opened by each reactor with SO_REUSEPORT. */
 #include "ingress/listener.h"
 
 #include <errno.h>
@@ -8,9 +8,10 @@
 #include "base/conf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "ingress/service.h"
 #include "ingress/session.h"
 
-enum { DEFAULT_PORT = 25, TELL_FAULT_MS = 1000 };
+enum { TELL_FAULT_MS = 1000 };
 
 static void on_accept(void *owner, int fd)
 {
@@ -23,7 +24,7 @@ static void on_fault_over(struct timer *t UNUSED)
 
 static void on_fault(void *owner, int error)
 {
-    struct reactor *r = owner;
+    struct reactor *r = ((struct service *) owner)->reactor;
     if (r->fault.place)
         return;
     timer_start(r->loop, &r->fault, TELL_FAULT_MS, on_fault_over);
@@ -31,49 +32,38 @@ static void on_fault(void *owner, int error)
               FN("sessions", r->session_count));
 }
 
-/* "host:port" with a numeric host; port 0 (tests) is not what hostport_parse() takes. */
-static int parse_listen(struct span text, struct ip *ret_ip, uint16_t *ret_port)
+/* One more address of the service; in the reactors behind the first one port 0 is the port that it got. */
+static int open_address(struct service *s, const char *text, const struct reactor *first, char **ret_error)
 {
-    char host[DOMAIN_MAX + 1];
-    struct span name = text;
-    const char *colon = memrchr(text.at, ':', text.len);
-    bool is_any_port = colon &&
-                       span_equal((struct span){.at = colon, .len = text.len - (size_t) (colon - text.at)},
-                                  SPAN(":0"));
-    if (is_any_port)
-        name.len = (size_t) (colon - text.at);
-    int r = hostport_parse(name, DEFAULT_PORT, host, ret_port);
-    if (r < 0)
-        return r;
-    if (is_any_port)
-        *ret_port = 0;
-    return ip_parse(span_of(host), ret_ip);
+    struct reactor *r = s->reactor;
+    struct ip ip;
+    uint16_t port;
+    must(service_parse_address(span_of(text), &ip, &port) == 0); /* services_check() has seen it */
+    if (port == 0 && first)
+        port = listener_port(first->listeners[r->listener_count]);
+    int error = listener_open(r->loop, &ip, port, on_accept, on_fault, s, &r->listeners[r->listener_count]);
+    if (error < 0) {
+        AUTO_FREE char *setting = conf_member_path(&s->conf->as_member, "listeners", "address");
+        *ret_error = mem_format("%s: cannot listen on %s: %s", setting, text, strerror(-error));
+        return error;
+    }
+    r->listener_count++;
+    return 0;
 }
 
 int listeners_open(struct reactor *r, const struct reactor *first, char **ret_error)
 {
-    const struct conf_list *list = &conf_get()->ingress.listen;
-    r->listeners = mem_array(list->count + 1, sizeof r->listeners[0]);
-    for (size_t i = 0; i < list->count; i++) {
-        struct ip ip;
-        uint16_t port;
-        int error = list->items[i][0] == '\0' ? -EINVAL : parse_listen(span_of(list->items[i]), &ip, &port);
-        if (error < 0) {
-            *ret_error = mem_format(
-                "ingress.listen: \"%s\" is not an address; expected 192.0.2.1:25 or [2001:db8::1]:25",
-                list->items[i]);
-            return error;
+    size_t count = 0;
+    for (size_t i = 0; i < r->service_count; i++)
+        count += r->services[i]->conf->address.count;
+    r->listeners = mem_array(count + 1, sizeof r->listeners[0]);
+    for (size_t i = 0; i < r->service_count; i++)
+        for (size_t k = 0; k < r->services[i]->conf->address.count; k++) {
+            int error = open_address(r->services[i], r->services[i]->conf->address.items[k], first,
+                                     ret_error);
+            if (error < 0)
+                return error;
         }
-        if (port == 0 && first)
-            port = listener_port(first->listeners[i]);
-        error = listener_open(r->loop, &ip, port, on_accept, on_fault, r, &r->listeners[i]);
-        if (error < 0) {
-            *ret_error = mem_format("ingress.listen: cannot listen on %s: %s", list->items[i],
-                                    strerror(-error));
-            return error;
-        }
-        r->listener_count++;
-    }
     return 0;
 }
 

@@ -15,8 +15,15 @@
 #include "base/metric.h"
 #include "cluster/daemon.h"
 #include "cluster/node.h"
+#include "cluster/ticket.h"
+#include "ingress/auth.h"
+#include "ingress/certificate.h"
+#include "ingress/change.h"
 #include "ingress/listener.h"
+#include "ingress/overload.h"
 #include "ingress/reactor.h"
+#include "ingress/service.h"
+#include "ingress/table_files.h"
 
 enum { EXIT_USAGE = 2, VIEW_EVERY_MS = 1000, THREADS_MAX = 256, POLITE_PERCENT = 80, LINGER_PERCENT = 15 };
 
@@ -25,7 +32,9 @@ static struct {
     struct reactor **reactors;
     unsigned count;
     struct node *node;
-    struct timer polite; /* how long draining waits for clients */
+    struct tls_tickets *tickets; /* of all listeners */
+    struct ticket *ticket;       /* keeps their secrets alive */
+    struct timer polite;         /* how long draining waits for clients */
     struct timer end;
     _Atomic unsigned ended; /* threads that are over */
     bool is_leaving;
@@ -43,6 +52,20 @@ static void wake_all(void)
 {
     for (unsigned i = 0; i < ingress.count; i++)
         reactor_wake(ingress.reactors[i]);
+}
+
+/* Settings or certificates have changed. */
+static void renew_services(void)
+{
+    atomic_fetch_add(&reactor_shared.settings, 1);
+    wake_all();
+}
+
+static void on_stress_change(void)
+{
+    if (overload_is_stressed())
+        atomic_fetch_add(&reactor_shared.hurries, 1);
+    renew_services();
 }
 
 /* ---- the node */
@@ -97,6 +120,11 @@ static void open_node(void)
 
 static void on_end(struct timer *t UNUSED)
 {
+    overload_close();
+    change_close();
+    ingress.ticket = ticket_close(ingress.ticket);
+    certificates_close();
+    table_watch_close();
     reactor_end(ingress.reactors[0]);
     daemon_end();
 }
@@ -151,9 +179,12 @@ static void drain(void)
 
 static void tell_listeners(const struct reactor *r)
 {
-    for (size_t i = 0; i < r->listener_count; i++)
-        log_event(LOG_LISTENING, F("address", conf_get()->ingress.listen.items[i]),
-                  FN("port", listener_port(r->listeners[i])), FN("reactors", ingress.count));
+    size_t n = 0;
+    for (size_t i = 0; i < r->service_count; i++)
+        for (size_t k = 0; k < r->services[i]->conf->address.count; k++)
+            log_event(LOG_LISTENING, F("listener", r->services[i]->name),
+                      F("address", r->services[i]->conf->address.items[k]),
+                      FN("port", listener_port(r->listeners[n++])), FN("reactors", ingress.count));
 }
 
 /*
@@ -179,6 +210,11 @@ static void start(struct loop *main_loop)
     ingress.reactors = mem_array(ingress.count, sizeof ingress.reactors[0]);
     reactor_shared.name = daemon_node_name();
     reactor_shared.on_drained = on_drained;
+    if (table_watch_open(main_loop, &error) < 0)
+        die(error);
+    ingress.tickets = tls_tickets_new();
+    if (certificates_open(main_loop, ingress.tickets, renew_services, &error) < 0)
+        die(error);
     for (unsigned i = 0; i < ingress.count; i++) {
         struct reactor **r = &ingress.reactors[i];
         if (reactor_new(i, i == 0 ? main_loop : NULL, r, &error) < 0 ||
@@ -186,6 +222,9 @@ static void start(struct loop *main_loop)
             die(error);
     }
     open_node();
+    ingress.ticket = ticket_open(ingress.reactors[0]->store, ingress.tickets);
+    change_open(ingress.reactors[0]->store, wake_all);
+    overload_open(main_loop, on_stress_change);
     tell_listeners(ingress.reactors[0]);
     for (unsigned i = 1; i < ingress.count; i++)
         must(pthread_create(&ingress.reactors[i]->thread, NULL, run_thread, ingress.reactors[i]) == 0);
@@ -193,8 +232,9 @@ static void start(struct loop *main_loop)
 
 static void reload(void)
 {
-    atomic_fetch_add(&reactor_shared.settings, 1);
-    wake_all();
+    certificates_reload();
+    table_watch_reload();
+    renew_services();
 }
 
 static bool is_ready(struct buf *why)
@@ -211,14 +251,13 @@ static bool is_ready(struct buf *why)
     return why->len == 0;
 }
 
-/* What only the policy can tell of the settings. */
+/* At a reload certificates are not looked at: what cannot be used is told, and the old ones stay. */
 static int check(const struct conf *conf, char **ret_error)
 {
-    struct policy *policy = NULL;
-    int r = policy_new(conf, &policy, ret_error);
+    int r = services_check(conf, ret_error);
     if (r >= 0)
-        (void) policy_free(policy); /* always NULL */
-    return r;
+        r = auth_check(conf, ret_error);
+    return r < 0 || ingress.loop ? r : certificates_check(conf, ret_error);
 }
 
 static void join_threads(void)
@@ -232,6 +271,7 @@ static void join_threads(void)
         (void) reactor_free(r); /* always NULL */
     }
     mem_free(ingress.reactors);
+    (void) tls_tickets_free(ingress.tickets); /* always NULL */
 }
 
 int main(int argc, char **argv)

@@ -9,32 +9,19 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "ingress/networks.h"
 #include "io/idn.h"
 
 struct policy {
-    struct network *trusted;
-    size_t trusted_count;
+    struct networks trusted;
     struct map domains; /* relay domains, normalised; those with a leading dot stand for what is below them */
     char *postmaster;   /* where <postmaster> goes; NULL: nowhere */
 };
 
-static int add_networks(struct policy *p, const struct conf_list *list, char **ret_error)
+static int add_domains(struct policy *p, const struct conf_listener *conf, char **ret_error)
 {
-    p->trusted = mem_array(list->count + 1, sizeof p->trusted[0]);
-    for (size_t i = 0; i < list->count; i++) {
-        if (network_parse(span_of(list->items[i]), &p->trusted[i]) < 0) {
-            *ret_error = mem_format(
-                "ingress.trusted_networks: \"%s\" is not a network; expected 192.0.2.0/24 or 2001:db8::/32",
-                list->items[i]);
-            return -EINVAL;
-        }
-        p->trusted_count++;
-    }
-    return 0;
-}
+    const struct conf_list *list = &conf->relay_domains;
 
-static int add_domains(struct policy *p, const struct conf_list *list, char **ret_error)
-{
     for (size_t i = 0; i < list->count; i++) {
         struct span name = span_of(list->items[i]);
         bool is_parent = name.len > 0 && name.at[0] == '.';
@@ -44,9 +31,9 @@ static int add_domains(struct policy *p, const struct conf_list *list, char **re
         if (is_parent)
             name = (struct span){.at = name.at + 1, .len = name.len - 1};
         if (idn_domain(name, room) < 0) {
-            *ret_error = mem_format(
-                "ingress.relay_domains: \"%s\" is not a domain; expected example.com or .example.com",
-                list->items[i]);
+            AUTO_FREE char *setting = conf_member_path(&conf->as_member, "listeners", "relay_domains");
+            *ret_error = mem_format("%s: \"%s\" is not a domain; expected example.com or .example.com",
+                                    setting, list->items[i]);
             return -EINVAL;
         }
         memcpy(domain, room, strlen(room) + 1);
@@ -57,12 +44,30 @@ static int add_domains(struct policy *p, const struct conf_list *list, char **re
     return 0;
 }
 
-int policy_new(const struct conf *conf, struct policy **ret_policy, char **ret_error)
+static int add_postmaster(struct policy *p, const struct conf_listener *conf, char **ret_error)
+{
+    struct addr addr;
+
+    if (!conf->postmaster || !conf->postmaster[0])
+        return 0; /* of the first relay domain */
+    if (addr_parse(span_of(conf->postmaster), &addr) < 0 || addr.is_literal) {
+        AUTO_FREE char *setting = conf_member_path(&conf->as_member, "listeners", "postmaster");
+        *ret_error = mem_format("%s: \"%s\" is not an address; expected postmaster@example.com", setting,
+                                conf->postmaster);
+        return -EINVAL;
+    }
+    p->postmaster = mem_string(conf->postmaster);
+    return 0;
+}
+
+int policy_new(const struct conf_listener *conf, struct policy **ret_policy, char **ret_error)
 {
     struct policy *p = NEW(struct policy);
-    int r = add_networks(p, &conf->ingress.trusted_networks, ret_error);
+    int r = networks_parse(conf, "trusted_networks", &conf->trusted_networks, &p->trusted, ret_error);
     if (r >= 0)
-        r = add_domains(p, &conf->ingress.relay_domains, ret_error);
+        r = add_postmaster(p, conf, ret_error);
+    if (r >= 0)
+        r = add_domains(p, conf, ret_error);
     if (r < 0) {
         (void) policy_free(p); /* always NULL */
         return r;
@@ -76,7 +81,7 @@ struct policy *policy_free(struct policy *p)
     if (!p)
         return NULL;
     map_done(&p->domains);
-    mem_free(p->trusted);
+    networks_done(&p->trusted);
     mem_free(p->postmaster);
     mem_free(p);
     return NULL;
@@ -84,10 +89,7 @@ struct policy *policy_free(struct policy *p)
 
 bool policy_is_trusted(const struct policy *p, const struct ip *client)
 {
-    for (size_t i = 0; i < p->trusted_count; i++)
-        if (network_has(&p->trusted[i], client))
-            return true;
-    return false;
+    return networks_have(&p->trusted, client);
 }
 
 /* domain: normalised. Itself, or one of its parents with a leading dot. */
@@ -103,19 +105,18 @@ static bool is_relay_domain(const struct policy *p, const char *domain)
     return false;
 }
 
-void policy_sender(const struct policy *p UNUSED, const struct addr *sender UNUSED,
-                   struct smtp_answer *ret_answer)
+bool policy_is_ours(const struct policy *p, const char *domain)
 {
-    *ret_answer = (struct smtp_answer){250, "2.1.0", "Ok", NULL};
+    return is_relay_domain(p, domain);
 }
 
 static void answer_postmaster(const struct policy *p, struct smtp_answer *ret_answer)
 {
     if (p->postmaster)
-        *ret_answer = (struct smtp_answer){250, "2.1.5", "Ok", p->postmaster};
+        *ret_answer = (struct smtp_answer){250, "2.1.5", "Ok", (const char *const *) &p->postmaster, 1};
     else
-        *ret_answer = (struct smtp_answer){550, "5.1.1", "There is no postmaster without a domain here",
-                                           NULL};
+        *ret_answer = (struct smtp_answer){550, "5.1.1", "There is no postmaster without a domain here", NULL,
+                                           0};
 }
 
 void policy_recipient(const struct policy *p, bool is_trusted, const struct addr *recipient,
@@ -126,15 +127,15 @@ void policy_recipient(const struct policy *p, bool is_trusted, const struct addr
         answer_postmaster(p, ret_answer);
         return;
     }
-    if (!recipient->is_literal && domain_normalise(recipient->domain, domain) < 0) {
-        *ret_answer = (struct smtp_answer){501, "5.1.3", "That is not a mail domain", NULL};
+    if (!recipient->is_literal && idn_domain(recipient->domain, domain) < 0) {
+        *ret_answer = (struct smtp_answer){501, "5.1.3", "That is not a mail domain", NULL, 0};
         return;
     }
     bool is_ours = !recipient->is_literal && is_relay_domain(p, domain);
     if (!is_trusted && (!is_ours || addr_has_route(recipient)))
-        *ret_answer = (struct smtp_answer){550, "5.7.1", "Relaying is not allowed for you", NULL};
+        *ret_answer = (struct smtp_answer){550, "5.7.1", "Relaying is not allowed for you", NULL, 0};
     else if (recipient->is_literal)
-        *ret_answer = (struct smtp_answer){550, "5.1.2", "Address literals are not taken", NULL};
+        *ret_answer = (struct smtp_answer){550, "5.1.2", "Address literals are not taken", NULL, 0};
     else
-        *ret_answer = (struct smtp_answer){250, "2.1.5", "Ok", NULL};
+        *ret_answer = (struct smtp_answer){250, "2.1.5", "Ok", NULL, 0};
 }

@@ -12,19 +12,25 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "cluster/limit.h"
 #include "cluster/store.h"
-#include "ingress/policy.h"
+#include "ingress/domain_check.h"
+#include "ingress/quota.h"
 #include "ingress/ring.h"
-#include "ingress/smtp_server.h"
+#include "ingress/tables.h"
 #include "io/loop.h"
 #include "io/stream.h"
 
+struct admission;
+struct auth;
 struct reactor;
+struct service;
 /* What all reactors see; set up before they run. */
 struct reactor_shared {
     const char *name;          /* ours, in greeting and Received */
     _Atomic unsigned settings; /* grows with each reload */
     _Atomic unsigned drain;    /* enum drain */
+    _Atomic unsigned hurries;  /* grows when stress begins */
     void (*on_drained)(
         struct reactor *r); /* in the reactor's thread, at each wake-up once it has nothing left */
 };
@@ -35,19 +41,25 @@ struct reactor {
     unsigned index;
     struct loop *loop;
     struct store *store;
+    struct limiter *limiter;
+    struct auth *auth;
+    struct quota *quota;
+    struct tables *tables;
+    struct domain_check *domain_check;
     struct ringer *ringer;
-    struct policy *policy;
-    struct smtp_limits limits;
-    unsigned settings; /* those that policy and limits were made of */
-    struct listener **listeners;
+    unsigned settings;         /* those that the services were made of */
+    struct service **services; /* one for each listener */
+    size_t service_count;
+    struct listener **listeners; /* those of the first service first */
     size_t listener_count;
-    struct list sessions, submissions;
+    struct list arrivals, sessions, submissions;
     uint64_t session_count, submission_count;
-    uint64_t session_number;                        /* of the last one */
-    uint64_t max_sessions, max_sessions_per_client; /* as limits */
+    struct admission *spare_admission; /* NULL: it is in use */
+    uint64_t session_number; /* of the last one */
     struct timer room;                              /* submissions wait for memory */
     struct timer fault;                             /* tells of exhausted descriptors once a second */
     _Atomic bool is_ready;                          /* the store takes mail */
+    unsigned hurries; /* those that the sessions were told of */
     bool is_drained;
     pthread_t thread;
 };
@@ -58,7 +70,7 @@ void reactor_end(struct reactor *r);             /* closes its store and links, 
 struct reactor *reactor_free(struct reactor *r); /* not while it runs; its loop stays; always NULL */
 /* After reactor_shared was changed, or rings were published; from any thread. */
 void reactor_wake(struct reactor *r);
-/* Brings policy and limits up to date with the settings in force. */
+/* Brings the services up to date with the settings in force. */
 void reactor_refresh(struct reactor *r);
 /* A session or submission has gone: perhaps the last one that draining waits for. */
 void reactor_check_drained(struct reactor *r);

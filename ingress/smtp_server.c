@@ -2,6 +2,8 @@
  * The SMTP server engine: calls, replies, and the life of a session.
  *
  * Normal path: NEW -> greeting -> FIRST -> EHLO -> IDLE -> MAIL -> OPEN -> DATA -> CONTENT -> reply to the dot -> IDLE.
+ * By chunks: OPEN -> BDAT -> CONTENT -> BETWEEN -> BDAT -> CONTENT ... -> reply to the last -> IDLE.
+ * STARTTLS and XCLIENT lead back to FIRST. AUTH: IDLE -> (challenge -> SASL -> response ...) -> IDLE.
  * Abort path: smtp_close() from anywhere. Special: a 554 greeting leads to AWAY, where only QUIT is served.
  * Every way out of a transaction goes through smtp_end_transaction(), so that no state outlives it (BEHAVIOURS B07).
  */
@@ -12,26 +14,18 @@
 #include "base/mem.h"
 #include "ingress/smtp_private.h"
 
-static const struct {
-    bool closes;
-    uint16_t code;
-    const char *status, *text;
-} faults[] = {
-#define SMTP_FAULT(name, closes_, code_, status_, text_) \
-    [SMTP_FAULT_##name] = {.closes = (closes_), .code = (code_), .status = (status_), .text = (text_)},
-#include "ingress/smtp_server.def"
-#undef SMTP_FAULT
-};
-
-void smtp_server_init(struct smtp_server *s, const char *name, const struct smtp_limits *limits)
+void smtp_server_init(struct smtp_server *s, const char *name, const struct smtp_profile *profile)
 {
-    *s = (struct smtp_server){.name = name, .limits = limits, .phase = SMTP_NEW};
+    *s = (struct smtp_server){.name = name, .profile = profile, .phase = SMTP_NEW};
 }
 
 void smtp_server_done(struct smtp_server *s)
 {
     s->transaction = smtp_transaction_free(s->transaction);
     s->helo = mem_free(s->helo);
+    smtp_sasl_done(s);
+    smtp_xclient_done(s);
+    smtp_skip_done(s);
 }
 
 /* ---- replies */
@@ -62,23 +56,33 @@ void smtp_say(struct smtp_server *s, unsigned code, const char *status, const ch
     buf_add(s->out, "\r\n", 2);
 }
 
-void smtp_say_span(struct smtp_server *s, unsigned code, const char *status, struct span text)
+void smtp_say_answer(struct smtp_server *s, const struct smtp_answer *a)
 {
-    count_reply(s, code);
-    add_start(s->out, code, status);
-    buf_add_printable(s->out, text, SMTP_REPLY_TEXT_MAX);
+    must(a->code >= 200 && a->code < 600);
+    count_reply(s, a->code);
+    add_start(s->out, a->code, a->status);
+    buf_add_printable(s->out, span_of(a->text), SMTP_REPLY_TEXT_MAX);
     buf_add(s->out, "\r\n", 2);
 }
 
-static void say_answer(struct smtp_server *s, const struct smtp_answer *a)
+void smtp_say_greeting(struct smtp_server *s)
 {
-    must(a->code >= 200 && a->code < 600);
-    smtp_say_span(s, a->code, a->status, span_of(a->text));
+    const char *banner = s->profile->banner ? s->profile->banner : "ESMTP";
+    s->last_code = 220;
+    add_start(s->out, 220, "");
+    buf_add_text(s->out, s->name);
+    buf_add_char(s->out, ' ');
+    buf_add_printable(s->out, span_of(banner), SMTP_REPLY_TEXT_MAX / 2);
+    buf_add(s->out, "\r\n", 2);
 }
+
+/* ---- endings */
 
 void smtp_close(struct smtp_server *s)
 {
     smtp_end_transaction(s);
+    smtp_sasl_done(s);
+    smtp_skip_done(s);
     s->phase = SMTP_CLOSED;
     s->ask = SMTP_ASK_CLOSE;
 }
@@ -88,8 +92,24 @@ void smtp_end_transaction(struct smtp_server *s)
     s->transaction = smtp_transaction_free(s->transaction);
     s->address = (struct addr){0};
     s->content = (struct span){0};
-    if (s->phase == SMTP_OPEN || s->phase == SMTP_CONTENT)
+    if (s->phase == SMTP_OPEN || s->phase == SMTP_CONTENT || s->phase == SMTP_BETWEEN)
         s->phase = SMTP_IDLE;
+}
+
+void smtp_abandon_transaction(struct smtp_server *s)
+{
+    bool has_content = s->phase == SMTP_BETWEEN;
+    smtp_end_transaction(s);
+    if (has_content)
+        s->ask = SMTP_ASK_DROP;
+}
+
+void smtp_begin_anew(struct smtp_server *s)
+{
+    smtp_end_transaction(s);
+    s->helo = mem_free(s->helo);
+    s->is_esmtp = s->is_authenticated = false;
+    s->phase = SMTP_FIRST;
 }
 
 /* ---- limits and the end of the node */
@@ -100,24 +120,41 @@ static void start_call(struct smtp_server *s, uint64_t now_ms, struct buf *out)
     s->out = out;
 }
 
-static bool is_between_transactions(const struct smtp_server *s)
+/* Nothing is half said, in either direction. */
+static bool is_at_boundary(const struct smtp_server *s)
 {
-    return s->ask == SMTP_ASK_NONE && !s->transaction && (s->phase == SMTP_FIRST || s->phase == SMTP_IDLE);
+    return s->ask == SMTP_ASK_NONE && !s->skip && s->phase != SMTP_CONTENT && s->phase != SMTP_NEW &&
+           s->phase != SMTP_CLOSED;
 }
 
-/* What every call does last: the session may have used up its errors, or the node wants to end. used: input, or an answer. */
+static void set_command_deadline(struct smtp_server *s)
+{
+    s->deadline_ms = s->now_ms + s->profile->limits.command_ms;
+    if (s->phase != SMTP_BETWEEN)
+        return;
+    uint64_t until_ms = smtp_content_until(s->transaction->content);
+    if (until_ms < s->deadline_ms)
+        s->deadline_ms = until_ms;
+}
+
+/* What every call does last: the session may have used up its errors, or the owner wants its end. used: input, or an answer. */
 static void end_call(struct smtp_server *s, size_t used)
 {
-    if (s->errors > s->limits->errors && s->phase != SMTP_CONTENT && s->phase != SMTP_CLOSED) {
+    if (s->errors > s->profile->limits.errors && s->phase != SMTP_CONTENT && s->phase != SMTP_CLOSED &&
+        !s->skip) {
         smtp_say(s, 421, "4.7.0", "Too many errors");
         smtp_close(s);
     }
-    if (s->is_stopping && is_between_transactions(s)) {
+    if (s->end.code != 0 && is_at_boundary(s)) {
+        smtp_say_answer(s, &s->end);
+        smtp_close(s);
+    }
+    if (s->is_stopping && is_at_boundary(s) && !s->transaction && s->phase != SMTP_AWAY) {
         smtp_say(s, 421, "4.3.2", "The server is going down");
         smtp_close(s);
     }
-    if (s->phase != SMTP_CONTENT && s->skipped == 0 && (used > 0 || s->deadline_ms == 0))
-        s->deadline_ms = s->now_ms + s->limits->command_ms;
+    if (s->phase != SMTP_CONTENT && s->skipped == 0 && !s->skip && (used > 0 || s->deadline_ms == 0))
+        set_command_deadline(s);
     s->out = NULL;
 }
 
@@ -126,9 +163,18 @@ void smtp_server_stop(struct smtp_server *s, bool at_once, uint64_t now_ms, stru
     start_call(s, now_ms, out);
     s->is_stopping = true;
     if (at_once && s->ask != SMTP_ASK_COMMIT && s->phase != SMTP_CLOSED && s->phase != SMTP_NEW) {
-        smtp_say(s, 421, "4.3.2", "The server is going down");
+        if (s->ask != SMTP_ASK_HANDSHAKE) /* a word in plain would be none of TLS */
+            smtp_say(s, 421, "4.3.2", "The server is going down");
         smtp_close(s);
     }
+    end_call(s, 0);
+}
+
+void smtp_server_end(struct smtp_server *s, const struct smtp_answer *a, uint64_t now_ms, struct buf *out)
+{
+    must(a->code == 421);
+    start_call(s, now_ms, out);
+    s->end = *a;
     end_call(s, 0);
 }
 
@@ -137,13 +183,20 @@ uint64_t smtp_server_deadline(const struct smtp_server *s)
     return s->ask != SMTP_ASK_NONE || s->phase == SMTP_CLOSED ? 0 : s->deadline_ms;
 }
 
+void smtp_server_hurry(struct smtp_server *s, uint64_t deadline_ms)
+{
+    if (s->deadline_ms > deadline_ms)
+        s->deadline_ms = deadline_ms;
+}
+
 void smtp_server_tick(struct smtp_server *s, uint64_t now_ms, struct buf *out)
 {
     uint64_t deadline_ms = smtp_server_deadline(s);
     if (deadline_ms == 0 || now_ms < deadline_ms)
         return;
     start_call(s, now_ms, out);
-    smtp_say(s, 421, "4.4.2", s->phase == SMTP_CONTENT ? "Content took too long" : "No command came in time");
+    smtp_say(s, 421, "4.4.2",
+             s->phase == SMTP_CONTENT || s->skip ? "Content took too long" : "No command came in time");
     smtp_close(s);
     end_call(s, 0);
 }
@@ -158,12 +211,9 @@ void smtp_server_greet(struct smtp_server *s, const struct smtp_answer *a, uint6
     start_call(s, now_ms, out);
     s->phase = SMTP_FIRST;
     if (a->code == 220) {
-        s->last_code = 220;
-        add_start(out, 220, "");
-        buf_add_text(out, s->name);
-        buf_add_text(out, " ESMTP\r\n");
+        smtp_say_greeting(s);
     } else {
-        say_answer(s, a);
+        smtp_say_answer(s, a);
         s->phase = SMTP_AWAY;
         if (a->code != 554)
             smtp_close(s);
@@ -171,117 +221,25 @@ void smtp_server_greet(struct smtp_server *s, const struct smtp_answer *a, uint6
     end_call(s, 1);
 }
 
-/* ---- content */
-
-static void set_content_deadline(struct smtp_server *s)
-{
-    const struct smtp_content *c = s->transaction->content;
-    uint64_t piece_ms = s->now_ms + c->piece_ms, total_ms = c->started_ms + c->total_ms;
-    s->deadline_ms = piece_ms < total_ms ? piece_ms : total_ms;
-}
-
-static void refuse_content(struct smtp_server *s)
-{
-    enum smtp_fault fault = s->transaction->content->fault;
-    smtp_end_transaction(s);
-    s->junk = 0;
-    smtp_say(s, faults[fault].code, faults[fault].status, faults[fault].text);
-    if (faults[fault].closes)
-        smtp_close(s);
-}
-
-/* After each piece: what to ask next. */
-static void advance_content(struct smtp_server *s)
-{
-    struct smtp_content *c = s->transaction->content;
-    if (c->fault != SMTP_FAULT_NONE && !c->is_dropped) {
-        c->is_dropped = true;
-        s->ask = SMTP_ASK_DROP;
-    } else if (c->is_ended && c->fault != SMTP_FAULT_NONE) {
-        refuse_content(s);
-    } else if (c->is_ended) {
-        s->ask = SMTP_ASK_COMMIT;
-    }
-}
-
-static size_t feed_content(struct smtp_server *s, struct span in)
-{
-    struct smtp_content *c = s->transaction->content;
-    struct span run;
-    size_t used = smtp_content_feed(c, in, &run);
-    set_content_deadline(s);
-    if (run.len > 0 && c->fault == SMTP_FAULT_NONE) {
-        must(!c->is_ended);
-        s->content = run;
-        s->ask = SMTP_ASK_CONTENT;
-    } else {
-        advance_content(s);
-    }
-    return used;
-}
+/* ---- content and input */
 
 void smtp_server_go_on(struct smtp_server *s, uint64_t now_ms, struct buf *out)
 {
-    must(s->ask == SMTP_ASK_CONTENT || s->ask == SMTP_ASK_DROP);
+    enum smtp_ask ask = s->ask;
+    must(ask == SMTP_ASK_CONTENT || ask == SMTP_ASK_DROP || ask == SMTP_ASK_AUTH);
+    if (s->phase == SMTP_CONTENT)
+        s->transaction->content->waited_ms += now_ms - s->now_ms; /* for us, not for the client */
     start_call(s, now_ms, out);
     s->ask = SMTP_ASK_NONE;
     s->content = (struct span){0};
-    set_content_deadline(s);
-    advance_content(s);
+    if (ask == SMTP_ASK_AUTH) {
+        must(s->sasl->step == SMTP_SASL_CANCEL);
+        smtp_answer_auth(s, &s->sasl->refusal);
+    } else if (s->phase == SMTP_CONTENT) {
+        smtp_content_deadline(s);
+        smtp_advance_content(s);
+    }
     end_call(s, 1);
-}
-
-/* ---- commands */
-
-/* An over-long command is read past to its CR LF, and answered there. */
-static size_t skip_line(struct smtp_server *s, struct span in)
-{
-    size_t i = 0;
-    bool is_over = false;
-    while (i < in.len && !is_over) {
-        is_over = s->skipped_cr && in.at[i] == '\n';
-        s->skipped_cr = in.at[i++] == '\r';
-    }
-    s->skipped += (uint32_t) (i < SMTP_SKIP_MAX ? i : SMTP_SKIP_MAX);
-    if (!is_over && s->skipped < SMTP_SKIP_MAX)
-        return i;
-    s->skipped = 0;
-    s->skipped_cr = false;
-    smtp_say(s, 500, "5.5.2", "Line too long");
-    if (!is_over)
-        smtp_close(s);
-    return i;
-}
-
-/* A TLS ClientHello starts so: whoever speaks TLS here would never understand our reply (BEHAVIOURS B18). */
-static bool is_tls(struct span in)
-{
-    return in.at[0] == 0x16;
-}
-
-static size_t feed_command(struct smtp_server *s, struct span in)
-{
-    if (s->skipped > 0)
-        return skip_line(s, in);
-    if (is_tls(in)) {
-        smtp_close(s);
-        return in.len;
-    }
-    const char *lf = memchr(in.at, '\n', in.len < SMTP_LINE_MAX ? in.len : SMTP_LINE_MAX);
-    if (!lf)
-        return in.len < SMTP_LINE_MAX ? 0 : skip_line(s, in);
-    size_t used = (size_t) (lf + 1 - in.at);
-    if (used == 1 || lf[-1] != '\r') {
-        smtp_say(s, 500, "5.5.2", "Bare LF; lines must end with CR LF");
-        smtp_close(s);
-        return in.len;
-    }
-    struct span line = {.at = in.at, .len = used - 2};
-    if (memchr(line.at, '\r', line.len) || memchr(line.at, '\0', line.len))
-        smtp_say(s, 500, "5.5.2", "Bare CR or NUL in a command");
-    else
-        smtp_command(s, line, used < in.len);
-    return used;
 }
 
 size_t smtp_server_feed(struct smtp_server *s, struct span in, uint64_t now_ms, struct buf *out)
@@ -296,8 +254,8 @@ size_t smtp_server_feed(struct smtp_server *s, struct span in, uint64_t now_ms, 
         smtp_say(s, 554, "5.5.0", "You spoke before the greeting");
         smtp_close(s);
         break;
-    case SMTP_CONTENT: used = feed_content(s, in); break;
-    default: used = feed_command(s, in); break;
+    case SMTP_CONTENT: used = smtp_feed_content(s, in); break;
+    default: used = s->skip ? smtp_feed_skip(s, in) : smtp_feed_line(s, in); break;
     }
     end_call(s, used);
     return used;
@@ -307,7 +265,7 @@ size_t smtp_server_feed(struct smtp_server *s, struct span in, uint64_t now_ms, 
 
 static void answer_sender(struct smtp_server *s, const struct smtp_answer *a)
 {
-    say_answer(s, a);
+    smtp_say_answer(s, a);
     if (a->code != 250) {
         smtp_end_transaction(s);
         return;
@@ -318,24 +276,36 @@ static void answer_sender(struct smtp_server *s, const struct smtp_answer *a)
 
 static void answer_recipient(struct smtp_server *s, const struct smtp_answer *a)
 {
-    say_answer(s, a);
-    if (a->code == 250)
-        smtp_recipient_accepted(s, a->address);
-    else
-        s->transaction->has_refused = true;
+    if (a->code == 250) {
+        smtp_recipient_accepted(s, a);
+        return;
+    }
+    s->transaction->has_refused = true;
+    s->transaction->text.len = s->transaction->asked_at;
+    s->address = (struct addr){0};
+    smtp_say_answer(s, a);
 }
 
 static void answer_body(struct smtp_server *s, const struct smtp_answer *a)
 {
+    struct smtp_transaction *t = s->transaction;
     if (a->code != 354) {
-        say_answer(s, a);
+        bool is_chunked = t->is_chunked;
+        uint64_t bytes = t->chunk_left;
         smtp_end_transaction(s);
+        if (is_chunked)
+            smtp_skip_chunk(s, bytes, a);
+        else
+            smtp_say_answer(s, a);
         return;
     }
-    smtp_say(s, 354, "", "End the message with a dot on a line of its own");
-    s->transaction->content = smtp_content_new(s->limits, s->now_ms);
+    t->content = smtp_content_new(s->profile, t, s->now_ms);
     s->phase = SMTP_CONTENT;
-    set_content_deadline(s);
+    smtp_content_deadline(s);
+    if (t->is_chunked)
+        smtp_advance_content(s);
+    else
+        smtp_say(s, 354, "", "End the message with a dot on a line of its own");
 }
 
 static void answer_commit(struct smtp_server *s, const struct smtp_answer *a)
@@ -346,7 +316,26 @@ static void answer_commit(struct smtp_server *s, const struct smtp_answer *a)
         s->accepted++;
         s->errors = 0;
     }
-    say_answer(s, a);
+    smtp_say_answer(s, a);
+}
+
+static void answer_tls(struct smtp_server *s, const struct smtp_answer *a)
+{
+    smtp_say_answer(s, a);
+    if (a->code == 220)
+        s->ask = SMTP_ASK_HANDSHAKE;
+}
+
+static void answer_xclient(struct smtp_server *s, const struct smtp_answer *a)
+{
+    smtp_xclient_done(s);
+    if (a->code != 220) {
+        smtp_say_answer(s, a);
+        return;
+    }
+    smtp_begin_anew(s);
+    s->transactions = s->errors = s->junk = 0;
+    smtp_say_greeting(s);
 }
 
 void smtp_server_answer(struct smtp_server *s, const struct smtp_answer *a, uint64_t now_ms, struct buf *out)
@@ -357,8 +346,32 @@ void smtp_server_answer(struct smtp_server *s, const struct smtp_answer *a, uint
     switch (ask) {
     case SMTP_ASK_SENDER: answer_sender(s, a); break;
     case SMTP_ASK_RECIPIENT: answer_recipient(s, a); break;
+    case SMTP_ASK_TLS: answer_tls(s, a); break;
+    case SMTP_ASK_AUTH: smtp_answer_auth(s, a); break;
+    case SMTP_ASK_XCLIENT: answer_xclient(s, a); break;
     case SMTP_ASK_BODY: answer_body(s, a); break;
     default: must(ask == SMTP_ASK_COMMIT); answer_commit(s, a);
     }
+    if (a->code == 421)
+        smtp_close(s);
+    end_call(s, 1);
+}
+
+void smtp_server_challenge(struct smtp_server *s, struct span bytes, uint64_t now_ms, struct buf *out)
+{
+    must(s->ask == SMTP_ASK_AUTH && s->sasl->step != SMTP_SASL_CANCEL && bytes.len <= 9000);
+    start_call(s, now_ms, out);
+    s->ask = SMTP_ASK_NONE;
+    smtp_sasl_challenge(s, bytes);
+    end_call(s, 1);
+}
+
+void smtp_server_secured(struct smtp_server *s, uint64_t now_ms, struct buf *out)
+{
+    must(s->ask == SMTP_ASK_HANDSHAKE);
+    start_call(s, now_ms, out);
+    s->ask = SMTP_ASK_NONE;
+    s->is_secured = true;
+    smtp_begin_anew(s);
     end_call(s, 1);
 }

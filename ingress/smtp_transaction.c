@@ -1,4 +1,4 @@
-/* One mail transaction: sender and recipients. Recipients that differ in the case of the domain only are one (BEHAVIOURS B25). */
+/* One mail transaction: sender, recipients and their parameters. Recipients that differ in the case of the domain only are one (BEHAVIOURS B25). */
 #include <string.h>
 
 #include "base/mem.h"
@@ -7,19 +7,22 @@
 
 enum { MANY = 8, FIRST_ROOM = 4 };
 
-static void add_text(struct smtp_transaction *t, struct span text)
+uint32_t smtp_transaction_keep(struct smtp_transaction *t, struct span text)
 {
-    char *at = buf_reserve(&t->text, text.len + 1);
+    size_t at = t->text.len;
+    must(at < UINT32_MAX - SMTP_LINE_MAX);
+    char *to = buf_reserve(&t->text, text.len + 1);
     if (text.len > 0)
-        memcpy(at, text.at, text.len);
-    at[text.len] = '\0';
+        memcpy(to, text.at, text.len);
+    to[text.len] = '\0';
     buf_commit(&t->text, text.len + 1);
+    return (uint32_t) at;
 }
 
 struct smtp_transaction *smtp_transaction_new(struct span sender)
 {
     struct smtp_transaction *t = NEW(struct smtp_transaction);
-    add_text(t, sender);
+    (void) smtp_transaction_keep(t, sender); /* at 0 */
     return t;
 }
 
@@ -40,10 +43,39 @@ const char *smtp_sender(const struct smtp_transaction *t)
     return t->text.data;
 }
 
+void smtp_transaction_point(const struct smtp_transaction *t, uint32_t at, struct addr *addr)
+{
+    const char *whole = t->text.data + at;
+    addr->local.at = whole + (addr->local.at - addr->whole.at);
+    addr->domain.at = whole + (addr->domain.at - addr->whole.at);
+    addr->whole.at = whole;
+}
+
+static const char *text_at(const struct smtp_transaction *t, uint32_t at)
+{
+    return at > 0 ? t->text.data + at : NULL;
+}
+
+const char *smtp_envid(const struct smtp_transaction *t)
+{
+    return text_at(t, t->envid);
+}
+
+const char *smtp_mail_auth(const struct smtp_transaction *t)
+{
+    return text_at(t, t->auth);
+}
+
+struct smtp_dsn smtp_recipient_dsn(const struct smtp_transaction *t, size_t i)
+{
+    must(i < t->recipient_count);
+    return (struct smtp_dsn){t->recipients[i].notify, text_at(t, t->recipients[i].orcpt)};
+}
+
 const char *smtp_recipient(const struct smtp_transaction *t, size_t i)
 {
     must(i < t->recipient_count);
-    return t->text.data + t->recipients[i];
+    return t->text.data + t->recipients[i].addr;
 }
 
 /* The address with its domain in lower case: what recipients are compared by. The grammar allows no '@' in a domain. */
@@ -78,17 +110,34 @@ static void remember(struct smtp_transaction *t, size_t i)
     (void) map_set(&t->known, key_of(span_of(smtp_recipient(t, i)), room), t); /* none is there twice */
 }
 
+/* The address as asked is in the text already. */
+static uint32_t place_of(struct smtp_transaction *t, const struct addr *addr)
+{
+    bool is_kept = t->asked.addr > 0 && addr->whole.at == t->text.data + t->asked.addr;
+    return is_kept ? t->asked.addr : smtp_transaction_keep(t, addr->whole);
+}
+
 void smtp_transaction_add(struct smtp_transaction *t, const struct addr *addr)
 {
+    struct smtp_slot slot = t->asked;
     if (t->recipient_count == t->recipient_room) {
         t->recipient_room = t->recipient_room ? t->recipient_room * 2 : FIRST_ROOM;
         t->recipients = mem_resize(t->recipients, t->recipient_room * sizeof t->recipients[0]);
     }
-    must(t->text.len < UINT32_MAX - PATH_MAX_LEN);
-    t->recipients[t->recipient_count++] = (uint32_t) t->text.len;
-    add_text(t, addr->whole);
+    slot.addr = place_of(t, addr);
+    t->recipients[t->recipient_count++] = slot;
     if (t->recipient_count < MANY)
         return;
     for (size_t i = t->recipient_count == MANY ? 0 : t->recipient_count - 1; i < t->recipient_count; i++)
         remember(t, i);
+}
+
+void smtp_transaction_cut(struct smtp_transaction *t, size_t recipient_count)
+{
+    char room[PATH_MAX_LEN];
+    if (recipient_count < MANY)
+        map_done(&t->known);
+    for (size_t i = recipient_count; i < t->recipient_count && recipient_count >= MANY; i++)
+        (void) map_remove(&t->known, key_of(span_of(smtp_recipient(t, i)), room)); /* it is there */
+    t->recipient_count = recipient_count;
 }

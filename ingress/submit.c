@@ -43,10 +43,13 @@ struct submission *submission_new(struct reactor *r, const struct smtp_transacti
     s->ip_text = mem_string(client->ip_text);
     s->helo = mem_string(client->helo);
     s->session = mem_string(client->session);
+    s->tls = client->tls ? mem_string(client->tls) : NULL;
+    s->mechanism = client->mechanism ? mem_string(client->mechanism) : NULL;
+    s->listener = client->listener;
     s->is_esmtp = client->is_esmtp;
     list_append(&r->submissions, &s->link);
     r->submission_count++;
-    submission_address(s, t);
+    submission_address(s, t, client);
     submission_add_received(s);
     return s;
 }
@@ -66,6 +69,8 @@ static void submission_free_if_over(struct submission *s)
     mem_free(s->ip_text);
     mem_free(s->helo);
     mem_free(s->session);
+    mem_free(s->tls);
+    mem_free(s->mechanism);
     mem_free(s);
     reactor_check_drained(r);
 }
@@ -113,8 +118,9 @@ static void log_outcome(const struct submission *s, enum log_event event, const 
     if (!log_is_on(event))
         return;
     id_format(&e->id, id);
-    log_event(event, F("msg", id), F("job", s->job), F("session", s->session), F("client", s->ip_text),
-              F("helo", s->helo), F("from", e->sender),
+    log_event(event, F("msg", id), F("job", s->job), F("session", s->session), F("listener", s->listener),
+              F("client", s->ip_text), F("helo", s->helo), F("tls", s->tls), F("user", e->user),
+              F("auth", s->mechanism), F("from", e->sender),
               F("to", e->recipient_count == 1 ? e->recipients[0].addr : NULL),
               FN("recipients", e->recipient_count), F("queue", submission_queue(s)),
               FN("size", s->size_bytes), FN("us", clock_us() - s->dot_us), F("why", why));
@@ -128,7 +134,8 @@ static void answer_accepted(struct submission *s)
     metric_add(METRIC_ACCEPTED_TOTAL, 1);
     metric_add(METRIC_ACCEPTED_BYTES_TOTAL, (int64_t) s->size_bytes);
     metric_add(METRIC_STORED_BYTES_TOTAL, (int64_t) s->stored_bytes);
-    ringer_ring(s->reactor->ringer, s->partition, submission_queue(s));
+    if (submission_delay_ms(s) == 0)
+        ringer_ring(s->reactor->ringer, s->partition, submission_queue(s));
     log_outcome(s, LOG_ACCEPTED, NULL);
     answer(s, 250, "2.0.0", text);
 }
@@ -273,6 +280,8 @@ static void add_detail(const struct submission *s, struct buf *out)
     }
     buf_add_number(out, e->size_bytes);
     add_cut(out, " client=", e->client);
+    if (e->user)
+        add_cut(out, " user=", e->user);
     add_cut(out, " by=", reactor_shared.name);
     buf_add_char(out, '\0');
 }
@@ -314,6 +323,8 @@ static void start_commit(struct submission *s)
         .size_bytes = s->stored_bytes,
         .chunks = is_small ? &whole : NULL,
         .detail = detail.data,
+        .tenant = e->tenant,
+        .delay_ms = submission_delay_ms(s),
     };
     s->pending++;
     s->clock_offset_ms = store_clock_offset_ms(s->reactor->store);
@@ -323,6 +334,11 @@ static void start_commit(struct submission *s)
 #ifdef PLANT_EARLY_250 /* a planted bug, for the test that must find its loss: 250 before the commit is confirmed */
     answer_accepted(s);
 #endif
+}
+
+void submission_has_8bit_header(struct submission *s)
+{
+    s->envelope.has_utf8_header = s->envelope.is_utf8;
 }
 
 void submission_spooled(struct submission *s)

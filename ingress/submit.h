@@ -8,16 +8,23 @@
 #pragma once
 
 #include "ingress/reactor.h"
+#include "ingress/smtp_server.h"
 #include "mail/envelope.h"
 
 struct submission;
 
+/* Who sends it. Texts are copied, but for the listener's name. */
 struct submission_client {
+    const char *sender; /* as the tables have it; "": null */
     struct ip ip;
     const char *ip_text;
     const char *helo;
     bool is_esmtp;
-    const char *session; /* its id, for the log */
+    const char *tls;           /* version and cipher; NULL: plain */
+    const char *user, *tenant; /* NULL: nobody logged in, no tenant */
+    const char *mechanism;     /* of AUTH */
+    const char *listener;      /* its name */
+    const char *session;       /* its id, for the log */
 };
 
 struct submission_events {
@@ -33,6 +40,11 @@ struct submission *submission_new(struct reactor *r, const struct smtp_transacti
 void submission_add(struct submission *s, struct span content); /* copied */
 /* The content begins with its body: our Received needs an empty line behind it. To be said before 1,100 bytes or the commit. */
 void submission_starts_with_body(struct submission *s);
+/* The header section has bytes above ASCII: to be said before the commit. */
+void submission_has_8bit_header(struct submission *s);
+/* "<id@our.name>", for a message that has none. */
+enum { MESSAGE_ID_MAX = 300 };
+void submission_message_id(const struct submission *s, char ret_text[static MESSAGE_ID_MAX]);
 /* Whether more content may be read now; if not, on_room comes. */
 bool submission_has_room(struct submission *s);
 /* The content is whole. on_answer comes, maybe inside the call. */

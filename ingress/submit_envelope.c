@@ -1,15 +1,17 @@
 /* Who gets a message: its envelope, the queues of its recipients, its id and home partition. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/map.h"
 #include "base/mem.h"
 #include "ingress/submit_private.h"
+#include "io/idn.h"
 
-/* The queue of a recipient: its domain. The policy has seen the address, so it has one. */
+/* The queue of a recipient: its domain, as A-labels (BEHAVIOURS N02, N12). The policy has seen the address, so it has one. */
 static void queue_of(const char *address, char ret_queue[static DOMAIN_MAX + 1])
 {
     const char *at_sign = strrchr(address, '@');
-    must(at_sign && domain_normalise(span_of(at_sign + 1), ret_queue) == 0);
+    must(at_sign && idn_domain(span_of(at_sign + 1), ret_queue) == 0);
 }
 
 /* Index of the queue in e->queues, added if it is new. seen: queue -> index + 1 as a pointer that points nowhere. */
@@ -23,6 +25,11 @@ static uint32_t queue_index(struct envelope *e, struct map *seen, const char *qu
     return (uint32_t) e->queue_count - 1;
 }
 
+static char *copy_of(const char *text)
+{
+    return text ? mem_string(text) : NULL;
+}
+
 static void add_recipients(struct envelope *e, const struct smtp_transaction *t)
 {
     struct map seen = {0};
@@ -31,7 +38,10 @@ static void add_recipients(struct envelope *e, const struct smtp_transaction *t)
     e->queues = mem_array(t->recipient_count, sizeof e->queues[0]);
     e->recipient_count = t->recipient_count;
     for (size_t i = 0; i < t->recipient_count; i++) {
+        struct smtp_dsn dsn = smtp_recipient_dsn(t, i);
         e->recipients[i].addr = mem_string(smtp_recipient(t, i));
+        e->recipients[i].notify = dsn.notify;
+        e->recipients[i].orcpt = copy_of(dsn.orcpt);
         queue_of(e->recipients[i].addr, queue);
         if (t->recipient_count == 1)
             e->queues[e->queue_count++] = mem_string(queue);
@@ -66,17 +76,58 @@ void submission_new_id(struct submission *s)
     e->content_job = mem_string(s->job);
 }
 
-void submission_address(struct submission *s, const struct smtp_transaction *t)
+uint64_t submission_delay_ms(const struct submission *s)
+{
+    const struct envelope *e = &s->envelope;
+    return e->release_ms > e->arrival_ms ? e->release_ms - e->arrival_ms : 0;
+}
+
+/* A domain alone that is not ASCII needs no SMTPUTF8 further on: it goes as A-labels. */
+static void add_sender(struct envelope *e, struct span sender)
+{
+    struct buf ascii = {.data = NULL};
+    bool is_changed = idn_address(sender, &ascii);
+    e->sender = is_changed ? buf_steal_text(&ascii) : mem_text(sender.at, sender.len);
+}
+
+/* What was asked for with MAIL; times begin at arrival. */
+static void add_wishes(struct envelope *e, const struct smtp_transaction *t)
+{
+    e->envid = copy_of(smtp_envid(t));
+    e->ret = t->ret;
+    e->auth = copy_of(smtp_mail_auth(t));
+    e->is_8bit = t->is_8bit;
+    e->is_binary = t->is_binary;
+    e->is_utf8 = t->is_utf8;
+    e->requires_tls = t->requires_tls;
+    e->release_ms = t->release_in_ms > 0 ? e->arrival_ms + t->release_in_ms : t->release_at_ms;
+    e->by_mode = t->by_mode;
+    e->by_trace = t->by_trace;
+    if (t->by_mode != BY_NONE)
+        e->by_ms = (uint64_t) ((int64_t) e->arrival_ms + t->by_s * 1000);
+}
+
+void submission_address(struct submission *s, const struct smtp_transaction *t,
+                        const struct submission_client *from)
 {
     struct envelope *e = &s->envelope;
     struct buf client = {.data = NULL};
-    e->sender = mem_string(smtp_sender(t));
-    e->is_8bit = t->is_8bit;
+    add_sender(e, span_of(from->sender));
     add_recipients(e, t);
     buf_add_text(&client, s->helo);
     buf_add_text(&client, " [");
     buf_add_text(&client, s->ip_text);
     buf_add_char(&client, ']');
     e->client = buf_steal_text(&client);
+    e->user = copy_of(from->user);
+    e->tenant = copy_of(from->tenant);
     submission_new_id(s);
+    add_wishes(e, t);
+}
+
+void submission_message_id(const struct submission *s, char ret_text[static MESSAGE_ID_MAX])
+{
+    char id[ID_TEXT_LEN + 1];
+    id_format(&s->envelope.id, id);
+    (void) snprintf(ret_text, MESSAGE_ID_MAX, "<%s@%s>", id, reactor_shared.name); /* a host name fits */
 }

@@ -31,6 +31,8 @@ struct submission {
     char *ip_text;
     char *helo;
     char *session;
+    char *tls, *mechanism; /* NULL: none */
+    const char *listener;
     bool is_esmtp;
     struct envelope envelope;
     unsigned partition;
@@ -54,7 +56,9 @@ struct submission {
 };
 
 /* Recipients, queues, partition and id. */
-void submission_address(struct submission *s, const struct smtp_transaction *t);
+void submission_address(struct submission *s, const struct smtp_transaction *t,
+                        const struct submission_client *client);
+uint64_t submission_delay_ms(const struct submission *s); /* until it is first due */
 void submission_new_id(struct submission *s);
 const char *submission_queue(const struct submission *s); /* that the job is committed to */
 

@@ -44,6 +44,19 @@ bool span_starts_nocase(struct span s, struct span prefix)
     return s.len >= prefix.len && equal_nocase(s.at, prefix.at, prefix.len);
 }
 
+bool span_has_8bit(struct span s)
+{
+    uint64_t all = 0, eight;
+    size_t i = 0;
+    for (; i + sizeof eight <= s.len; i += sizeof eight) {
+        memcpy(&eight, s.at + i, sizeof eight);
+        all |= eight;
+    }
+    for (; i < s.len; i++)
+        all |= (unsigned char) s.at[i];
+    return all & UINT64_C(0x8080808080808080);
+}
+
 struct span span_trim(struct span s)
 {
     while (s.len && (*s.at == ' ' || *s.at == '\t')) {
@@ -104,6 +117,18 @@ size_t span_utf8_len(struct span s)
     return need;
 }
 
+bool span_is_text(struct span s)
+{
+    for (size_t i = 0, len; i < s.len; i += len) {
+        unsigned char c = (unsigned char) s.at[i];
+        len = c >= 0x80 ? span_utf8_len((struct span){.at = s.at + i, .len = s.len - i})
+                        : c >= ' ' && c != 0x7f;
+        if (len == 0)
+            return false;
+    }
+    return true;
+}
+
 struct span span_cut(struct span *rest, char separator)
 {
     struct span part = *rest;
@@ -124,6 +149,13 @@ void buf_done(struct buf *b)
     if (b->data)
         mem_free(b->data - b->gone);
     *b = (struct buf){.data = NULL};
+}
+
+void buf_wipe(struct buf *b)
+{
+    if (b->data)
+        explicit_bzero(b->data - b->gone, b->gone + b->cap);
+    buf_done(b);
 }
 
 void buf_clear(struct buf *b)

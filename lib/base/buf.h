@@ -23,10 +23,13 @@ bool span_equal(struct span a, struct span b);
 bool span_equal_nocase(struct span a, struct span b); /* ASCII only */
 bool span_starts_nocase(struct span s, struct span prefix);
 struct span span_trim(struct span s); /* spaces and tabs at both ends */
+bool span_has_8bit(struct span s);    /* a byte above 0x7f */
 /* Unsigned decimal, digits only. -EINVAL: not a number; -ERANGE: above max. */
 int span_number(struct span s, uint64_t max, uint64_t *ret_value);
 /* Bytes of the UTF-8 character above ASCII at the start of s; 0: none, not well formed, or one that can disguise a line of text. */
 size_t span_utf8_len(struct span s);
+/* One line of text for people: UTF-8 as above, no control bytes. Empty is. */
+bool span_is_text(struct span s);
 /* Cuts the part before the separator off *rest and returns it; at the end the whole rest, and *rest becomes {NULL, 0}. */
 struct span span_cut(struct span *rest, char separator);
 
@@ -38,6 +41,7 @@ struct buf {
 };
 
 void buf_done(struct buf *b);  /* frees; b is empty and usable again */
+void buf_wipe(struct buf *b);  /* the same after its memory was overwritten: for secrets */
 void buf_clear(struct buf *b); /* empty, memory kept */
 struct span buf_span(const struct buf *b);
 /* Room for at least len more bytes; returns where to write them; then buf_commit(). */

@@ -23,6 +23,18 @@ static _Thread_local struct seen seen;
 static pthread_key_t at_thread_end;
 static pthread_once_t started = PTHREAD_ONCE_INIT;
 
+struct conf *conf_new(void)
+{
+    struct conf *c = NEW(struct conf);
+
+    c->users = 1;
+    for (size_t i = 0; i < conf_row_count; i++)
+        if (!conf_rows[i].section->member)
+            must(conf_value_set(conf_holder(c, conf_rows[i].section, 0), &conf_rows[i],
+                                span_of(conf_rows[i].initial)) == 0);
+    return c;
+}
+
 struct conf *conf_hold(struct conf *c)
 {
     __atomic_add_fetch(&c->users, 1, __ATOMIC_RELAXED);
@@ -34,7 +46,9 @@ struct conf *conf_release(struct conf *c)
     if (!c || __atomic_sub_fetch(&c->users, 1, __ATOMIC_ACQ_REL) > 0)
         return NULL;
     for (size_t i = 0; i < conf_row_count; i++)
-        conf_value_clear(c, &conf_rows[i]);
+        if (!conf_rows[i].section->member)
+            conf_value_clear(conf_holder(c, conf_rows[i].section, 0), &conf_rows[i]);
+    conf_members_free(c);
     return mem_free(c);
 }
 
@@ -93,10 +107,14 @@ void conf_reload(struct conf *next, struct buf *ret_restart)
     must(next && next->users == 1 && next != old); /* it is changed here: nobody else may see it yet */
     for (size_t i = 0; i < conf_row_count; i++) {
         const struct conf_row *row = &conf_rows[i];
-        if (row->is_live || conf_value_equal(next, old, row))
+        if (row->is_live || row->section->member)
             continue;
-        buf_printf(ret_restart, "%s%s", ret_restart->len ? ", " : "", row->path);
-        conf_value_copy(next, old, row);
+        void *values = conf_holder(next, row->section, 0), *running = conf_holder(old, row->section, 0);
+        if (conf_value_equal(values, running, row))
+            continue;
+        buf_printf(ret_restart, "%s%s.%s", ret_restart->len ? ", " : "", row->section->name, row->name);
+        conf_value_copy(values, running, row);
     }
+    conf_members_keep(next, old, ret_restart);
     conf_set(next);
 }

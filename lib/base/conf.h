@@ -22,6 +22,13 @@ struct conf_map {
     size_t count;
 };
 
+/* What a member of any group begins with. */
+struct conf_member {
+    char *name;
+    uint64_t given;  /* bit n: the n-th setting of the group was given in file or environment */
+    bool is_implied; /* made by another setting (ingress.listen), and not printed */
+};
+
 /* Field types behind the rows of conf.def. Durations are milliseconds, sizes bytes. */
 #define CONF_FIELD_TEXT(name) char *name;
 #define CONF_FIELD_FILE(name) char *name; /* a secret: inline, or from `<name>_file` */
@@ -33,20 +40,38 @@ struct conf_map {
 #define CONF_FIELD_LIST(name) struct conf_list name;
 #define CONF_FIELD_MAP(name) struct conf_map name;
 
-struct conf {
-    unsigned users; /* how many hold this snapshot */
-#define CONF_SECTION(section, help) struct {
-#define CONF(section, name, type, initial, low, high, when, help) CONF_FIELD_##type(name)
+/* struct conf_ingress and the like: the settings of one section. */
+#define CONF_SECTION(section, help) struct conf_##section {
 #define CONF_SECTION_END(section) \
     }                             \
-    section;
+    ;
+#define CONF(section, name, type, initial, low, high, when, help) CONF_FIELD_##type(name)
+/* struct conf_listener and the like: one member of a group. */
+#define CONF_GROUP(group, member, help)   \
+    struct conf_##member {                \
+        union {                           \
+            char *name;                   \
+            struct conf_member as_member; \
+        };
+#define CONF_GROUP_END(group, member) \
+    }                                 \
+    ;
+#define CONF_AS(member, name, type, section) CONF_FIELD_##type(name)
 #include "base/conf.def"
-#undef CONF_SECTION
-#undef CONF
-#undef CONF_SECTION_END
+
+struct conf {
+    unsigned users; /* how many hold this snapshot */
+#define CONF_SECTION(section, help) struct conf_##section section;
+#define CONF_GROUP(group, member, help) \
+    struct conf_##member *group;        \
+    size_t member##_count;
+#include "base/conf.def"
 };
 
-/* One setting as found in a file: path "section.name"; a list has one item per value, a map one item per value with its key. */
+/* Does the file have one level more below this name: names, each with settings? */
+bool conf_is_group(struct span section);
+
+/* One setting as found in a file: path "section.name", or "group.member.name", or "group.member" alone for a member without settings; a list has one item per value, a map one item per value with its key. */
 struct conf_item {
     char *path;
     char *key; /* of a map; else NULL */
@@ -76,9 +101,13 @@ void conf_set(struct conf *next);
  */
 void conf_reload(struct conf *next, struct buf *ret_restart);
 
+/* Where a member's value comes from: "listeners.public.tls", or "ingress.max_message" when it is that setting's. The caller's. */
+char *conf_member_path(const struct conf_member *m, const char *group, const char *name);
+
 void conf_print_yaml(const struct conf *c, struct buf *out, bool with_help); /* secrets shown as "(set)" */
 void conf_print_markdown(struct buf *out);                                   /* docs/configuration.md */
 /* A span of time as in a file, "90s" or "5d". -EINVAL: it is none; ret_ms untouched. */
 int conf_parse_time(struct span text, uint64_t *ret_ms);
+int conf_parse_size(struct span text, uint64_t *ret_bytes); /* the same for "10MiB" */
 /* The default file: every setting commented, with type, range and help. */
 void conf_print_default_file(struct buf *out);

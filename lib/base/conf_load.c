@@ -17,16 +17,31 @@ static const char *const other_variables[] = {
 #endif
 };
 
-enum { SHOWN_MAX = 200, HINT_MAX_LEN = 63 };
+enum { SHOWN_MAX = 200 };
 
-/* A fault's place: file and line, or a variable. */
+/* A fault's place: path, file and line; or a variable. */
 struct place {
+    const char *path;
     const char *file;
     unsigned line;
     const char *variable;
 };
 
-static int fault(const struct place *at, const char *path, char **ret_error, struct buf *what)
+/* Where a value goes. */
+struct target {
+    void *holder;
+    struct conf_member *member; /* of a group; else NULL */
+    const struct conf_row *row;
+    bool is_file; /* the value is the path of the file with the secret */
+};
+
+struct loading {
+    struct conf *conf;
+    bool gives_listen; /* ingress.listen was given */
+    char **ret_error;
+};
+
+static int fault(const struct loading *l, const struct place *at, struct buf *what)
 {
     struct buf text = {.data = NULL};
 
@@ -34,24 +49,24 @@ static int fault(const struct place *at, const char *path, char **ret_error, str
         buf_add_text(&text, at->variable);
     } else {
         buf_printf(&text, "%s:%u: ", at->file, at->line);
-        buf_add_printable(&text, span_of(path), SHOWN_MAX); /* as written, if it is no setting */
+        buf_add_printable(&text, span_of(at->path), SHOWN_MAX); /* as written, if it is no setting */
     }
     buf_add_text(&text, ": ");
     buf_add_span(&text, buf_span(what));
     buf_done(what);
-    *ret_error = buf_steal_text(&text);
+    *l->ret_error = buf_steal_text(&text);
     return -EINVAL;
 }
 
-static int fault_text(const struct place *at, const char *path, char **ret_error, const char *what)
+static int fault_text(const struct loading *l, const struct place *at, const char *what)
 {
     struct buf text = {.data = NULL};
     buf_add_text(&text, what);
-    return fault(at, path, ret_error, &text);
+    return fault(l, at, &text);
 }
 
 /* got: NULL when what was found is no text at all (then `instead` names it). */
-static int fault_expected(const struct place *at, const struct conf_row *row, char **ret_error,
+static int fault_expected(const struct loading *l, const struct place *at, const struct conf_row *row,
                           struct span got, const char *instead)
 {
     struct buf what = {.data = NULL};
@@ -68,91 +83,73 @@ static int fault_expected(const struct place *at, const struct conf_row *row, ch
         buf_add_printable(&what, got, SHOWN_MAX);
         buf_add_char(&what, '"');
     }
-    return fault(at, row->path, ret_error, &what);
+    return fault(l, at, &what);
 }
 
-/* Edits that turn a into b (Levenshtein), case ignored; both at most HINT_MAX_LEN long. */
-static size_t distance(const char *a, const char *b)
+static int unknown_setting(const struct loading *l, const struct place *at)
 {
-    size_t row[HINT_MAX_LEN + 1];
-    size_t a_len = strlen(a), b_len = strlen(b);
+    struct buf what = {.data = NULL};
 
-    for (size_t j = 0; j <= b_len; j++)
-        row[j] = j;
-    for (size_t i = 0; i < a_len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < b_len; j++) {
-            bool is_same = span_equal_nocase((struct span){.at = a + i, .len = 1},
-                                             (struct span){.at = b + j, .len = 1});
-            size_t best = diagonal + !is_same;
-            diagonal = row[j + 1];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j + 1] + 1 < best)
-                best = row[j + 1] + 1;
-            row[j + 1] = best;
-        }
-    }
-    return row[b_len];
+    buf_add_text(&what, "no such setting");
+    if (at->variable)
+        conf_hint(l->conf, at->variable, conf_row_variable, &what);
+    else
+        conf_hint(l->conf, at->path, conf_row_path, &what);
+    return fault(l, at, &what);
 }
 
-/* Adds "; did you mean X?" when a setting's name (in the form made by `form`) is near enough. */
-static void add_hint(struct buf *what, const char *name, char *(*form)(const struct conf_row *row))
-{
-    char *best = NULL;
-    size_t best_distance = strlen(name) / 3 + 1;
-
-    if (strlen(name) > HINT_MAX_LEN)
-        return;
-    for (size_t i = 0; i < conf_row_count; i++) {
-        char *candidate = form(&conf_rows[i]);
-        size_t d = strlen(candidate) <= HINT_MAX_LEN ? distance(name, candidate) : SIZE_MAX;
-        if (d < best_distance) {
-            best_distance = d;
-            mem_free(best);
-            best = STEAL(candidate);
-        }
-        mem_free(candidate);
-    }
-    if (best)
-        buf_printf(what, "; did you mean %s?", best);
-    mem_free(best);
-}
-
-static char *form_path(const struct conf_row *row)
-{
-    return mem_string(row->path);
-}
-
-static char *form_variable(const struct conf_row *row)
-{
-    char *text = mem_format("BARID_%s_%s", row->section, row->name);
-    for (char *p = text; *p; p++)
-        if (*p >= 'a' && *p <= 'z')
-            *p = (char) (*p - 'a' + 'A');
-    return text;
-}
-
-/* The row of a path or, with *ret_is_file, the secret's row whose `<path>_file` it is. */
-static const struct conf_row *find_row(const char *path, bool *ret_is_file)
+/* The row of a name or, with *ret_is_file, the secret's row whose `<name>_file` it is. */
+static const struct conf_row *find_row(const struct conf_section *section, struct span name,
+                                       bool *ret_is_file)
 {
     static const char suffix[] = "_file";
-    const struct conf_row *row = conf_row_find(path);
-    size_t len = strlen(path);
+    const struct conf_row *row = conf_row_find(section, name);
 
     *ret_is_file = false;
-    if (row || len < sizeof(suffix) || strcmp(path + len - (sizeof(suffix) - 1), suffix) != 0)
+    if (row || name.len < sizeof(suffix) ||
+        memcmp(name.at + name.len - (sizeof(suffix) - 1), suffix, sizeof(suffix) - 1) != 0)
         return row;
-    AUTO_FREE char *base = mem_text(path, len - (sizeof(suffix) - 1));
-    row = conf_row_find(base);
+    row = conf_row_find(section, (struct span){.at = name.at, .len = name.len - (sizeof(suffix) - 1)});
     *ret_is_file = row && row->type == CONF_FILE;
     return *ret_is_file ? row : NULL;
 }
 
+/* Of at->path. A path that ends with the name of a group's member gives no row. */
+static int find_target(const struct loading *l, const struct place *at, struct target *ret_target)
+{
+    struct span rest = span_of(at->path);
+    const struct conf_section *section = conf_section_find(span_cut(&rest, '.'));
+    struct target t = {.holder = NULL};
+    const char *why;
+
+    if (!section)
+        return unknown_setting(l, at);
+    if (section->member) {
+        t.member = conf_member_get(l->conf, section, span_cut(&rest, '.'), &why);
+        if (!t.member)
+            return fault_text(l, at, why);
+    }
+    t.holder = t.member ? (void *) t.member : conf_holder(l->conf, section, 0);
+    if (rest.at || !t.member) {
+        t.row = find_row(section, rest, &t.is_file);
+        if (!t.row)
+            return unknown_setting(l, at);
+    }
+    *ret_target = t;
+    return 0;
+}
+
+static void note_given(struct loading *l, const struct target *t)
+{
+    if (t->member)
+        conf_member_give(t->member, t->row);
+    else if (t->holder == &l->conf->ingress && strcmp(t->row->name, "listen") == 0)
+        l->gives_listen = true;
+}
+
 /* Sets a secret from its file: all of it but a last line end. */
-static int set_from_file(struct conf *c, const struct conf_row *row, const char *file, const struct place *at,
-                         char **ret_error)
+static int set_from_file(const struct loading *l, const struct place *at, const struct target *t,
+                         const char *file)
 {
     AUTO_FREE char *content = mem_alloc(CONF_VALUE_MAX + 1);
     size_t len = 0;
@@ -167,78 +164,75 @@ static int set_from_file(struct conf *c, const struct conf_row *row, const char 
     struct buf what = {.data = NULL};
     if (fd < 0 || got < 0) {
         buf_printf(&what, "cannot read %s: %s", file, strerrordesc_np(error));
-        return fault(at, row->path, ret_error, &what);
+        return fault(l, at, &what);
     }
     if (len && content[len - 1] == '\n')
         len--;
     if (len && content[len - 1] == '\r')
         len--;
-    int r = len ? conf_value_set(c, row, (struct span){.at = content, .len = len}) : -EINVAL;
+    int r = len ? conf_value_set(t->holder, t->row, (struct span){.at = content, .len = len}) : -EINVAL;
     explicit_bzero(content, CONF_VALUE_MAX + 1);
     if (r < 0) {
         buf_printf(&what, "%s holds no single line of text", file);
-        return fault(at, row->path, ret_error, &what);
+        return fault(l, at, &what);
     }
     return 0;
 }
 
-static int unknown_setting(const struct place *at, const char *path, char **ret_error)
+/* The first item of a setting replaces its default, later ones of a list or map add to it. A list may be written as one text, as a variable's. */
+static int apply_value(const struct loading *l, const struct place *at, const struct target *t,
+                       const struct conf_item *item, bool is_first)
 {
-    struct buf what = {.data = NULL};
-
-    buf_add_text(&what, "no such setting");
-    add_hint(&what, at->variable ? at->variable : path, at->variable ? form_variable : form_path);
-    return fault(at, path, ret_error, &what);
-}
-
-/* The first item of a setting replaces its default, later ones of a list or map add to it. */
-static int apply_item(struct conf *c, const struct conf_item *item, bool is_first, const char *file,
-                      char **ret_error)
-{
-    struct place at = {.file = file, .line = item->line};
+    const struct conf_row *row = t->row;
     struct span value = span_of(item->value);
-    bool is_file;
-    const struct conf_row *row = find_row(item->path, &is_file);
-
-    if (!row)
-        return unknown_setting(&at, item->path, ret_error);
     const char *written = item->is_list ? "a list" : item->is_map ? "a map" : NULL;
-    if (is_file) {
-        if (written)
-            return fault_text(&at, item->path, ret_error, "expected the path of a file");
-        return set_from_file(c, row, item->value, &at, ret_error);
-    }
-    if (row->type != CONF_LIST && row->type != CONF_MAP) {
-        if (written)
-            return fault_expected(&at, row, ret_error, value, written);
-        return conf_value_set(c, row, value) < 0 ? fault_expected(&at, row, ret_error, value, NULL) : 0;
-    }
-    if (row->type == CONF_LIST ? !item->is_list : !item->is_map)
-        return fault_expected(&at, row, ret_error, value, written);
+
+    if (t->is_file)
+        return written ? fault_text(l, at, "expected the path of a file")
+                       : set_from_file(l, at, t, item->value);
+    if (!written && row->type != CONF_MAP)
+        return conf_value_set(t->holder, row, value) < 0 ? fault_expected(l, at, row, value, NULL) : 0;
+    if (row->type == CONF_LIST ? !item->is_list : row->type != CONF_MAP || !item->is_map)
+        return fault_expected(l, at, row, value, written);
     if (is_first)
-        conf_value_clear(c, row);
+        conf_value_clear(t->holder, row);
     if (!item->value)
         return 0;
-    int r = conf_value_add(c, row, span_of(item->key), value);
+    int r = conf_value_add(t->holder, row, span_of(item->key), value);
     if (r == -EEXIST)
-        return fault_text(&at, item->path, ret_error, "a key is there twice");
+        return fault_text(l, at, "a key is there twice");
     if (r < 0)
-        return fault_text(&at, item->path, ret_error, "an item is empty, or not printable text");
+        return fault_text(l, at, "an item is empty, or not printable text");
     return 0;
 }
 
-static int apply_items(struct conf *c, const struct conf_item *items, size_t count, const char *file,
-                       char **ret_error)
+static int apply_item(struct loading *l, const struct conf_item *item, bool is_first, const char *file)
+{
+    struct place at = {.path = item->path, .file = file, .line = item->line};
+    struct target t;
+    int r = find_target(l, &at, &t);
+
+    if (r < 0)
+        return r;
+    if (!t.row) /* a member of which nothing is said */
+        return item->value || !item->is_map
+                   ? fault_text(l, &at, "expected settings, each on a line of its own")
+                   : 0;
+    note_given(l, &t);
+    return apply_value(l, &at, &t, item, is_first);
+}
+
+static int apply_items(struct loading *l, const struct conf_item *items, size_t count, const char *file)
 {
     for (size_t i = 0; i < count; i++) {
         bool is_first = i == 0 || strcmp(items[i - 1].path, items[i].path) != 0;
-        int r = apply_item(c, &items[i], is_first, file, ret_error);
+        struct place at = {.path = items[i].path, .file = file, .line = items[i].line};
+        int r = apply_item(l, &items[i], is_first, file);
         if (r < 0)
             return r;
         for (size_t j = 0; is_first && j < i; j++)
             if (strcmp(items[j].path, items[i].path) == 0)
-                return fault_text(&(struct place){.file = file, .line = items[i].line}, items[i].path,
-                                  ret_error, "is set twice");
+                return fault_text(l, &at, "is set twice");
     }
     return 0;
 }
@@ -255,40 +249,29 @@ static void free_items(struct conf_item *items, size_t count)
     mem_free(items);
 }
 
-/* The row a variable is for, NULL when none; *ret_is_file as in find_row(). */
-static const struct conf_row *row_of_variable(const char *name, bool *ret_is_file)
+static int apply_variable(struct loading *l, const char *name, const char *value)
 {
-    for (size_t i = 0; i < conf_row_count; i++) {
-        AUTO_FREE char *wanted = form_variable(&conf_rows[i]);
-        size_t len = strlen(wanted);
-        if (strncmp(name, wanted, len) != 0)
-            continue;
-        *ret_is_file = conf_rows[i].type == CONF_FILE && strcmp(name + len, "_FILE") == 0;
-        if (!name[len] || *ret_is_file)
-            return &conf_rows[i];
-    }
-    return NULL;
-}
-
-static int apply_variable(struct conf *c, const char *name, const char *value, char **ret_error)
-{
-    struct place at = {.variable = name};
-    bool is_file;
+    AUTO_FREE char *path = conf_variable_path(l->conf, name);
+    struct place at = {.path = path, .variable = name};
+    struct target t;
 
     for (size_t i = 0; i < ARRAY_LEN(other_variables); i++)
         if (strcmp(name, other_variables[i]) == 0)
             return 0;
-    const struct conf_row *row = row_of_variable(name, &is_file);
-    if (!row)
-        return unknown_setting(&at, NULL, ret_error);
-    if (is_file)
-        return set_from_file(c, row, value, &at, ret_error);
-    if (conf_value_set(c, row, span_of(value)) < 0)
-        return fault_expected(&at, row, ret_error, span_of(value), NULL);
+    if (!path)
+        return unknown_setting(l, &at);
+    int r = find_target(l, &at, &t);
+    if (r < 0)
+        return r;
+    note_given(l, &t);
+    if (t.is_file)
+        return set_from_file(l, &at, &t, value);
+    if (conf_value_set(t.holder, t.row, span_of(value)) < 0)
+        return fault_expected(l, &at, t.row, span_of(value), NULL);
     return 0;
 }
 
-static int apply_environment(struct conf *c, char **ret_error)
+static int apply_environment(struct loading *l)
 {
     static const char prefix[] = "BARID_";
 
@@ -297,14 +280,14 @@ static int apply_environment(struct conf *c, char **ret_error)
         if (strncmp(*entry, prefix, sizeof(prefix) - 1) != 0 || !value)
             continue;
         AUTO_FREE char *name = mem_text(*entry, (size_t) (value - *entry));
-        int r = apply_variable(c, name, value + 1, ret_error);
+        int r = apply_variable(l, name, value + 1);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-static int apply_file(struct conf *c, const char *file, conf_reader *reader, char **ret_error)
+static int apply_file(struct loading *l, const char *file, conf_reader *reader)
 {
     struct conf_item *items = NULL;
     size_t count = 0;
@@ -312,28 +295,56 @@ static int apply_file(struct conf *c, const char *file, conf_reader *reader, cha
     if (!file || !*file)
         return 0;
     must(reader);
-    int r = reader(file, &items, &count, ret_error);
+    int r = reader(file, &items, &count, l->ret_error);
     if (r < 0)
         return r;
-    r = apply_items(c, items, count, file, ret_error);
+    r = apply_items(l, items, count, file);
     free_items(items, count);
     return r;
 }
 
+/* ingress.listen is the short way to have one listener; where there are others its default is none. */
+static int imply_listener(const struct loading *l)
+{
+    const struct conf_section *group = conf_section_find(SPAN("listeners"));
+    struct conf_list *listen = &l->conf->ingress.listen;
+    const size_t count = l->conf->listener_count;
+    const char *why;
+
+    if (count > 0 && !l->gives_listen)
+        conf_value_clear(&l->conf->ingress,
+                         conf_row_find(conf_section_find(SPAN("ingress")), SPAN("listen")));
+    if (listen->count == 0)
+        return 0;
+    struct conf_member *m = conf_member_get(l->conf, group, SPAN("relay"), &why);
+    if (!m || l->conf->listener_count == count) {
+        *l->ret_error = mem_string(
+            "ingress.listen: makes a listener named relay, but listeners.relay is there too; "
+            "give the addresses to one of them only");
+        return -EINVAL;
+    }
+    const struct conf_row *address = conf_row_find(group, SPAN("address"));
+    m->is_implied = true;
+    conf_member_give(m, address);
+    conf_value_take(m, address, &l->conf->ingress,
+                    conf_row_find(conf_section_find(SPAN("ingress")), SPAN("listen")));
+    return 0;
+}
+
 int conf_load(const char *file, conf_reader *reader, struct conf **ret_conf, char **ret_error)
 {
-    struct conf *c = NEW(struct conf);
+    struct loading l = {.conf = conf_new(), .ret_error = ret_error};
 
-    c->users = 1;
-    for (size_t i = 0; i < conf_row_count; i++)
-        must(conf_value_set(c, &conf_rows[i], span_of(conf_rows[i].initial)) == 0);
-    int r = apply_file(c, file, reader, ret_error);
+    int r = apply_file(&l, file, reader);
     if (r == 0)
-        r = apply_environment(c, ret_error);
+        r = apply_environment(&l);
+    if (r == 0)
+        r = imply_listener(&l);
     if (r < 0) {
-        conf_release(c);
+        conf_release(l.conf);
         return r;
     }
-    *ret_conf = c;
+    conf_members_settle(l.conf);
+    *ret_conf = l.conf;
     return 0;
 }

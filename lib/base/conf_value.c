@@ -21,9 +21,9 @@ static const struct unit size_units[] = {{"TiB", UINT64_C(1) << 40},
 static const struct unit time_units[] = {{"d", 86400000}, {"h", 3600000}, {"min", 60000},
                                          {"s", 1000},     {"ms", 1},      {NULL, 0}};
 
-static void *field_of(const struct conf *c, const struct conf_row *row)
+static void *field_of(const void *holder, const struct conf_row *row)
 {
-    return (char *) c + row->offset;
+    return (char *) holder + row->offset;
 }
 
 /* A number with one of the units; without one only 0. */
@@ -60,6 +60,11 @@ static int parse_number(enum conf_type type, struct span text, uint64_t *ret_val
 int conf_parse_time(struct span text, uint64_t *ret_ms)
 {
     return parse_with_unit(text, time_units, ret_ms) < 0 ? -EINVAL : 0;
+}
+
+int conf_parse_size(struct span text, uint64_t *ret_bytes)
+{
+    return parse_with_unit(text, size_units, ret_bytes) < 0 ? -EINVAL : 0;
 }
 
 static int parse_in_range(const struct conf_row *row, struct span text, uint64_t *ret_value)
@@ -143,18 +148,18 @@ static void append_pair(struct conf_map *map, struct span key, struct span value
     map->values[map->count++] = mem_text(value.at, value.len);
 }
 
-int conf_value_add(struct conf *c, const struct conf_row *row, struct span key, struct span value)
+int conf_value_add(void *holder, const struct conf_row *row, struct span key, struct span value)
 {
     if (!is_clean(key) || !is_clean(value) || value.len > CONF_VALUE_MAX || key.len > CONF_VALUE_MAX)
         return -EINVAL;
     if (row->type == CONF_LIST) {
         if (!value.len)
             return -EINVAL;
-        append_item(field_of(c, row), value);
+        append_item(field_of(holder, row), value);
         return 0;
     }
     must(row->type == CONF_MAP);
-    struct conf_map *map = field_of(c, row);
+    struct conf_map *map = field_of(holder, row);
     if (!key.len)
         return -EINVAL;
     for (size_t i = 0; i < map->count; i++)
@@ -164,7 +169,7 @@ int conf_value_add(struct conf *c, const struct conf_row *row, struct span key, 
     return 0;
 }
 
-static int add_items(struct conf *c, const struct conf_row *row, struct span text)
+static int add_items(void *holder, const struct conf_row *row, struct span text)
 {
     bool is_map = row->type == CONF_MAP;
     struct span rest = span_trim(text);
@@ -179,39 +184,39 @@ static int add_items(struct conf *c, const struct conf_row *row, struct span tex
             key = span_trim(span_cut(&value, '='));
             value = span_trim(value);
         }
-        int r = conf_value_add(c, row, key, value);
+        int r = conf_value_add(holder, row, key, value);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-static int set_items(struct conf *c, const struct conf_row *row, struct span text)
+static int set_items(void *holder, const struct conf_row *row, struct span text)
 {
-    struct conf *fresh = NEW(struct conf);
+    void *fresh = mem_alloc(row->section->size);
     int r = add_items(fresh, row, text);
 
     if (r == 0)
-        conf_value_copy(c, fresh, row);
+        conf_value_copy(holder, fresh, row);
     conf_value_clear(fresh, row);
     mem_free(fresh);
     return r;
 }
 
-int conf_value_set(struct conf *c, const struct conf_row *row, struct span text)
+int conf_value_set(void *holder, const struct conf_row *row, struct span text)
 {
-    void *field = field_of(c, row);
+    void *field = field_of(holder, row);
 
     switch (row->type) {
     case CONF_TEXT:
     case CONF_FILE: return set_text(field, text);
     case CONF_NUMBER:
     case CONF_SIZE:
-    case CONF_TIME: return parse_in_range(row, text, field);
+    case CONF_TIME: return parse_in_range(conf_row_facts(row), text, field);
     case CONF_FLAG: return parse_flag(text, field);
-    case CONF_CHOICE: return parse_choice(row, text, field);
+    case CONF_CHOICE: return parse_choice(conf_row_facts(row), text, field);
     case CONF_LIST:
-    case CONF_MAP: return set_items(c, row, text);
+    case CONF_MAP: return set_items(holder, row, text);
     }
     return -EINVAL;
 }
@@ -223,9 +228,9 @@ static void free_all(char **texts, size_t count)
     mem_free(texts);
 }
 
-void conf_value_clear(struct conf *c, const struct conf_row *row)
+void conf_value_clear(void *holder, const struct conf_row *row)
 {
-    void *field = field_of(c, row);
+    void *field = field_of(holder, row);
 
     switch (row->type) {
     case CONF_FILE:
@@ -254,10 +259,16 @@ void conf_value_clear(struct conf *c, const struct conf_row *row)
     }
 }
 
-void conf_value_copy(struct conf *to, const struct conf *from, const struct conf_row *row)
+void conf_value_copy(void *to, const void *from, const struct conf_row *row)
 {
-    const void *source = field_of(from, row);
+    conf_value_take(to, row, from, row);
+}
 
+void conf_value_take(void *to, const struct conf_row *row, const void *from, const struct conf_row *from_row)
+{
+    const void *source = field_of(from, from_row);
+
+    must(row->type == from_row->type);
     conf_value_clear(to, row);
     void *field = field_of(to, row);
     switch (row->type) {
@@ -291,7 +302,7 @@ static bool texts_equal(char *const *a, char *const *b, size_t count)
     return true;
 }
 
-bool conf_value_equal(const struct conf *a, const struct conf *b, const struct conf_row *row)
+bool conf_value_equal(const void *a, const void *b, const struct conf_row *row)
 {
     const void *left = field_of(a, row), *right = field_of(b, row);
 
@@ -348,9 +359,9 @@ static void print_choice(const struct conf_row *row, unsigned index, struct buf 
     buf_add_span(out, word);
 }
 
-void conf_value_print(const struct conf *c, const struct conf_row *row, struct buf *out)
+void conf_value_print(const void *holder, const struct conf_row *row, struct buf *out)
 {
-    const void *field = field_of(c, row);
+    const void *field = field_of(holder, row);
 
     switch (row->type) {
     case CONF_TEXT: conf_add_quoted(out, span_of(*(char *const *) field)); return;
@@ -359,7 +370,7 @@ void conf_value_print(const struct conf *c, const struct conf_row *row, struct b
     case CONF_SIZE: print_with_unit(*(const uint64_t *) field, size_units, out); return;
     case CONF_TIME: print_with_unit(*(const uint64_t *) field, time_units, out); return;
     case CONF_FLAG: buf_add_text(out, *(const bool *) field ? "yes" : "no"); return;
-    case CONF_CHOICE: print_choice(row, *(const unsigned *) field, out); return;
+    case CONF_CHOICE: print_choice(conf_row_facts(row), *(const unsigned *) field, out); return;
     case CONF_LIST: {
         const struct conf_list *list = field;
         buf_add_char(out, '[');

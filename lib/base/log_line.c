@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/redact.h"
 
 enum { STAMP_LEN = 24, STAMP_MS_AT = 20 };
 
@@ -107,6 +108,15 @@ static struct span text_of(const struct log_field *field)
                                          : span_of(field->text);
 }
 
+/* The text to be shown: as it is, or in `room` without the names in its addresses. */
+static struct span shown(const struct log_field *field, struct buf *room)
+{
+    if (!redact_is_on())
+        return text_of(field);
+    redact_add(room, text_of(field));
+    return buf_span(room);
+}
+
 static bool is_left_out(const struct log_field *field)
 {
     return field->kind != LOG_FIELD_NUMBER && !field->text;
@@ -125,6 +135,7 @@ void log_line_text(struct buf *out, const struct log_line *line)
     }
     for (size_t i = 0; i < line->count; i++) {
         const struct log_field *field = &line->fields[i];
+        AUTO_BUF struct buf room = {.data = NULL};
         if (is_left_out(field))
             continue;
         buf_add_char(out, ' ');
@@ -133,7 +144,7 @@ void log_line_text(struct buf *out, const struct log_line *line)
         if (field->kind == LOG_FIELD_NUMBER)
             add_number(out, field->number);
         else
-            add_text_value(out, text_of(field));
+            add_text_value(out, shown(field, &room));
     }
     buf_add_char(out, '\n');
 }
@@ -153,6 +164,7 @@ void log_line_json(struct buf *out, const struct log_line *line)
     }
     for (size_t i = 0; i < line->count; i++) {
         const struct log_field *field = &line->fields[i];
+        AUTO_BUF struct buf room = {.data = NULL};
         if (is_left_out(field))
             continue;
         buf_add_char(out, ',');
@@ -161,7 +173,7 @@ void log_line_json(struct buf *out, const struct log_line *line)
         if (field->kind == LOG_FIELD_NUMBER)
             add_number(out, field->number);
         else
-            add_quoted(out, text_of(field), true);
+            add_quoted(out, shown(field, &room), true);
     }
     buf_add_text(out, "}\n");
 }

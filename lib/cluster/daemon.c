@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "base/redact.h"
 #include "io/http_server.h"
 #include "io/yaml.h"
 
@@ -73,6 +74,7 @@ const char *daemon_version(void)
 static void setup_log(const struct conf *c)
 {
     log_setup(node_name, (enum log_level) c->log.level, c->log.format == 1);
+    redact_set(c->log.redact);
 }
 
 /* A new snapshot that passed all checks, or -EINVAL and a sentence. */

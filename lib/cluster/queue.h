@@ -26,6 +26,8 @@ struct queue_job { /* a job to be made */
     /* All chunks of the job when they travel with the commit (chunk_count of them), else NULL: spooled before. */
     const struct span *chunks;
     const char *detail; /* of the accepted event */
+    const char *tenant; /* whom it counts for in the queue, until it ends; NULL: nobody */
+    uint64_t delay_ms;  /* until it is first due */
 };
 enum commit_answer {
     COMMIT_NEW,

@@ -3,7 +3,7 @@
 #include "cluster/queue_call.h"
 #include "io/hash.h"
 
-enum { COMMIT_KEYS = 6, COMMIT_ARGS = 9, COMMIT_OVERHEAD = 1024, CHUNK_KEY_SIZE = 64 };
+enum { COMMIT_KEYS = 6, COMMIT_ARGS = 11, COMMIT_OVERHEAD = 1024, CHUNK_KEY_SIZE = 64 };
 
 static const char *const commit_words[] = {
     [COMMIT_NEW] = "new",         [COMMIT_AGAIN] = "again",           [COMMIT_CLASH] = "clash",
@@ -69,7 +69,9 @@ static void commit_put(struct queue_call *q, const struct queue_job *job, bool c
     resp_arg_number(b, (int64_t) job->size_bytes);
     resp_arg_number(b, (int64_t) job->mark_ms);
     queue_flag(q, job->keeps_content);
-    resp_arg_text(b, job->detail ? job->detail : "");
+    queue_detail(q, job->detail);
+    resp_arg_text(b, job->tenant ? job->tenant : "");
+    resp_arg_number(b, (int64_t) job->delay_ms);
 }
 
 void queue_commit(struct store *s, const struct queue_job *job, bool carry, uint64_t time_ms,

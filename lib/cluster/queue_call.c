@@ -1,6 +1,8 @@
 /* What the typed calls of the queue have in common. */
 #include "cluster/queue_call.h"
 
+#include "base/redact.h"
+
 void *queue_call_new(size_t size, unsigned partition, uint64_t time_ms, void *context,
                      void (*on_done)(struct store_call *c, enum store_result result,
                                      const struct redis_value *values))
@@ -43,6 +45,17 @@ void queue_tag(struct queue_call *q)
 void queue_flag(struct queue_call *q, bool flag)
 {
     resp_arg(&q->call.request.bytes, flag ? SPAN("1") : SPAN("0"));
+}
+
+void queue_detail(struct queue_call *q, const char *detail)
+{
+    AUTO_BUF struct buf shown = {.data = NULL};
+    struct span text = span_of(detail);
+    if (redact_is_on()) {
+        redact_add(&shown, text);
+        text = buf_span(&shown);
+    }
+    resp_arg(&q->call.request.bytes, text);
 }
 
 size_t queue_held_lines(const struct redis_value *lines, struct queue_put_aside *ret_held, size_t most)

@@ -40,6 +40,8 @@ void queue_key(struct queue_call *q, enum key key);
 void queue_key_of(struct queue_call *q, enum key key, struct span subject);
 void queue_tag(struct queue_call *q);
 void queue_flag(struct queue_call *q, bool flag); /* 1 or 0 */
+/* The detail of an event, NULL for none: its addresses as log.redact shows them. */
+void queue_detail(struct queue_call *q, const char *detail);
 
 /* Jobs put aside by a script, from its lines "j <job> x <why>"; valid as long as the value. Returns how many; room for `most`. */
 size_t queue_held_lines(const struct redis_value *lines, struct queue_put_aside *ret_held, size_t most);

@@ -141,7 +141,7 @@ static void put_args(struct queue_call *q, const struct queue_settle *job)
     resp_arg_text(b, job->token);
     resp_arg_text(b, outcome_words[job->outcome]);
     resp_arg_text(b, job->event ? job->event : "");
-    resp_arg_text(b, job->detail ? job->detail : "");
+    queue_detail(q, job->detail);
     resp_arg_number(b, job->outcome == OUTCOME_KEEP ? 0 : job->chunk_count);
     put_letters(b, job);
     if (stays(job)) {

@@ -12,6 +12,8 @@
 #include "base/buf.h"
 #include "cluster/keys.h"
 #include "cluster/node.h"
+#include "cluster/tenant.h"
+#include "cluster/user.h"
 #include "mail/envelope.h"
 
 /*
@@ -24,6 +26,11 @@ int wire_get_envelope(struct span in, struct envelope *ret_envelope);
 void wire_put_state(const struct job_state *s, struct buf *out);
 /* e tells how many recipients there must be. */
 int wire_get_state(struct span in, const struct envelope *e, struct job_state *ret_state);
+/* *ret_user has one holder. */
+void wire_put_user(const struct user *u, struct buf *out);
+int wire_get_user(struct span in, struct user **ret_user);
+void wire_put_tenant(const struct tenant *t, struct buf *out);
+int wire_get_tenant(struct span in, struct tenant **ret_tenant);
 void wire_put_stats(const struct node_stats *s, struct buf *out);
 int wire_get_stats(struct span in, struct node_stats *ret_stats);
 void node_stats_done(struct node_stats *s);

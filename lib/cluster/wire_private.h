@@ -45,6 +45,13 @@ bool bytes_are_queue(ProtobufCBinaryData b); /* a queue's name: printable, no sp
 char *bytes_text(ProtobufCBinaryData b);     /* a copy, the caller's */
 struct span bytes_span(ProtobufCBinaryData b);
 
+/* ---- records ---- */
+enum { RECORD_MAX_BYTES = 64 << 20 };
+void record_put(const ProtobufCMessage *message, struct buf *out);
+/* -EBADMSG, -EPROTONOSUPPORT as wire.h. The arena is begun here and the caller's to end, also on failure. */
+int record_get(struct span in, const ProtobufCMessageDescriptor *descriptor, struct arena *a,
+               void **ret_message);
+
 /* Optional numbers: 0 is not written. */
 #define WIRE_PUT(message, field, value) ((message)->has_##field = ((message)->field = (value)) != 0)
 

@@ -1,4 +1,4 @@
-/* Stored records: one byte version, four bytes checksum, protobuf (proto/mail.proto). */
+/* Stored records: one byte version, four bytes checksum, protobuf (proto/mail.proto); job states and stats. Envelopes: wire_envelope.c. */
 #include <errno.h>
 #include <string.h>
 
@@ -12,21 +12,16 @@
 enum {
     RECORD_VERSION = 1,
     RECORD_HEAD_BYTES = 5,
-    RECORD_MAX_BYTES = 64 << 20,
-    ADDR_TEXT_MAX = 1024,
-    CLIENT_TEXT_MAX = 4096,
     VERDICT_WORDS_MAX = 16384,
     VERDICT_REMOTE_MAX = 1024,
     STATS_TEXT_MAX = 512,
     CODE_MAX = 999,
-    CHUNKS_MAX = 16384,
 };
-static const uint64_t content_max_bytes = UINT64_C(1) << 32;
 static const uint64_t capacity_max = 1000000000;
 
 /* ---- around each record ---- */
 
-static void put_record(const ProtobufCMessage *message, struct buf *out)
+void record_put(const ProtobufCMessage *message, struct buf *out)
 {
     size_t len = protobuf_c_message_get_packed_size(message);
     must(len <= RECORD_MAX_BYTES);
@@ -39,9 +34,8 @@ static void put_record(const ProtobufCMessage *message, struct buf *out)
     buf_commit(out, RECORD_HEAD_BYTES + len);
 }
 
-/* The arena is the caller's to end, also on failure. */
-static int get_record(struct span in, const ProtobufCMessageDescriptor *descriptor, struct arena *a,
-                      void **ret_message)
+int record_get(struct span in, const ProtobufCMessageDescriptor *descriptor, struct arena *a,
+               void **ret_message)
 {
     arena_init(a, arena_budget(in.len));
     if (in.len < RECORD_HEAD_BYTES || in.len > RECORD_MAX_BYTES)
@@ -59,137 +53,6 @@ static int get_record(struct span in, const ProtobufCMessageDescriptor *descript
     if (!message)
         return -EBADMSG;
     *ret_message = message;
-    return 0;
-}
-
-/* ---- envelope ---- */
-
-void wire_put_envelope(const struct envelope *e, struct buf *out)
-{
-    struct arena a;
-    char default_job[JOB_TEXT_MAX + 1];
-    Barid__Envelope m = BARID__ENVELOPE__INIT;
-
-    must(e->recipient_count && e->recipient_count <= ENVELOPE_RECIPIENTS_MAX);
-    must(e->queue_count && e->queue_count <= ENVELOPE_RECIPIENTS_MAX);
-    arena_init(&a, SIZE_MAX / 2);
-    m.id = bytes_of_span((struct span){.at = (const char *) e->id.bytes, .len = sizeof(e->id.bytes)});
-    m.has_id = true;
-    m.sender = bytes_of(e->sender);
-    m.has_sender = m.sender.len > 0;
-
-    m.n_recipients = e->recipient_count;
-    m.recipients = arena_array(&a, e->recipient_count, sizeof(*m.recipients));
-    Barid__Recipient *r = arena_array(&a, e->recipient_count, sizeof(*r));
-    for (size_t i = 0; i < e->recipient_count; i++, r++) {
-        barid__recipient__init(r);
-        r->addr = bytes_of(e->recipients[i].addr);
-        r->has_addr = true;
-        WIRE_PUT(r, queue, e->recipients[i].queue);
-        m.recipients[i] = r;
-    }
-    m.n_queues = e->queue_count;
-    m.queues = arena_array(&a, e->queue_count, sizeof(*m.queues));
-    for (size_t i = 0; i < e->queue_count; i++)
-        m.queues[i] = bytes_of(e->queues[i]);
-
-    WIRE_PUT(&m, arrival_ms, e->arrival_ms);
-    WIRE_PUT(&m, size_bytes, e->size_bytes);
-    WIRE_PUT(&m, chunk_count, e->chunk_count);
-    WIRE_PUT(&m, content_partition, e->content_partition);
-    job_format(&e->id, 0, default_job);
-    m.content_job = bytes_of(e->content_job);
-    m.has_content_job = !e->content_job || strcmp(e->content_job, default_job) != 0;
-    WIRE_PUT(&m, coding, (uint32_t) e->coding);
-    WIRE_PUT(&m, coded_bytes, e->coding == CODING_PLAIN ? 0 : e->coded_bytes);
-    WIRE_PUT(&m, is_8bit, e->is_8bit);
-    WIRE_PUT(&m, is_dsn, e->is_dsn);
-    WIRE_PUT(&m, is_parent, e->is_parent);
-    WIRE_PUT(&m, keeps_content, e->keeps_content);
-    m.client = bytes_of_start(e->client, CLIENT_TEXT_MAX);
-    m.has_client = m.client.len > 0;
-    put_record(&m.base, out);
-    arena_done(&a);
-}
-
-static bool is_addr(ProtobufCBinaryData b, size_t min_len)
-{
-    return bytes_fit(b, min_len, ADDR_TEXT_MAX) && bytes_are_line(b);
-}
-
-static bool envelope_is_sound(const Barid__Envelope *m)
-{
-    struct id content_id;
-    uint32_t index;
-
-    if (!m->has_id || m->id.len != sizeof(struct id) || !is_addr(m->sender, 0) ||
-        !bytes_fit(m->client, 0, CLIENT_TEXT_MAX))
-        return false;
-    if (!m->n_recipients || m->n_recipients > ENVELOPE_RECIPIENTS_MAX || !m->n_queues ||
-        m->n_queues > ENVELOPE_RECIPIENTS_MAX)
-        return false;
-    for (size_t i = 0; i < m->n_recipients; i++)
-        if (!is_addr(m->recipients[i]->addr, 1) || m->recipients[i]->queue >= m->n_queues)
-            return false;
-    for (size_t i = 0; i < m->n_queues; i++)
-        if (!bytes_are_queue(m->queues[i]))
-            return false;
-    if (m->arrival_ms > WIRE_TIME_MAX || m->size_bytes > content_max_bytes ||
-        m->coded_bytes > content_max_bytes || m->chunk_count > CHUNKS_MAX ||
-        m->content_partition >= PARTITION_COUNT)
-        return false;
-    if (!m->has_content_job)
-        return true;
-    if (!m->content_job.len)
-        return !m->chunk_count;
-    return !job_parse(bytes_span(m->content_job), &content_id, &index);
-}
-
-int wire_get_envelope(struct span in, struct envelope *ret_envelope)
-{
-    struct arena a;
-    void *message;
-    char default_job[JOB_TEXT_MAX + 1];
-
-    int r = get_record(in, &barid__envelope__descriptor, &a, &message);
-    if (!r && !envelope_is_sound(message))
-        r = -EBADMSG;
-    else if (!r && ((const Barid__Envelope *) message)->coding >= CODING_COUNT)
-        r = -EPROTONOSUPPORT;
-    if (r) {
-        arena_done(&a);
-        return r;
-    }
-    const Barid__Envelope *m = message;
-    struct envelope e = {
-        .sender = bytes_text(m->sender),
-        .recipients = mem_array(m->n_recipients, sizeof(struct recipient)),
-        .recipient_count = m->n_recipients,
-        .queues = mem_array(m->n_queues, sizeof(char *)),
-        .queue_count = m->n_queues,
-        .arrival_ms = m->arrival_ms,
-        .size_bytes = m->size_bytes,
-        .chunk_count = m->chunk_count,
-        .content_partition = m->content_partition,
-        .coding = (enum content_coding) m->coding,
-        .coded_bytes = m->coded_bytes,
-        .is_8bit = m->is_8bit,
-        .is_dsn = m->is_dsn,
-        .is_parent = m->is_parent,
-        .keeps_content = m->keeps_content,
-        .client = bytes_text(m->client),
-    };
-    memcpy(e.id.bytes, m->id.data, sizeof(e.id.bytes));
-    for (size_t i = 0; i < m->n_recipients; i++) {
-        e.recipients[i].addr = bytes_text(m->recipients[i]->addr);
-        e.recipients[i].queue = m->recipients[i]->queue;
-    }
-    for (size_t i = 0; i < m->n_queues; i++)
-        e.queues[i] = bytes_text(m->queues[i]);
-    job_format(&e.id, 0, default_job);
-    e.content_job = m->has_content_job ? bytes_text(m->content_job) : mem_string(default_job);
-    arena_done(&a);
-    *ret_envelope = e;
     return 0;
 }
 
@@ -220,6 +83,8 @@ static void put_recipient_state(Barid__RecipientState *m, uint32_t index, const 
     m->has_remote = m->remote.len > 0;
     WIRE_PUT(m, from_remote, v->from_remote);
     WIRE_PUT(m, in_doubt, v->in_doubt);
+    WIRE_PUT(m, is_report_due, s->is_report_due);
+    WIRE_PUT(m, is_delay_told, s->is_delay_told);
 }
 
 void wire_put_state(const struct job_state *s, struct buf *out)
@@ -250,7 +115,7 @@ void wire_put_state(const struct job_state *s, struct buf *out)
     WIRE_PUT(&m, rounds, s->rounds);
     m.n_unknown = s->unknown_count;
     m.unknown = s->unknown;
-    put_record(&m.base, out);
+    record_put(&m.base, out);
     arena_done(&a);
 }
 
@@ -299,7 +164,7 @@ int wire_get_state(struct span in, const struct envelope *e, struct job_state *r
     struct arena a;
     void *message;
 
-    int r = get_record(in, &barid__job_state__descriptor, &a, &message);
+    int r = record_get(in, &barid__job_state__descriptor, &a, &message);
     if (!r && !state_is_sound(message, e))
         r = -EBADMSG;
     if (r) {
@@ -319,6 +184,8 @@ int wire_get_state(struct span in, const struct envelope *e, struct job_state *r
     for (size_t i = 0; i < m->n_recipients; i++) {
         struct recipient_state *to = &ret_state->recipients[m->recipients[i]->index];
         to->is_done = m->recipients[i]->is_done;
+        to->is_report_due = m->recipients[i]->is_report_due;
+        to->is_delay_told = m->recipients[i]->is_delay_told;
         get_verdict(m->recipients[i], &to->last);
     }
     arena_done(&a);
@@ -351,7 +218,7 @@ void wire_put_stats(const struct node_stats *s, struct buf *out)
     WIRE_PUT(&m, partitions, s->partitions);
     WIRE_PUT(&m, queues_active, s->queues_active);
     WIRE_PUT(&m, beat_ms, s->beat_ms);
-    put_record(&m.base, out);
+    record_put(&m.base, out);
 }
 
 static bool stats_are_sound(const Barid__Stats *m)
@@ -367,7 +234,7 @@ int wire_get_stats(struct span in, struct node_stats *ret_stats)
     struct arena a;
     void *message;
 
-    int r = get_record(in, &barid__stats__descriptor, &a, &message);
+    int r = record_get(in, &barid__stats__descriptor, &a, &message);
     if (!r && !stats_are_sound(message))
         r = -EBADMSG;
     if (!r) {

@@ -41,3 +41,18 @@ int idn_domain(struct span domain, char ret_text[static DOMAIN_MAX + 1])
     idn2_free(labels);
     return r;
 }
+
+bool idn_address(struct span address, struct buf *out)
+{
+    char domain[DOMAIN_MAX + 1];
+    const char *at_sign = address.len > 0 ? memrchr(address.at, '@', address.len) : NULL;
+    if (!at_sign)
+        return false;
+    struct span local = {.at = address.at, .len = (size_t) (at_sign + 1 - address.at)};
+    struct span name = {.at = at_sign + 1, .len = address.len - local.len};
+    if (span_has_8bit(local) || !span_has_8bit(name) || idn_domain(name, domain) < 0)
+        return false;
+    buf_add_span(out, local);
+    buf_add_text(out, domain);
+    return true;
+}

@@ -9,3 +9,5 @@
 
 /* Lower-case A-label form without trailing dot. -EINVAL: not a domain name; -E2BIG. Pure ASCII input takes domain_normalise(). */
 int idn_domain(struct span domain, char ret_text[static DOMAIN_MAX + 1]);
+/* local@domain of which the domain only is not ASCII: the same with A-labels is added to out. False: not so, nothing is added. */
+bool idn_address(struct span address, struct buf *out);

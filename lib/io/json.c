@@ -131,3 +131,41 @@ struct json *json_free(struct json *value)
     json_decref(unwrap(value));
     return NULL;
 }
+
+/* ---- reading */
+
+struct json *json_read(struct span text)
+{
+    json_t *value = json_loadb(text.len > 0 ? text.at : "", text.len, JSON_REJECT_DUPLICATES, NULL);
+    if (json_is_object(value))
+        return (struct json *) value;
+    json_decref(value);
+    return NULL;
+}
+
+bool json_get_text(const struct json *from, const char *key, struct span *ret_text)
+{
+    const json_t *value = json_object_get(unwrap(from), key);
+    if (!json_is_string(value))
+        return false;
+    *ret_text = (struct span){.at = json_string_value(value), .len = json_string_length(value)};
+    return true;
+}
+
+bool json_get_number(const struct json *from, const char *key, int64_t *ret_number)
+{
+    const json_t *value = json_object_get(unwrap(from), key);
+    if (!json_is_integer(value))
+        return false;
+    *ret_number = json_integer_value(value);
+    return true;
+}
+
+bool json_get_flag(const struct json *from, const char *key, bool *ret_flag)
+{
+    const json_t *value = json_object_get(unwrap(from), key);
+    if (!json_is_boolean(value))
+        return false;
+    *ret_flag = json_is_true(value);
+    return true;
+}

@@ -1,8 +1,8 @@
 /*
- * Does: writes JSON for the CLI: objects and arrays in order, strings made valid UTF-8.
- * Does not: read JSON.
+ * Does: writes JSON for the CLI: objects and arrays in order, strings made valid UTF-8. Reads the members of an object that others wrote.
+ * Does not: limit the length of what it reads; the caller has.
  * Owns: what was made, until json_free() or until it is put into another.
- * Fails: never.
+ * Fails: reading only, with NULL or false.
  * Calls: jansson, named in json.c only.
  */
 #pragma once
@@ -25,3 +25,9 @@ void json_put(struct json *to, const char *key, struct json *child);
 void json_print(const struct json *value, struct buf *out);      /* indented by two, ends with a newline */
 void json_print_line(const struct json *value, struct buf *out); /* in one line, which ends with a newline */
 struct json *json_free(struct json *value);                      /* always NULL */
+
+struct json *json_read(struct span text); /* NULL: not one object, or one with a member given twice */
+/* Texts point into the object. False: no such member, or of another type. */
+bool json_get_text(const struct json *from, const char *key, struct span *ret_text);
+bool json_get_number(const struct json *from, const char *key, int64_t *ret_number); /* whole ones */
+bool json_get_flag(const struct json *from, const char *key, bool *ret_flag);

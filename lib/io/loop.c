@@ -30,6 +30,14 @@ struct signal_watch {
     void *context;
 };
 
+struct work {
+    uv_work_t request; /* first */
+    struct loop *loop;
+    void (*work)(void *context);
+    void (*done)(void *context);
+    void *context;
+};
+
 struct loop {
     uv_loop_t uv;
     uv_prepare_t prepare;
@@ -322,6 +330,32 @@ int loop_on_signal(struct loop *l, int signal, void (*on_signal)(void *context, 
     }
     list_append(&l->signals, &w->link);
     return 0;
+}
+
+/* ---- work on other threads */
+
+static void on_work(uv_work_t *request)
+{
+    struct work *w = (struct work *) request;
+    w->work(w->context);
+}
+
+static void on_work_done(uv_work_t *request, int status UNUSED)
+{
+    struct work *w = (struct work *) request;
+    loop_wake_up(w->loop);
+    w->done(w->context);
+    mem_free(w);
+}
+
+void loop_work(struct loop *l, void (*work)(void *context), void (*done)(void *context), void *context)
+{
+    struct work *w = NEW(struct work);
+    w->loop = l;
+    w->work = work;
+    w->done = done;
+    w->context = context;
+    must(uv_queue_work(&l->uv, &w->request, on_work, on_work_done) == 0);
 }
 
 /* ---- the loop itself */

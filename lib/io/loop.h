@@ -1,5 +1,5 @@
 /*
- * Does: one event loop per thread: descriptors, timers, signals, wake-ups from other threads, work at the end of each round.
+ * Does: one event loop per thread: descriptors, timers, signals, wake-ups from other threads, work at the end of each round, work on other threads.
  * Does not: share anything between loops, except loop_wake().
  * Owns: its watches; timers and tails are embedded in their owners, who stop them before they are freed.
  * Fails: opening a watch gives -errno; the rest never.
@@ -56,5 +56,10 @@ void tail_remove(struct tail *t);
 /* Runs on_wake in the loop's thread soon after loop_wake() from any thread; calls may merge. One per loop. */
 void loop_on_wake(struct loop *l, void (*on_wake)(void *context), void *context);
 void loop_wake(struct loop *l);
+/*
+ * What takes long and needs no loop: work runs on a thread of a pool that all loops share, in the order asked; then done runs in this loop's
+ * thread. It cannot be taken back; loop_free() waits for it and calls done.
+ */
+void loop_work(struct loop *l, void (*work)(void *context), void (*done)(void *context), void *context);
 /* on_signal runs in the loop's thread; one loop of the process only. */
 int loop_on_signal(struct loop *l, int signal, void (*on_signal)(void *context, int signal), void *context);

@@ -62,7 +62,13 @@ size_t output_unsent(const struct output *o)
     return o->piece_bytes + o->tail.len;
 }
 
-static void output_sent(struct output *o, size_t n)
+struct span output_front(const struct output *o)
+{
+    struct piece *p = LIST_FIRST(&o->pieces, struct piece, link);
+    return buf_span(p ? &p->bytes : &o->tail);
+}
+
+void output_sent(struct output *o, size_t n)
 {
     while (n > 0 && !list_is_empty(&o->pieces)) {
         struct piece *p = LIST_FIRST(&o->pieces, struct piece, link);

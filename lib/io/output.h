@@ -21,3 +21,6 @@ void output_done(struct output *o); /* drops what is queued; usable again */
 void output_take(struct output *o, struct buf *b);
 size_t output_unsent(const struct output *o);
 int output_send(struct output *o, int fd);
+/* For who sends it otherwise: the first of what is queued, all in one place, and that so much of it was taken. */
+struct span output_front(const struct output *o);
+void output_sent(struct output *o, size_t n);

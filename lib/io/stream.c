@@ -1,6 +1,7 @@
 /* Streams: the calls of their owners. What the loop brings is in stream_io.c. */
 #include "io/stream.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -66,7 +67,8 @@ struct stream *stream_adopt(struct loop *l, int fd, const struct stream_events *
 
 static bool stream_is_sending(const struct stream *s)
 {
-    return (s->state == STREAM_OPEN || s->state == STREAM_CONNECTING) && !s->write_error;
+    return (s->state == STREAM_OPEN || s->state == STREAM_CONNECTING) && !s->write_error &&
+           !stream_is_shaking(s);
 }
 
 struct buf *stream_output(struct stream *s)
@@ -126,7 +128,7 @@ void stream_resume(struct stream *s)
     stream_check(s)->is_paused = false;
     if (s->state != STREAM_OPEN)
         return;
-    if (s->in.len > 0 || s->is_eof) {
+    if (s->in.len > 0 || s->is_eof || (s->tls && tls_has_more(s->tls))) {
         s->is_offering = true;
         tail_add(s->loop, &s->tail, stream_on_tail);
     } else {
@@ -175,6 +177,48 @@ void stream_reset(struct stream *s)
                           sizeof(now)); /* a unix socket has nothing to reset */
     stream_close(s, 0);
 }
+
+/* ---- TLS */
+
+/* The handshake begins in the tail, when what was said plain is sent. */
+static bool stream_can_start_tls(struct stream *s)
+{
+    must(!stream_check(s)->tls);
+    if (!stream_is_sending(s))
+        return false;
+    if (s->state == STREAM_OPEN)
+        tail_add(s->loop, &s->tail, stream_on_tail);
+    return true;
+}
+
+void stream_start_tls(struct stream *s, struct tls_server *t)
+{
+    if (stream_can_start_tls(s))
+        s->tls = tls_accept(t, s->fd);
+}
+
+void stream_start_tls_client(struct stream *s, struct tls_client *c, const char *name)
+{
+    if (stream_can_start_tls(s))
+        s->tls = tls_connect(c, name, s->fd);
+}
+
+const struct tls_info *stream_tls(const struct stream *s)
+{
+    return s->tls && tls_is_secured(s->tls) ? tls_info(s->tls) : NULL;
+}
+
+const char *stream_tls_error(const struct stream *s)
+{
+    return s->tls ? tls_error(s->tls) : "";
+}
+
+int stream_tls_binding(const struct stream *s, enum tls_binding which, struct buf *out)
+{
+    return stream_tls(s) ? tls_get_binding(s->tls, which, out) : -ENOTSUP;
+}
+
+/* ---- the socket */
 
 int stream_peer(const struct stream *s, struct ip *ret_ip, uint16_t *ret_port)
 {

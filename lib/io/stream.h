@@ -1,8 +1,9 @@
 /*
- * Does: a non-blocking byte stream on the loop: connect or adopt a socket, read with backpressure, gather writes per round, one deadline, close.
- * Does not: know a protocol. TLS will live behind this same contract.
+ * Does: a non-blocking byte stream on the loop: connect or adopt a socket, read with backpressure, gather writes per round, one deadline, close;
+ *       plain or inside TLS, behind the same calls.
+ * Does not: know a protocol.
  * Owns: socket and buffers; an idle stream holds no buffers. Freed from on_closed only, never inside its own callback.
- * Fails: every failure ends in on_closed(reason): 0 for a peer's orderly end, -ETIMEDOUT for the deadline, else -errno.
+ * Fails: every failure ends in on_closed(reason): 0 for a peer's orderly end, -ETIMEDOUT for the deadline, -EPROTO for TLS, else -errno.
  */
 #pragma once
 
@@ -11,6 +12,7 @@
 
 #include "base/buf.h"
 #include "io/loop.h"
+#include "io/tls.h"
 #include "mail/addr.h"
 
 struct stream;
@@ -24,6 +26,8 @@ struct stream_events {
     size_t (*on_data)(void *owner, struct span in);
     /* Output fell below what stream_is_full() complains about; may be NULL. */
     void (*on_drained)(void *owner);
+    /* The handshake is done: from now on all that comes and goes is inside TLS. May be NULL. */
+    void (*on_secured)(void *owner);
     /* The last call; the stream is gone after it. It comes from the loop, never inside a call of the owner's. */
     void (*on_closed)(void *owner, int reason);
 };
@@ -60,6 +64,19 @@ void stream_finish(struct stream *s);
 void stream_abort(struct stream *s);
 /* Closes now with a reset, so that nothing unsent arrives (SO_LINGER 0). */
 void stream_reset(struct stream *s);
+
+/*
+ * TLS from here on, as the server, or as the client with the name it asks for (NULL: none). What was written before still goes out plain; bytes
+ * that came before and were not consumed close the stream (-EPROTO), and what is written before on_secured is dropped. The deadline goes on.
+ * A peer that ends TLS has ended the stream: what it sends after that is never read.
+ */
+void stream_start_tls(struct stream *s, struct tls_server *t);
+void stream_start_tls_client(struct stream *s, struct tls_client *c, const char *name);
+const struct tls_info *stream_tls(const struct stream *s); /* NULL: plain, or not yet secured */
+/* Why TLS failed, for the log, also inside on_closed; "" when it did not. */
+const char *stream_tls_error(const struct stream *s);
+/* Adds the channel binding's bytes. -ENOTSUP: the session has none of this kind. */
+int stream_tls_binding(const struct stream *s, enum tls_binding which, struct buf *out);
 
 int stream_peer(const struct stream *s, struct ip *ret_ip, uint16_t *ret_port);
 int stream_local(const struct stream *s, struct ip *ret_ip, uint16_t *ret_port);

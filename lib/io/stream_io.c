@@ -3,6 +3,7 @@
  *
  * Normal path: connecting -> open -> (finishing ->) closing -> on_closed and gone. One tail does what must not happen inside the
  * caller's call: it offers kept bytes again, sends what was queued in this round, and ends a closing stream.
+ * With TLS the handshake comes between: what was queued is sent plain, then nothing is taken from the owner until on_secured.
  * Pausing is lazy: the descriptor is taken off the loop only when something comes while paused.
  */
 #include "io/stream_private.h"
@@ -14,6 +15,7 @@
 enum {
     KEPT_MAX_BYTES = 1048576, /* more kept and not consumed than this: reading stops until stream_resume() */
     READS_PER_EVENT = 4,      /* then others get their turn */
+    RECORDS_PER_SEND = 64,    /* likewise */
 };
 
 void stream_watch(struct stream *s)
@@ -22,6 +24,10 @@ void stream_watch(struct stream *s)
         return;
     bool is_reading = s->state == STREAM_OPEN ? !s->is_eof && s->in.len < KEPT_MAX_BYTES : s->has_input;
     bool is_writing = s->state == STREAM_CONNECTING || s->is_blocked;
+    if (stream_is_shaking(s))
+        is_reading = is_reading && stream_unsent(s) == 0;
+    else if (s->tls && !s->is_paused && is_reading && tls_wants_write(s->tls))
+        is_writing = true;
     watch_set(s->watch, (is_reading ? LOOP_READ : 0) | (is_writing ? LOOP_WRITE : 0));
 }
 
@@ -61,7 +67,7 @@ static bool stream_offer(struct stream *s, const char *at, size_t len)
         buf_add(&s->in, at + taken, len - taken);
     if (s->in.len == 0)
         buf_done(&s->in);
-    return !s->is_paused && s->in.len < KEPT_MAX_BYTES;
+    return !s->is_paused && s->in.len < KEPT_MAX_BYTES && !stream_is_shaking(s);
 }
 
 /* The peer has ended, or reading failed: what was kept had its chance, unless the owner has paused and may want it yet. */
@@ -81,24 +87,34 @@ static void stream_end_input(struct stream *s)
     tail_add(s->loop, &s->tail, stream_on_tail); /* last output, then the end */
 }
 
+/* Bytes for the owner; 0: the end; -errno. ret_is_all: there is no more, or the loop will say so. */
+static ssize_t stream_receive(struct stream *s, char *at, bool *ret_is_all)
+{
+    ssize_t n = s->tls ? tls_read(s->tls, at, LOOP_SCRATCH_BYTES)
+                       : recv(s->fd, at, LOOP_SCRATCH_BYTES, MSG_DONTWAIT);
+    *ret_is_all = s->tls ? !tls_has_more(s->tls) : n < LOOP_SCRATCH_BYTES; /* a full read: most likely more */
+    return n < 0 && !s->tls ? -errno : n;
+}
+
 static void stream_read(struct stream *s)
 {
     char *scratch = loop_scratch(s->loop);
     for (int i = 0; i < READS_PER_EVENT; i++) {
-        ssize_t n = recv(s->fd, scratch, LOOP_SCRATCH_BYTES, MSG_DONTWAIT);
+        bool is_all;
+        ssize_t n = stream_receive(s, scratch, &is_all);
         if (n > 0) {
             if (!stream_offer(s, scratch, (size_t) n))
                 return;
-            if ((size_t) n < LOOP_SCRATCH_BYTES && !s->write_error)
-                return; /* most likely all there is */
+            if (is_all && !s->write_error)
+                return;
             continue;
         }
-        if (n < 0 && errno == EINTR)
+        if (n == -EINTR)
             continue;
         if (n == 0) {
             stream_end_input(s);
-        } else if (errno != EAGAIN) {
-            s->write_error = s->write_error ? s->write_error : -errno;
+        } else if (n != -EAGAIN) {
+            s->write_error = s->write_error ? s->write_error : (int) n;
             stream_end_input(s);
         } else if (s->write_error) {
             stream_close(s, s->write_error);
@@ -132,15 +148,47 @@ static void stream_send_failed(struct stream *s, int error)
     output_done(&s->out);
     s->is_blocked = false;
     s->write_error = error;
-    if (s->state != STREAM_OPEN || s->is_eof || (s->is_paused && s->in.len == 0))
+    if (s->state != STREAM_OPEN || s->is_eof || stream_is_shaking(s) || (s->is_paused && s->in.len == 0))
         stream_close(s, s->is_eof ? 0 : error);
     else if (!s->is_paused)
         stream_read(s);
 }
 
+static int stream_send(struct stream *s)
+{
+    if (!s->tls || stream_is_shaking(s))
+        return output_send(&s->out, s->fd);
+    for (int i = 0; i < RECORDS_PER_SEND && stream_unsent(s) > 0; i++) {
+        ssize_t n = tls_write(s->tls, output_front(&s->out));
+        if (n < 0)
+            return (int) n;
+        output_sent(&s->out, (size_t) n);
+    }
+    return 0;
+}
+
+/* A step of the handshake. What the peer said before it must have been taken: it never gets inside. */
+static void stream_shake(struct stream *s)
+{
+    int r = s->in.len > 0 ? tls_refuse(s->tls, "bytes came before the handshake") : tls_handshake(s->tls);
+    if (r <= 0 && r != -EAGAIN) {
+        stream_close(s, r);
+        return;
+    }
+    s->is_blocked = r == -EAGAIN && tls_wants_write(s->tls);
+    if (r > 0 && s->events->on_secured)
+        s->events->on_secured(s->owner);
+    if (r > 0) {
+        s->is_offering = true; /* what came with the last step */
+        tail_add(s->loop, &s->tail, stream_on_tail);
+    }
+    if (s->state != STREAM_CLOSING)
+        stream_watch(s);
+}
+
 static void stream_flush(struct stream *s)
 {
-    int r = output_send(&s->out, s->fd);
+    int r = stream_send(s);
     if (r < 0 && r != -EAGAIN) {
         stream_send_failed(s, r);
         return;
@@ -151,6 +199,8 @@ static void stream_flush(struct stream *s)
         if (s->events->on_drained && s->state == STREAM_OPEN)
             s->events->on_drained(s->owner);
     }
+    if (s->state == STREAM_OPEN && stream_is_shaking(s) && !s->is_blocked)
+        stream_shake(s);
     if (s->state != STREAM_CLOSING)
         stream_watch(s);
 }
@@ -169,7 +219,7 @@ static void stream_connected(struct stream *s)
     }
     s->state = STREAM_OPEN;
     stream_watch(s);
-    if (stream_unsent(s) > 0)
+    if (stream_unsent(s) > 0 || s->tls)
         tail_add(s->loop, &s->tail, stream_on_tail);
     if (s->events->on_connected)
         s->events->on_connected(s->owner);
@@ -178,6 +228,8 @@ static void stream_connected(struct stream *s)
 /* Everything is sent: close, but first hear a peer out that is still talking. */
 static void stream_end_finish(struct stream *s)
 {
+    if (s->tls)
+        tls_end(s->tls);
     stream_discard(s);
     if (!s->has_input)
         stream_close(s, 0);
@@ -194,8 +246,16 @@ void stream_on_ready(void *context, int events)
         stream_connected(s);
         return;
     }
-    if (events & LOOP_WRITE)
+    if (s->state == STREAM_OPEN && stream_is_shaking(s)) {
+        s->is_blocked = false;
         stream_flush(s);
+        return;
+    }
+    if (events & LOOP_WRITE) {
+        stream_flush(s);
+        if (s->tls && tls_wants_write(s->tls))
+            events |= LOOP_READ;
+    }
     if (s->state == STREAM_FINISHING && stream_unsent(s) == 0 && !s->has_input)
         stream_end_finish(s);
     if (!(events & LOOP_READ) || s->state == STREAM_CLOSING)
@@ -215,10 +275,11 @@ void stream_on_ready(void *context, int events)
 void stream_on_tail(struct tail *t)
 {
     struct stream *s = stream_check(CONTAINER_OF(t, struct stream, tail));
-    if (s->state == STREAM_OPEN && s->is_offering) {
+    if (s->state == STREAM_OPEN && s->is_offering && !stream_is_shaking(s)) {
         s->is_offering = false;
-        if (!s->is_paused && s->in.len > 0)
-            (void) stream_offer(s, NULL, 0); /* what it tells is in is_paused */
+        bool goes_on = !s->is_paused && (s->in.len == 0 || stream_offer(s, NULL, 0));
+        if (goes_on && !s->is_eof && s->tls && tls_has_more(s->tls))
+            stream_read(s);
         if (s->state == STREAM_OPEN && !s->is_paused)
             stream_watch(s);
     }
@@ -226,14 +287,18 @@ void stream_on_tail(struct tail *t)
         stream_flush(s);
     if (s->state == STREAM_FINISHING && stream_unsent(s) == 0 && !s->has_input)
         stream_end_finish(s);
-    if (s->state == STREAM_OPEN && s->is_eof && !(s->is_paused && s->in.len > 0))
+    if (s->state == STREAM_OPEN && s->is_eof && !(s->is_paused && s->in.len > 0)) {
+        if (s->tls && stream_unsent(s) == 0)
+            tls_end(s->tls);
         stream_close(s, s->write_error);
+    }
     if (s->state != STREAM_CLOSING)
         return;
     tail_remove(t);
     buf_done(&s->in);
     buf_done(&s->ignored);
     s->events->on_closed(s->owner, s->reason);
+    s->tls = tls_free(s->tls);
     s->magic = 0;
     mem_free(s);
 }

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "io/output.h"
 #include "io/stream.h"
+#include "io/tls_session.h"
 
 enum { STREAM_MAGIC = 0x57e4a31 };
 
@@ -28,6 +29,7 @@ struct stream {
     struct buf in;   /* came and not consumed */
     struct output out;
     struct buf ignored; /* what is formatted when nothing can be sent any more */
+    struct tls *tls;    /* NULL: plain */
     int fd;
     int reason;      /* of the close */
     int write_error; /* nothing can be sent any more; what came is still read */
@@ -44,6 +46,12 @@ static inline struct stream *stream_check(struct stream *s)
 {
     must(s && s->magic == STREAM_MAGIC);
     return s;
+}
+
+/* TLS has begun, and nothing can be said yet. */
+static inline bool stream_is_shaking(const struct stream *s)
+{
+    return s->tls && !tls_is_secured(s->tls);
 }
 
 /* The one way to the end. Descriptor and buffers go now, on_closed comes from the tail. */

@@ -198,11 +198,12 @@ static int read_setting(struct reading *r, const char *path)
     return add_item(r, path, NULL, true, false, false);
 }
 
-/* The settings of one section, whose name was just read. */
-static int read_section(struct reading *r, const char *section)
+/* The settings of one section, or of one member of a group, whose name was just read. is_silent: there were none. */
+static int read_settings(struct reading *r, const char *section, bool *ret_is_silent)
 {
     int e = step(r);
 
+    *ret_is_silent = true;
     if (e < 0)
         return e;
     if (is_null(r)) /* all its settings are commented out */
@@ -220,6 +221,7 @@ static int read_section(struct reading *r, const char *section)
         map_done(&one);
         if (e < 0)
             return e;
+        *ret_is_silent = false;
         AUTO_FREE char *path = mem_format("%s.%s", section, name);
         mem_free(name);
         if (map_set(&r->paths, span_of(path), &present))
@@ -230,17 +232,47 @@ static int read_section(struct reading *r, const char *section)
     }
 }
 
+/* The members of a group: a section each. One without settings is an item without value. */
+static int read_group(struct reading *r, const char *group)
+{
+    struct map siblings = {.buckets = NULL};
+    int e = step(r);
+
+    if (e == 0 && is_null(r))
+        return 0;
+    if (e == 0 && r->event.type != YAML_MAPPING_START_EVENT)
+        e = fault(r, line_of(r), "expected names, each with its settings, in group", span_of(group));
+    while (e == 0) {
+        char *name;
+        bool is_silent;
+        e = step(r);
+        if (e < 0 || r->event.type == YAML_MAPPING_END_EVENT)
+            break;
+        e = take_key(r, &siblings, &name);
+        if (e < 0)
+            break;
+        AUTO_FREE char *path = mem_format("%s.%s", group, name);
+        mem_free(name);
+        e = read_settings(r, path, &is_silent);
+        if (e == 0 && is_silent)
+            e = add_item(r, path, NULL, false, false, true);
+    }
+    map_done(&siblings);
+    return e;
+}
+
 static int read_sections(struct reading *r, struct map *siblings)
 {
     for (;;) {
         char *section;
+        bool is_silent;
         int e = step(r);
         if (e < 0 || r->event.type == YAML_MAPPING_END_EVENT)
             return e;
         e = take_key(r, siblings, &section);
         if (e < 0)
             return e;
-        e = read_section(r, section);
+        e = conf_is_group(span_of(section)) ? read_group(r, section) : read_settings(r, section, &is_silent);
         mem_free(section);
         if (e < 0)
             return e;

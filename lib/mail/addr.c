@@ -21,13 +21,22 @@ static bool is_atext(char c)
     return is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
+/* Bytes of the character at i: 1 in ASCII, more above it where that is allowed; 0: not a character there. */
+static size_t char_len(struct span s, size_t i, bool is_utf8)
+{
+    if ((unsigned char) s.at[i] < 0x80)
+        return 1;
+    return is_utf8 ? span_utf8_len(span_after(s, i)) : 0;
+}
+
 /* Bytes of the Dot-string at the start of s; 0: there is none. */
-static size_t dot_string_len(struct span s)
+static size_t dot_string_len(struct span s, bool is_utf8)
 {
     bool is_atom_due = true;
     size_t i = 0;
-    for (; i < s.len; i++) {
-        if (is_atext(s.at[i])) {
+    while (i < s.len) {
+        size_t step = char_len(s, i, is_utf8);
+        if (step > 1 || (step == 1 && is_atext(s.at[i]))) {
             is_atom_due = false;
         } else if (s.at[i] == '.') {
             if (is_atom_due)
@@ -36,32 +45,39 @@ static size_t dot_string_len(struct span s)
         } else {
             break;
         }
+        i += step;
     }
     return is_atom_due ? 0 : i;
 }
 
 /* Bytes of the Quoted-string at the start of s, its quotes included; 0: there is none. */
-static size_t quoted_string_len(struct span s)
+static size_t quoted_string_len(struct span s, bool is_utf8)
 {
+    size_t step;
     if (!is_at(s, 0, '"'))
         return 0;
-    for (size_t i = 1; i < s.len; i++) {
+    for (size_t i = 1; i < s.len; i += step) {
         if (s.at[i] == '"')
             return i + 1;
-        if (s.at[i] == '\\' && ++i == s.len)
+        if (s.at[i] == '\\' && (++i == s.len || !is_printable(s.at[i])))
             return 0;
-        if (!is_printable(s.at[i]))
+        step = char_len(s, i, is_utf8);
+        if (step == 0 || (step == 1 && !is_printable(s.at[i])))
             return 0;
     }
     return 0;
 }
 
 /* Bytes that could be a domain at the start of s. */
-static size_t domain_text_len(struct span s)
+static size_t domain_text_len(struct span s, bool is_utf8)
 {
-    size_t i = 0;
-    while (i < s.len && (is_alnum(s.at[i]) || s.at[i] == '-' || s.at[i] == '.' || s.at[i] == '_'))
-        i++;
+    size_t i = 0, step = 1;
+    while (i < s.len && step > 0) {
+        step = char_len(s, i, is_utf8);
+        if (step == 1 && !is_alnum(s.at[i]) && s.at[i] != '-' && s.at[i] != '.' && s.at[i] != '_')
+            break;
+        i += step;
+    }
     return i;
 }
 
@@ -81,14 +97,14 @@ static int literal_len(struct span s)
 }
 
 /* A Mailbox at the start of s; returns the bytes taken. A part that is too long is told apart, for grammar goes first. */
-static int take_mailbox(struct span s, struct addr *ret_addr, bool *ret_is_too_long)
+static int take_mailbox(struct span s, bool is_utf8, struct addr *ret_addr, bool *ret_is_too_long)
 {
-    size_t local_len = is_at(s, 0, '"') ? quoted_string_len(s) : dot_string_len(s);
+    size_t local_len = is_at(s, 0, '"') ? quoted_string_len(s, is_utf8) : dot_string_len(s, is_utf8);
     if (local_len == 0 || !is_at(s, local_len, '@'))
         return -EINVAL;
     struct span rest = span_after(s, local_len + 1);
     bool is_literal = is_at(rest, 0, '[');
-    size_t domain_len = domain_text_len(rest);
+    size_t domain_len = domain_text_len(rest, is_utf8);
     bool is_too_long = local_len > LOCAL_MAX;
     if (is_literal) {
         int r = literal_len(rest);
@@ -96,7 +112,8 @@ static int take_mailbox(struct span s, struct addr *ret_addr, bool *ret_is_too_l
             return r;
         domain_len = (size_t) r;
     } else {
-        int r = domain_check((struct span){.at = rest.at, .len = domain_len});
+        struct span domain = {.at = rest.at, .len = domain_len};
+        int r = is_utf8 ? domain_check_utf8(domain) : domain_check(domain);
         if (r == -EINVAL)
             return r;
         is_too_long = is_too_long || r == -E2BIG;
@@ -118,7 +135,7 @@ static int route_len(struct span s)
     size_t i = 0;
     while (is_at(s, i, '@')) {
         struct span rest = span_after(s, i + 1);
-        size_t len = domain_text_len(rest);
+        size_t len = domain_text_len(rest, false);
         if (domain_check((struct span){.at = rest.at, .len = len}) < 0)
             return -EINVAL;
         i += 1 + len;
@@ -131,7 +148,7 @@ static int route_len(struct span s)
     return 0;
 }
 
-int addr_parse_path(struct span s, struct addr *ret_addr)
+static int parse_path(struct span s, bool is_utf8, struct addr *ret_addr)
 {
     if (!is_at(s, 0, '<'))
         return -EINVAL;
@@ -147,13 +164,13 @@ int addr_parse_path(struct span s, struct addr *ret_addr)
     struct span rest = span_after(s, start);
     struct addr addr = {0};
     bool is_too_long = false;
-    size_t word = dot_string_len(rest);
+    size_t word = dot_string_len(rest, false);
     struct span local = {.at = rest.at, .len = word};
     if (skipped == 0 && is_at(rest, word, '>') && span_equal_nocase(local, SPAN("postmaster"))) {
         *ret_addr = (struct addr){.whole = local, .local = local, .domain = {.at = rest.at + word}};
         return (int) (start + word) + 1;
     }
-    int len = take_mailbox(rest, &addr, &is_too_long);
+    int len = take_mailbox(rest, is_utf8, &addr, &is_too_long);
     if (len < 0)
         return len;
     size_t end = start + addr.whole.len;
@@ -165,11 +182,21 @@ int addr_parse_path(struct span s, struct addr *ret_addr)
     return (int) end + 1;
 }
 
-int addr_parse(struct span s, struct addr *ret_addr)
+int addr_parse_path(struct span s, struct addr *ret_addr)
+{
+    return parse_path(s, false, ret_addr);
+}
+
+int addr_parse_path_utf8(struct span s, struct addr *ret_addr)
+{
+    return parse_path(s, true, ret_addr);
+}
+
+static int parse_bare(struct span s, bool is_utf8, struct addr *ret_addr)
 {
     struct addr addr = {0};
     bool is_too_long = false;
-    int len = take_mailbox(s, &addr, &is_too_long);
+    int len = take_mailbox(s, is_utf8, &addr, &is_too_long);
     if (len < 0)
         return len;
     if (addr.whole.len != s.len)
@@ -178,6 +205,16 @@ int addr_parse(struct span s, struct addr *ret_addr)
         return -E2BIG;
     *ret_addr = addr;
     return 0;
+}
+
+int addr_parse(struct span s, struct addr *ret_addr)
+{
+    return parse_bare(s, false, ret_addr);
+}
+
+int addr_parse_utf8(struct span s, struct addr *ret_addr)
+{
+    return parse_bare(s, true, ret_addr);
 }
 
 bool addr_has_route(const struct addr *addr)

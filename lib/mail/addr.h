@@ -1,6 +1,6 @@
 /*
  * Does: mail addresses, domains, IP addresses and networks: parse, check, compare, normalise.
- * Does not: know IDNA tables; domains with bytes above 0x7f are refused here (a caller with io/idn.h converts first).
+ * Does not: know IDNA tables: a domain with bytes above 0x7f passes the *_utf8 functions only, unconverted (io/idn.h does that).
  * Owns: nothing; results point into the text or into the caller's struct.
  * Fails: -EINVAL: not of the grammar; -E2BIG: a part is too long (RFC 5321 section 4.5.3.1). Nothing is ever truncated.
  */
@@ -28,6 +28,12 @@ int addr_parse_path(struct span s, struct addr *ret_addr);
 /* A bare local@domain, all of s. */
 int addr_parse(struct span s, struct addr *ret_addr);
 /*
+ * The same with characters above ASCII in local part and labels (RFC 6531 section 3.3): well-formed UTF-8, none that can disguise a line of text.
+ * Lengths are of bytes; a label that is not ASCII may be longer than LABEL_MAX here, for its A-label counts (BEHAVIOURS N08).
+ */
+int addr_parse_path_utf8(struct span s, struct addr *ret_addr);
+int addr_parse_utf8(struct span s, struct addr *ret_addr);
+/*
  * True when the local part asks a host to send the mail on: user%host, host!user, "user@host". A client that may not relay must not
  * use one (BEHAVIOURS E02).
  */
@@ -35,6 +41,7 @@ bool addr_has_route(const struct addr *addr);
 
 /* Syntax only: labels of RFC 1123 (underscore allowed), no trailing dot, last label not all digits, lengths. */
 int domain_check(struct span domain);
+int domain_check_utf8(struct span domain); /* with U-labels; see addr_parse_path_utf8() */
 /* Lower case, no trailing dot, syntax of RFC 1123 (underscore allowed), A-labels only. Room for DOMAIN_MAX + 1. */
 int domain_normalise(struct span domain, char ret_text[static DOMAIN_MAX + 1]);
 /* True when domain (normalised) is the pattern, or with ".example.com" a subdomain of it, or pattern is "*". Case-insensitive. */

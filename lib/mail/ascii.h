@@ -33,3 +33,11 @@ static inline char to_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char) (c + ('a' - 'A')) : c;
 }
+
+/* No byte above 0x7f. */
+static inline bool is_ascii_text(const char *text)
+{
+    while (*text && (unsigned char) *text <= 0x7f)
+        text++;
+    return !*text;
+}

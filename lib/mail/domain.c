@@ -6,16 +6,22 @@
 #include "mail/addr.h"
 #include "mail/ascii.h"
 
-static int label_check(struct span label)
+static int label_check(struct span label, bool is_utf8)
 {
+    bool is_ascii = true;
     if (label.len == 0 || label.at[0] == '-' || label.at[label.len - 1] == '-')
         return -EINVAL;
-    for (size_t i = 0; i < label.len; i++) {
+    for (size_t i = 0, step; i < label.len; i += step) {
         char c = label.at[i];
-        if (!is_alnum(c) && c != '-' && c != '_')
+        step = 1;
+        if (is_alnum(c) || c == '-' || c == '_')
+            continue;
+        step = is_utf8 ? span_utf8_len((struct span){.at = label.at + i, .len = label.len - i}) : 0;
+        if (step == 0)
             return -EINVAL;
+        is_ascii = false;
     }
-    return label.len > LABEL_MAX ? -E2BIG : 0;
+    return is_ascii && label.len > LABEL_MAX ? -E2BIG : 0;
 }
 
 static bool is_number(struct span label)
@@ -26,7 +32,7 @@ static bool is_number(struct span label)
     return true;
 }
 
-int domain_check(struct span domain)
+static int check_labels(struct span domain, bool is_utf8)
 {
     if (domain.len == 0)
         return -EINVAL;
@@ -36,7 +42,7 @@ int domain_check(struct span domain)
         if (i < domain.len && domain.at[i] != '.')
             continue;
         struct span label = {.at = domain.at + start, .len = i - start};
-        int r = label_check(label);
+        int r = label_check(label, is_utf8);
         if (r == -EINVAL)
             return r;
         if (r < 0)
@@ -47,6 +53,16 @@ int domain_check(struct span domain)
         start = i + 1;
     }
     return too_long;
+}
+
+int domain_check(struct span domain)
+{
+    return check_labels(domain, false);
+}
+
+int domain_check_utf8(struct span domain)
+{
+    return check_labels(domain, true);
 }
 
 int domain_normalise(struct span domain, char ret_text[static DOMAIN_MAX + 1])

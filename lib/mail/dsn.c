@@ -77,8 +77,18 @@ static void add_from(const struct dsn *d, struct buf *out)
     fold_end(&f);
 }
 
+bool dsn_is_global(const struct dsn *d)
+{
+    return !is_ascii_text(d->envelope->sender);
+}
+
 static void add_header(const struct dsn *d, const char *boundary, struct span message_id, struct buf *out)
 {
+    static const char *const subjects[] = {
+        [DSN_FAILED] = "Your message could not be delivered",
+        [DSN_DELAYED] = "Your message is delayed",
+        [DSN_RELAYED] = "Your message was passed on",
+    };
     struct fold f;
     char id[ID_TEXT_LEN + 1];
     id_format(&d->id, id);
@@ -87,9 +97,10 @@ static void add_header(const struct dsn *d, const char *boundary, struct span me
     buf_add_text(out, "\r\n");
     add_from(d, out);
     fold_start(&f, out, "To:", 1);
+    f.keeps_utf8 = dsn_is_global(d);
     fold_word(&f, span_of(d->envelope->sender));
     fold_end(&f);
-    buf_printf(out, "Subject: Your message could not be delivered\r\nMessage-ID: <%s@", id);
+    buf_printf(out, "Subject: %s\r\nMessage-ID: <%s@", subjects[d->recipients[0].action], id);
     dsn_add_name(d->reporting_name, out);
     buf_add_text(out, ">\r\n");
     if (message_id.len > 0)
@@ -127,10 +138,10 @@ static size_t add_parts(const struct dsn *d, enum dsn_detail detail, const char 
         "--%s\r\nContent-Description: What happened\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n",
         boundary);
     dsn_add_words(d, detail, listed, d->recipient_count - listed, message_id, out);
-    buf_printf(
-        out,
-        "\r\n--%s\r\nContent-Description: Report for programs\r\nContent-Type: message/delivery-status\r\n\r\n",
-        boundary);
+    buf_printf(out, "\r\n--%s\r\nContent-Description: Report for programs\r\n%s\r\n", boundary,
+               dsn_is_global(d) ? "Content-Type: message/global-delivery-status\r\n"
+                                  "Content-Transfer-Encoding: 8bit\r\n"
+                                : "Content-Type: message/delivery-status\r\n");
     buf_add_span(out, buf_span(&report));
     return listed;
 }
@@ -154,7 +165,8 @@ struct dsn_written dsn_write(const struct dsn *d, struct buf *out)
             break;
     }
     must(parts.len <= room);
-    written.is_8bit = dsn_add_original(d, room - parts.len, &original);
+    written.is_utf8 = dsn_is_global(d);
+    written.is_8bit = dsn_add_original(d, room - parts.len, &original) || written.is_utf8;
 
     size_t start = out->len;
     buf_add_span(out, buf_span(&header));

@@ -84,6 +84,14 @@ static void add_header(const struct dsn *d, size_t room, struct buf *out)
     }
 }
 
+/* RFC 3461 section 4.3: only what failed is returned whole, and only if the sender does not mind. */
+static bool may_be_whole(const struct dsn *d)
+{
+    return d->recipients[0].action == DSN_FAILED && d->envelope->ret != RET_HDRS &&
+           !d->envelope->requires_tls && d->original_is_whole && d->original.len > 0 &&
+           d->original.len <= d->max_original_bytes;
+}
+
 static bool add_part(const char *type, const char *charset, struct span content, struct buf *out)
 {
     bool is_8bit = has_8bit(content);
@@ -101,10 +109,11 @@ bool dsn_add_original(const struct dsn *d, size_t room, struct buf *out)
     enum { PART_HEAD_MAX = 160 };
     must(room > PART_HEAD_MAX);
     room -= PART_HEAD_MAX;
-    if (d->original_is_whole && d->original.len > 0 && d->original.len <= d->max_original_bytes &&
-        d->original.len <= room && is_clean(d->original))
-        return add_part("message/rfc822", "", d->original, out);
+    bool is_global = d->envelope->has_utf8_header; /* RFC 6533 section 6 */
+    if (may_be_whole(d) && d->original.len <= room && is_clean(d->original))
+        return add_part(is_global ? "message/global" : "message/rfc822", "", d->original, out);
     AUTO_BUF struct buf header = {0};
     add_header(d, room, &header);
-    return add_part("text/rfc822-headers", "; charset=utf-8", buf_span(&header), out);
+    return is_global ? add_part("message/global-headers", "", buf_span(&header), out)
+                     : add_part("text/rfc822-headers", "; charset=utf-8", buf_span(&header), out);
 }

@@ -11,6 +11,8 @@
 /* How much is told about each recipient; from the first level to the last, until all of them fit. */
 enum dsn_detail { DSN_FULL, DSN_SHORT, DSN_TERSE, DSN_NAMES, DSN_DETAIL_COUNT };
 
+/* May addresses be written as they are (RFC 6533)? Only to a sender whose own address needs that. */
+bool dsn_is_global(const struct dsn *d);
 /* The part for people, RFC 6522 section 3: listed recipients are in the report, left_out are not. */
 void dsn_add_words(const struct dsn *d, enum dsn_detail detail, size_t listed, size_t left_out,
                    struct span message_id, struct buf *out);

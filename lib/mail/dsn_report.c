@@ -6,6 +6,7 @@
 #include "mail/ascii.h"
 #include "mail/dsn_part.h"
 #include "mail/fold.h"
+#include "mail/orcpt.h"
 
 /* Bytes of a remote's words in Diagnostic-Code; 0: the field is left out. */
 static const size_t diagnostic_max[DSN_DETAIL_COUNT] = {
@@ -24,17 +25,42 @@ static void add_date_field(const char *name, uint64_t wall_ms, struct buf *out)
     buf_add_text(out, "\r\n");
 }
 
+static void add_field(const struct dsn *d, const char *name, struct span type, struct span value,
+                      struct buf *out)
+{
+    struct fold f;
+    fold_start(&f, out, name, 1);
+    f.keeps_utf8 = dsn_is_global(d);
+    fold_word(&f, type);
+    fold_word(&f, value);
+    fold_end(&f);
+}
+
+/* "rfc822; bob@one.test", of what orcpt.h wrote without the space. */
+static void add_address_field(const struct dsn *d, const char *name, struct span address, struct buf *out)
+{
+    const char *end = memchr(address.at, ';', address.len);
+    size_t type_len = end ? (size_t) (end - address.at) + 1 : address.len;
+    add_field(d, name, (struct span){.at = address.at, .len = type_len},
+              (struct span){.at = address.at + type_len, .len = address.len - type_len}, out);
+}
+
 void dsn_add_message_fields(const struct dsn *d, struct buf *out)
 {
     buf_add_text(out, "Reporting-MTA: dns; ");
     dsn_add_name(d->reporting_name, out);
     buf_add_text(out, "\r\n");
+    if (d->envelope->envid && *d->envelope->envid) {
+        AUTO_BUF struct buf envid = {0};
+        xtext_add_decoded(span_of(d->envelope->envid), &envid);
+        add_field(d, "Original-Envelope-Id:", (struct span){.at = NULL}, buf_span(&envid), out);
+    }
     add_date_field("Arrival-Date: ", d->envelope->arrival_ms, out);
 }
 
 static bool is_status(const char *s)
 {
-    if ((*s != '4' && *s != '5') || s[1] != '.')
+    if (*s < '2' || *s > '5' || s[1] != '.')
         return false;
     unsigned dots = 0;
     for (s++; *s; s++) {
@@ -44,11 +70,14 @@ static bool is_status(const char *s)
     return dots == 2;
 }
 
-/* RFC 3464 section 2.3.4. Action "failed" goes with 5.x.x; 4.x.x only says what delayed a message until it expired. */
+/* RFC 3464 section 2.3.4: the class goes with the action. Failed: 4.x.x only says what delayed a message until it expired. */
 static const char *status_of(const struct dsn_recipient *r)
 {
-    const char *status = r->verdict->status;
-    return is_status(status) && (status[0] == '5' || r->last) ? status : "5.0.0";
+    static const char *const defaults[] = {
+        [DSN_FAILED] = "5.0.0", [DSN_DELAYED] = "4.0.0", [DSN_RELAYED] = "2.0.0"};
+    const char *status = r->verdict->status, *fallback = defaults[r->action];
+    bool is_fit = *status == *fallback || (*status == '4' && r->action == DSN_FAILED && r->last);
+    return is_fit && is_status(status) ? status : fallback;
 }
 
 /* "mx.example.com [192.0.2.1]:25" -> mx.example.com; without a name the address. */
@@ -83,14 +112,17 @@ static void add_diagnostic(const struct verdict *v, size_t max, struct buf *out)
 void dsn_add_recipient_fields(const struct dsn *d, const struct dsn_recipient *r, enum dsn_detail detail,
                               struct buf *out)
 {
-    struct fold f;
+    static const char *const actions[] = {
+        [DSN_FAILED] = "failed", [DSN_DELAYED] = "delayed", [DSN_RELAYED] = "relayed"};
+    AUTO_BUF struct buf original = {0}, final = {0};
     buf_add_text(out, "\r\n");
-    fold_start(&f, out, "Final-Recipient: rfc822;", 1);
-    fold_word(&f, span_of(r->addr));
-    fold_end(&f);
-    buf_add_text(out, "Action: failed\r\nStatus: ");
-    buf_add_text(out, status_of(r));
-    buf_add_text(out, "\r\n");
+    if (r->orcpt && detail != DSN_NAMES) {
+        orcpt_add_decoded(span_of(r->orcpt), !dsn_is_global(d), &original);
+        add_address_field(d, "Original-Recipient:", buf_span(&original), out);
+    }
+    orcpt_add_addr(span_of(r->addr), !dsn_is_global(d), &final);
+    add_address_field(d, "Final-Recipient:", buf_span(&final), out);
+    buf_printf(out, "Action: %s\r\nStatus: %s\r\n", actions[r->action], status_of(r));
     const struct verdict *heard = r->verdict->from_remote ? r->verdict : r->last;
     if (heard && heard->from_remote && diagnostic_max[detail] > 0) {
         add_remote_mta(heard->remote, out);
@@ -98,4 +130,6 @@ void dsn_add_recipient_fields(const struct dsn *d, const struct dsn_recipient *r
     }
     if (d->last_attempt_ms != 0 && detail != DSN_NAMES)
         add_date_field("Last-Attempt-Date: ", d->last_attempt_ms, out);
+    if (r->action == DSN_DELAYED && d->retry_until_ms != 0)
+        add_date_field("Will-Retry-Until: ", d->retry_until_ms, out);
 }

@@ -110,14 +110,44 @@ static void add_what_it_was(const struct dsn *d, struct span message_id, struct 
     buf_add_text(out, "\r\n");
 }
 
+/* The recipients that it happened to, and what it means for them. */
+static void add_action(const struct dsn *d, enum dsn_action action, enum dsn_detail detail, size_t listed,
+                       struct buf *out)
+{
+    static const char *const begins[] = {
+        [DSN_FAILED] = "Your message could not be delivered to ",
+        [DSN_DELAYED] = "Your message has not been delivered yet to ",
+        [DSN_RELAYED] = "Your message was passed on to a mail host that reports nothing back, for ",
+    };
+    static const char *const ends[] = {
+        [DSN_FAILED] = "Nothing more will be tried for these recipients.",
+        [DSN_DELAYED] = "It is tried again; you need not send it anew.",
+        [DSN_RELAYED] = "You asked to be told; you will hear no more of it from us.",
+    };
+    size_t count = 0;
+    for (size_t i = 0; i < listed; i++)
+        count += d->recipients[i].action == action;
+    if (count == 0)
+        return;
+    buf_printf(out, "\r\n%s", begins[action]);
+    add_count(count, "recipient", out);
+    buf_add_text(out, ":\r\n");
+    for (size_t i = 0; i < listed; i++) {
+        if (d->recipients[i].action == action)
+            add_recipient(d, &d->recipients[i], words_max[detail], out);
+    }
+    buf_printf(out, "\r\n%s\r\n", ends[action]);
+}
+
 void dsn_add_words(const struct dsn *d, enum dsn_detail detail, size_t listed, size_t left_out,
                    struct span message_id, struct buf *out)
 {
     buf_add_text(out, "This is the mail system at ");
     dsn_add_name(d->reporting_name, out);
-    buf_add_text(out, ".\r\n\r\nYour message could not be delivered to ");
-    add_count(listed, "recipient", out);
+    buf_add_text(out, ".\r\n");
     if (detail == DSN_NAMES) {
+        buf_add_text(out, "\r\nIt has news of your message for ");
+        add_count(listed, "recipient", out);
         buf_add_text(out, ",\r\nwhich are named in the report below.\r\n");
         if (left_out > 0) {
             buf_add_text(out, "The report has no room for ");
@@ -125,11 +155,9 @@ void dsn_add_words(const struct dsn *d, enum dsn_detail detail, size_t listed, s
             buf_add_text(out, ".\r\n");
         }
     } else {
-        buf_add_text(out, ":\r\n");
-        for (size_t i = 0; i < listed; i++)
-            add_recipient(d, &d->recipients[i], words_max[detail], out);
+        for (enum dsn_action action = 0; action < DSN_ACTION_COUNT; action++)
+            add_action(d, action, detail, listed, out);
     }
     add_what_it_was(d, message_id, out);
-    buf_add_text(out, "\r\nA report for programs follows, and then your message or only its header.\r\n"
-                      "Nothing more will be tried for these recipients.\r\n");
+    buf_add_text(out, "\r\nA report for programs follows, and then your message or only its header.\r\n");
 }

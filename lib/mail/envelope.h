@@ -18,9 +18,17 @@ enum content_coding {
     CODING_COUNT
 };
 
+/* NOTIFY of a recipient (RFC 3461 section 4.1), bits; 0: not said. NEVER stands alone. */
+enum { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8, NOTIFY_ALL = 15 };
+enum dsn_ret { RET_UNSAID, RET_FULL, RET_HDRS, RET_COUNT };    /* RFC 3461 section 4.3 */
+enum by_mode { BY_NONE, BY_RETURN, BY_NOTIFY, BY_MODE_COUNT }; /* RFC 2852 section 4 */
+enum { ENVID_MAX = 100, ORCPT_MAX = 500 };                     /* bytes of xtext, RFC 3461 section 4 */
+
 struct recipient {
-    char *addr;     /* local@domain as given by the client */
-    uint32_t queue; /* index into envelope.queues */
+    char *addr;      /* local@domain as given by the client */
+    uint32_t queue;  /* index into envelope.queues */
+    uint32_t notify; /* NOTIFY_* */
+    char *orcpt;     /* "rfc822;" and xtext, as given; NULL: not said */
 };
 
 struct envelope {
@@ -43,10 +51,26 @@ struct envelope {
     bool is_parent;       /* to be expanded: job index 0 of a fan-out */
     bool keeps_content;   /* parent: children name its chunks (w) */
     char *client;         /* "helo [192.0.2.1]" for the story; "" for a DSN */
+    /* What the client asked for with the message; all 0 and NULL when it asked for nothing. */
+    char *envid; /* xtext, as given; NULL: not said */
+    enum dsn_ret ret;
+    bool is_utf8; /* SMTPUTF8 was said */
+    bool
+        has_utf8_header; /* with SMTPUTF8: a header field is not ASCII (RFC 6531 section 3.4); addresses tell for themselves */
+    bool is_binary;      /* BODY=BINARYMIME was said (RFC 3030) */
+    bool requires_tls;   /* REQUIRETLS was said (RFC 8689) */
+    uint64_t release_ms; /* not before (RFC 4865), clock of Redis; 0: at once */
+    uint64_t by_ms;      /* delivered by (RFC 2852), clock of Redis; with by_mode */
+    enum by_mode by_mode;
+    bool by_trace;
+    char *user, *tenant; /* who sent it; NULL: nobody logged in, no tenant */
+    char *auth;          /* MAIL AUTH=, decoded, "" for <>; NULL: not said */
 };
 
 struct recipient_state {
     bool is_done;  /* delivered, or failed and reported; recorded */
+    bool is_report_due; /* done, and that it was passed on is still to be told (NOTIFY=SUCCESS) */
+    bool is_delay_told; /* the sender has heard that it is late */
     bool is_fresh; /* decided in the attempt under way; not stored */
     /* Of the last attempt; VERDICT_NONE before it. Failed and not done: recorded by a note, not reported yet. */
     struct verdict last;
@@ -66,6 +90,7 @@ struct job_state {
 };
 
 void envelope_done(struct envelope *e);
+void notify_add(uint32_t notify, struct buf *out);                  /* "SUCCESS,FAILURE"; 0 adds nothing */
 uint64_t envelope_stored_bytes(const struct envelope *e);           /* sum of the chunks as they are stored */
 void job_state_init(struct job_state *s, const struct envelope *e); /* nothing attempted */
 void job_state_done(struct job_state *s);

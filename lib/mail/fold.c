@@ -39,10 +39,15 @@ static void add_piece(struct fold *f, struct span piece)
         buf_add_char(f->out, ' ');
         f->col++;
     }
-    char *at = buf_reserve(f->out, piece.len);
-    for (size_t i = 0; i < piece.len; i++)
-        at[i] = is_printable(piece.at[i]) ? piece.at[i] : '?';
-    buf_commit(f->out, piece.len);
+    for (size_t i = 0, len; i < piece.len; i += len) {
+        struct span rest = {.at = piece.at + i, .len = piece.len - i};
+        len = f->keeps_utf8 && (unsigned char) *rest.at > 0x7f ? span_utf8_len(rest) : 0;
+        if (len > 0)
+            buf_add(f->out, rest.at, len);
+        else
+            buf_add_char(f->out, is_printable(*rest.at) ? *rest.at : '?');
+        len += len == 0;
+    }
     f->col += piece.len;
     f->is_glued = false;
 }

@@ -3,7 +3,7 @@
  * continue a header field (RFC 5322 section 2.2.3) and can never begin one.
  * Does not: know fields.
  * Owns: nothing.
- * Fails: never; bytes that are not printable ASCII come out as '?'.
+ * Fails: never; bytes that are not printable ASCII come out as '?', but for UTF-8 where that is asked for.
  */
 #pragma once
 
@@ -13,9 +13,10 @@ enum { FOLD_WIDTH = 78, FOLD_MAX = 998, FOLD_PIECE = 900 };
 
 struct fold {
     struct buf *out;
-    size_t indent; /* spaces before further lines, at least 1 for a header field */
-    size_t col;    /* bytes of the line under way */
-    bool is_glued; /* the next word follows without a space */
+    size_t indent;   /* spaces before further lines, at least 1 for a header field */
+    size_t col;      /* bytes of the line under way */
+    bool is_glued;   /* the next word follows without a space */
+    bool keeps_utf8; /* characters above ASCII stay; else they come out as '?' */
 };
 
 /* Begins with text as it is, such as "Received:"; "" for a line of indented words. */

@@ -13,7 +13,7 @@ void header_scan_init(struct header_scan *h, struct header_limits limits)
     /* Not all of it: line[] needs no clearing, and there is one scan per message. */
     h->limits = limits;
     h->fault = HEADER_OK;
-    h->is_over = h->starts_with_body = false;
+    h->is_over = h->starts_with_body = h->has_8bit = false;
     h->size_bytes = h->fields = h->hops = 0;
     h->message_id[0] = '\0';
     h->is_auto_submitted = false;
@@ -22,8 +22,7 @@ void header_scan_init(struct header_scan *h, struct header_limits limits)
     h->field = HEADER_OTHER;
 }
 
-/* Where the value of the field starts if line is the field `name`, with or without blanks before the colon (RFC 5322 section 4.5); 0: it is not. */
-static size_t value_at(struct span line, struct span name)
+size_t header_value_at(struct span line, struct span name)
 {
     if (!span_starts_nocase(line, name))
         return 0;
@@ -33,9 +32,11 @@ static size_t value_at(struct span line, struct span name)
     return i < line.len && line.at[i] == ':' ? i + 1 : 0;
 }
 
-static bool is_field(struct span line)
+bool header_is_field(struct span line)
 {
     size_t name = 0;
+    if (line.len > HEADER_NAME_LOOK)
+        line.len = HEADER_NAME_LOOK;
     while (name < line.len && line.at[name] > ' ' && line.at[name] <= '~' && line.at[name] != ':')
         name++;
     size_t i = name;
@@ -47,8 +48,9 @@ static bool is_field(struct span line)
 static void judge_first_line(struct header_scan *h, struct span line)
 {
     h->has_line = true;
-    if (line.len > 0 && !is_field(line)) {
+    if (line.len > 0 && !header_is_field(line)) {
         h->starts_with_body = h->is_over = true;
+        h->has_8bit = false;
         h->size_bytes = 0;
     }
 }
@@ -104,18 +106,18 @@ static void start_field(struct header_scan *h, struct span line)
     size_t at = 0;
     switch (to_lower(line.at[0])) {
     case 'r':
-        if (value_at(line, SPAN("Received")) && ++h->hops > h->limits.hops)
+        if (header_value_at(line, SPAN("Received")) && ++h->hops > h->limits.hops)
             h->fault = HEADER_TOO_MANY_HOPS;
         return;
     case 'm':
-        at = h->has_message_id ? 0 : value_at(line, SPAN("Message-ID"));
+        at = h->has_message_id ? 0 : header_value_at(line, SPAN("Message-ID"));
         if (at) {
             h->has_message_id = true;
             h->field = HEADER_MESSAGE_ID;
         }
         break;
     case 'a':
-        at = value_at(line, SPAN("Auto-Submitted"));
+        at = header_value_at(line, SPAN("Auto-Submitted"));
         if (at)
             h->field = HEADER_AUTO_SUBMITTED;
         break;
@@ -182,6 +184,7 @@ void header_scan_feed(struct header_scan *h, struct span content)
         struct span line = {.at = content.at, .len = end ? (size_t) (end - content.at) : content.len};
         size_t taken = line.len + (end ? 1 : 0);
         h->size_bytes += taken;
+        h->has_8bit = h->has_8bit || span_has_8bit(line);
         if (end && h->line_len == 0) {
             bool is_long = line.len > sizeof h->line;
             if (is_long)

@@ -6,7 +6,7 @@
 #include "mail/fold.h"
 #include "mail/header.h"
 
-enum { RECEIVED_INDENT = 8, HOST_BYTES_MAX = 255 };
+enum { RECEIVED_INDENT = 8, HOST_BYTES_MAX = 255, COMMENT_BYTES_MAX = 128 };
 
 /* [..] with nothing that would end it early. */
 static bool is_bracketed(struct span host)
@@ -56,6 +56,27 @@ static void add_word(struct fold *f, struct buf *word)
     buf_clear(word);
 }
 
+/* RFC 3848: S for TLS, A for AUTH. */
+static void add_protocol(const struct received *r, struct buf *word)
+{
+    buf_add_text(word, r->is_esmtp && r->is_utf8 ? "with UTF8SMTP"
+                       : r->is_esmtp             ? "with ESMTP"
+                                                 : "with SMTP");
+    if (r->is_esmtp && r->is_secured)
+        buf_add_char(word, 'S');
+    if (r->is_esmtp && r->is_authenticated)
+        buf_add_char(word, 'A');
+}
+
+/* What stands in a comment: names of protocols and ciphers. */
+static void add_comment(struct span text, struct buf *word)
+{
+    buf_add_char(word, '(');
+    for (size_t i = 0; i < text.len && i < COMMENT_BYTES_MAX; i++)
+        buf_add_char(word, is_alnum(text.at[i]) || strchr(" ._-", text.at[i]) ? text.at[i] : '?');
+    buf_add_char(word, ')');
+}
+
 void received_add(const struct received *r, struct buf *out)
 {
     AUTO_BUF struct buf word = {0};
@@ -74,7 +95,12 @@ void received_add(const struct received *r, struct buf *out)
     fold_text(&f, "by");
     add_host(span_of(r->by), &word);
     add_word(&f, &word);
-    fold_text(&f, r->is_esmtp ? "with ESMTP" : "with SMTP");
+    add_protocol(r, &word);
+    add_word(&f, &word);
+    if (r->tls) {
+        add_comment(span_of(r->tls), &word);
+        add_word(&f, &word);
+    }
     char id[ID_TEXT_LEN + 1];
     id_format(&r->id, id);
     fold_text(&f, "id");

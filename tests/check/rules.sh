@@ -25,7 +25,7 @@ BEGIN {
     for (i in words) libc[words[i] ".h"] = 1
     # Third-party headers, and the one place that may name them.
     owner["uv.h"] = "^lib/io/loop\\.c$"
-    owner["openssl/"] = "^lib/io/(tls|crypto)\\.c$"
+    owner["openssl/"] = "^lib/io/(tls(_[a-z]+)?|crypto)\\.c$" # libssl in tls*.c, libcrypto in crypto.c
     owner["ares"] = "^lib/io/dns(_[a-z]+)?\\.c$"
     owner["hiredis/"] = "^lib/io/redis(_[a-z]+)?\\.c$"
     owner["zmq"] = "^lib/io/bus\\.c$"
@@ -67,7 +67,7 @@ function check_library(name, prefix) {
     for (prefix in owner)
         if (index(name, prefix) == 1) {
             if (FILENAME !~ owner[prefix]) wrong("<" name "> is named elsewhere only: " owner[prefix])
-            else if (prefix != "protobuf-c/" && prefix in named && named[prefix] != FILENAME) wrong("<" name "> is named in " named[prefix] " already")
+            else if (prefix != "protobuf-c/" && prefix != "openssl/" && prefix in named && named[prefix] != FILENAME) wrong("<" name "> is named in " named[prefix] " already")
             named[prefix] = FILENAME
             return
         }

@@ -87,12 +87,12 @@ class Post:
             self.items.append(item)
         return item
 
-    def send(self, recipients, sender=_SENDER, body=b"body\r\n", header=b"", options=()):
-        """One message over a connection of its own; returns its Letter."""
+    def send(self, recipients, sender=_SENDER, body=b"body\r\n", header=b"", options=(), wishes=()):
+        """One message over a connection of its own, with parameters of MAIL and, for all recipients, of RCPT; returns its Letter."""
         letter = self.letter(recipients, sender, body, header)
         with smtplib.SMTP(*self.cluster.addresses[0], timeout=60) as client:
             client.ehlo("client.test")
-            self.hand_over(client, letter, options)
+            self.hand_over(client, letter, options, wishes)
         return letter
 
     def send_many(self, recipients, **more):
@@ -105,12 +105,12 @@ class Post:
         return letters
 
     @staticmethod
-    def hand_over(client, letter, options=()):
+    def hand_over(client, letter, options=(), wishes=()):
         attempt = Attempt(0, None, letter.recipients)
         letter.attempts.append(attempt)
         assert client.mail(letter.sender, list(options))[0] == 250
         for recipient in letter.recipients:
-            code, text = client.rcpt(recipient)
+            code, text = client.rcpt(recipient, list(wishes))
             assert code == 250, (recipient, code, text)
         assert client.docmd("DATA")[0] == 354
         stuffed = (b"\r\n" + letter.content).replace(b"\r\n.", b"\r\n..")[2:]

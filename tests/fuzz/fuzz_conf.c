@@ -13,6 +13,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+enum { FILE_FROM = 0xf0 }; /* the first byte: from here a file, else the row of a value */
+
 extern char **environ;
 
 /* The path of a file with these bytes: memory, the same one each time. */
@@ -47,10 +49,11 @@ static bool is_sound_text(const char *text)
 }
 
 /* Whatever the file: these hold for every program that reads the snapshot. */
-static void check_row(const struct conf *c, const struct conf_row *row)
+static void check_row(const void *holder, const struct conf_row *row)
 {
-    const void *field = (const char *) c + row->offset;
-    struct conf *twin;
+    const void *field = (const char *) holder + row->offset;
+    const struct conf_row *facts = conf_row_facts(row);
+    void *twin;
 
     switch (row->type) {
     case CONF_TEXT:
@@ -71,13 +74,13 @@ static void check_row(const struct conf *c, const struct conf_row *row)
     case CONF_SIZE:
     case CONF_TIME:
         /* The ends of the row's range, each as the text of the table, are the ends of what may be there. */
-        twin = NEW(struct conf);
-        if (*row->low) {
-            must(conf_value_set(twin, row, span_of(row->low)) == 0);
+        twin = mem_alloc(row->section->size);
+        if (*facts->low) {
+            must(conf_value_set(twin, row, span_of(facts->low)) == 0);
             must(*(const uint64_t *) field >= *(uint64_t *) ((char *) twin + row->offset));
         }
-        if (*row->high) {
-            must(conf_value_set(twin, row, span_of(row->high)) == 0);
+        if (*facts->high) {
+            must(conf_value_set(twin, row, span_of(facts->high)) == 0);
             must(*(const uint64_t *) field <= *(uint64_t *) ((char *) twin + row->offset));
         }
         mem_free(twin);
@@ -91,6 +94,22 @@ static void check_row(const struct conf *c, const struct conf_row *row)
 static bool is_printed(const struct conf_row *row)
 {
     return row->type != CONF_FILE;
+}
+
+static void check_same(const struct conf *a, const struct conf *b)
+{
+    for (size_t s = 0; s < conf_section_count; s++) {
+        const struct conf_section *section = &conf_sections[s];
+        must(conf_holder_count(a, section) == conf_holder_count(b, section));
+        for (size_t h = 0; h < conf_holder_count(a, section); h++) {
+            if (section->member)
+                must(strcmp(conf_member_at(a, section, h)->name, conf_member_at(b, section, h)->name) == 0);
+            for (size_t i = 0; i < section->row_count; i++)
+                must(!is_printed(&section->rows[i]) ||
+                     conf_value_equal(conf_holder(a, section, h), conf_holder(b, section, h),
+                                      &section->rows[i]));
+        }
+    }
 }
 
 static void check_file(struct span text)
@@ -108,36 +127,40 @@ static void check_file(struct span text)
     }
     must(c && !error);
     for (size_t i = 0; i < conf_row_count; i++)
-        check_row(c, &conf_rows[i]);
+        for (size_t h = 0; h < conf_holder_count(c, conf_rows[i].section); h++)
+            check_row(conf_holder(c, conf_rows[i].section, h), &conf_rows[i]);
     conf_print_yaml(c, &printed, text.len % 2);
     if (conf_load(file_of(buf_span(&printed)), yaml_read_settings, &same, &error) < 0)
         must_fail(error, printed.data, 0);
-    for (size_t i = 0; i < conf_row_count; i++)
-        must(!is_printed(&conf_rows[i]) || conf_value_equal(c, same, &conf_rows[i]));
+    check_same(c, same);
     conf_release(same);
     conf_release(c);
 }
 
+/* Of a section, or of a group's only member. */
 static void check_value(const struct conf_row *row, struct span text)
 {
     static struct conf *initial;
-    struct conf *one = NEW(struct conf), *same = NULL;
+    void *one = mem_alloc(row->section->size);
+    struct conf *same = NULL;
     char *error = NULL;
     AUTO_BUF struct buf printed = {0};
+    const char *indent = row->section->member ? "  a:\n    " : "  ";
 
     if (!initial)
-        must(conf_load(NULL, NULL, &initial, &error) == 0);
-    conf_value_copy(one, initial, row);
+        must(conf_load(file_of(SPAN("listeners: {a: }")), yaml_read_settings, &initial, &error) == 0);
+    const void *before = conf_holder(initial, row->section, 0);
+    conf_value_copy(one, before, row);
     if (conf_value_set(one, row, text) < 0) {
-        must(conf_value_equal(one, initial, row)); /* refused: untouched */
+        must(conf_value_equal(one, before, row)); /* refused: untouched */
     } else if (is_printed(row)) {
         check_row(one, row);
-        buf_printf(&printed, "%s:\n  %s: ", row->section, row->name);
+        buf_printf(&printed, "%s:\n%s%s: ", row->section->name, indent, row->name);
         conf_value_print(one, row, &printed);
         buf_add_char(&printed, '\n');
         if (conf_load(file_of(buf_span(&printed)), yaml_read_settings, &same, &error) < 0)
-            must_fail(error, row->path, 0);
-        must(conf_value_equal(one, same, row));
+            must_fail(error, row->name, 0);
+        must(conf_value_equal(one, conf_holder(same, row->section, 0), row));
         conf_release(same);
     }
     conf_value_clear(one, row);
@@ -151,7 +174,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1 || size > 65536)
         return 0;
     (void) file_of((struct span){.at = ""}); /* makes ready */
-    if (data[0] & 0x80)
+    if (data[0] >= FILE_FROM)
         check_file(text);
     else
         check_value(&conf_rows[data[0] % conf_row_count], text);

@@ -31,12 +31,16 @@ static size_t count_of(struct span s, const char *text)
 }
 
 /* The report's part has the fields of the recipients listed, whatever anybody said. */
-static void check_report(struct span message, size_t listed)
+static void check_report(struct span message, size_t listed, bool is_global)
 {
-    static const char start[] = "Content-Type: message/delivery-status\r\n\r\n", end[] = "\r\n--=_";
-    const char *at = memmem(message.at, message.len, start, sizeof start - 1);
+    static const char *const starts[] = {
+        "Content-Type: message/delivery-status\r\n\r\n",
+        "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"};
+    static const char end[] = "\r\n--=_";
+    struct span start = span_of(starts[is_global]);
+    const char *at = memmem(message.at, message.len, start.at, start.len);
     must(at);
-    at += sizeof start - 1;
+    at += start.len;
     const char *to = memmem(at, message.len - (size_t) (at - message.at), end, sizeof end - 1);
     must(to);
     struct span report = {.at = at, .len = (size_t) (to - at)};
@@ -61,9 +65,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     last.remote = mem_string(v.remote);
     last.text = mem_string(v.text);
     size_t count = (data[0] & 0xc2) == 0xc2 ? MOST : data[0] & 2 ? 3 : 1; /* many are slow */
+    bool is_asked_for = (data[0] & 64) != 0;
     for (size_t i = 0; i < count; i++)
-        recipients[i] = (struct dsn_recipient){.addr = to, .verdict = &v, .last = data[0] & 4 ? &last : NULL};
-    struct envelope envelope = {.sender = to[0] != '\0' ? to : v.text, .arrival_ms = 1000};
+        recipients[i] = (struct dsn_recipient){
+            .addr = to,
+            .action = is_asked_for ? (enum dsn_action)(i * DSN_ACTION_COUNT / count) : DSN_FAILED,
+            .orcpt = is_asked_for ? v.text : NULL,
+            .verdict = &v,
+            .last = data[0] & 4 ? &last : NULL};
+    struct envelope envelope = {.sender = to[0] != '\0' ? to : v.text,
+                                .arrival_ms = 1000,
+                                .envid = is_asked_for ? v.remote : NULL,
+                                .has_utf8_header = is_asked_for};
     struct dsn d = {
         .reporting_name = "relay.example",
         .from_name = v.text,
@@ -72,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .recipient_count = count,
         .wall_ms = 5000,
         .last_attempt_ms = data[0] & 8 ? 4000 : 0,
+        .retry_until_ms = 9000,
         .attempts = data[0],
         .original = rest,
         .original_is_whole = (data[0] & 16) != 0,
@@ -82,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct dsn_written written = dsn_write(&d, &out);
         must(out.len <= DSN_MAX && written.recipient_count > 0 && written.recipient_count <= count);
         check_lines(buf_span(&out));
-        check_report(buf_span(&out), written.recipient_count);
+        check_report(buf_span(&out), written.recipient_count, written.is_utf8);
     }
     verdict_done(&v);
     verdict_done(&last);

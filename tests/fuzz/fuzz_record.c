@@ -9,6 +9,7 @@
 #include "cluster/wire.h"
 #include "io/hash.h"
 #include "io/redis.h"
+#include "mail/orcpt.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,6 +19,24 @@ static const uint64_t time_max = UINT64_C(1) << 48;
 static void check_line(const char *text, size_t min, size_t max)
 {
     must(strlen(text) >= min && strlen(text) <= max && !strpbrk(text, "\r\n"));
+}
+
+/* What a MAIL or RCPT command could be made of: without spaces, and nothing decoded is more than text. */
+static void check_wishes(const struct envelope *e)
+{
+    must(e->ret < RET_COUNT && e->by_mode < BY_MODE_COUNT && e->release_ms < time_max && e->by_ms < time_max);
+    must(!e->envid || (strlen(e->envid) <= ENVID_MAX && xtext_is_sound(span_of(e->envid))));
+    for (size_t i = 0; i < e->recipient_count; i++) {
+        const struct recipient *r = &e->recipients[i];
+        must(r->notify == NOTIFY_NEVER || (r->notify <= NOTIFY_ALL && !(r->notify & NOTIFY_NEVER)));
+        must(!r->orcpt || (strlen(r->orcpt) <= ORCPT_MAX && !strpbrk(r->orcpt, " \t\r\n")));
+    }
+    if (e->user)
+        check_line(e->user, 1, 512);
+    if (e->tenant)
+        check_line(e->tenant, 1, 512);
+    if (e->auth)
+        check_line(e->auth, 0, 1024);
 }
 
 static void check_envelope(const struct envelope *e)
@@ -37,6 +56,7 @@ static void check_envelope(const struct envelope *e)
         must(!strchr(e->queues[i], ' '));
     }
     must(e->content_partition < PARTITION_COUNT && e->arrival_ms < time_max && e->chunk_count <= 16384);
+    check_wishes(e);
     must(e->content_job[0] ? job_parse(span_of(e->content_job), &id, &index) == 0 : e->chunk_count == 0);
 }
 

@@ -34,18 +34,18 @@ struct world {
     struct buf content; /* as we were given it */
 };
 
-static const struct smtp_limits limits = {
-    .message_bytes = 3000,
-    .line_bytes = 1000,
-    .header = {.size_bytes = 500, .fields = 10, .hops = 3},
-    .recipients = SMALL_RECIPIENTS,
-    .transactions = 20,
-    .errors = 15,
-    .junk = 15,
-    .command_ms = 300,
-    .data_ms = 300,
-    .data_total_ms = 3000,
-};
+static const struct smtp_profile profile = {.limits = {
+                                                .message_bytes = 3000,
+                                                .line_bytes = 1000,
+                                                .header = {.size_bytes = 500, .fields = 10, .hops = 3},
+                                                .recipients = SMALL_RECIPIENTS,
+                                                .transactions = 20,
+                                                .errors = 15,
+                                                .junk = 15,
+                                                .command_ms = 300,
+                                                .data_ms = 300,
+                                                .data_total_ms = 3000,
+                                            }};
 
 /* Replies: whole lines of printable ASCII, three digits first. Returns how many replies there are (last lines), and empties out. */
 static size_t hear(struct world *w)
@@ -95,7 +95,7 @@ static void check(struct world *w)
         must(w->was_started && t->recipient_count > 0 && e->helo);
         if (t->content->fault == SMTP_FAULT_NONE)
             must(t->content->size_bytes == w->content_bytes + e->content.len &&
-                 t->content->size_bytes <= limits.message_bytes);
+                 t->content->size_bytes <= profile.limits.message_bytes);
     }
 }
 
@@ -122,10 +122,11 @@ static void check_content(struct span raw, struct span content)
 
 static void answer_all(struct world *w, uint8_t choice)
 {
-    static const struct smtp_answer yes = {250, "2.0.0", "Ok \x01\xff\r\n", NULL},
-                                    other = {250, "2.1.5", "Ok", "other@x.example"},
-                                    later = {451, "4.3.0", "Later", NULL}, no = {550, "5.7.1", "No", NULL},
-                                    go = {354, "", "", NULL};
+    static const char *const others[] = {"other@x.example"};
+    static const struct smtp_answer yes = {250, "2.0.0", "Ok \x01\xff\r\n", NULL, 0},
+                                    other = {250, "2.1.5", "Ok", others, 1},
+                                    later = {451, "4.3.0", "Later", NULL, 0},
+                                    no = {550, "5.7.1", "No", NULL, 0}, go = {354, "", "", NULL, 0};
     static const struct smtp_answer *const answers[] = {&yes, &yes, &yes, &other, &later, &no};
     struct smtp_server *e = &w->engine;
     for (int guard = 0; e->ask != SMTP_ASK_NONE && !w->is_closed; guard++) {
@@ -152,6 +153,10 @@ static void answer_all(struct world *w, uint8_t choice)
             buf_add_span(&w->content, e->content);
             smtp_server_go_on(e, w->now_ms, &w->out);
             break;
+        case SMTP_ASK_TLS:
+        case SMTP_ASK_HANDSHAKE:
+        case SMTP_ASK_AUTH:
+        case SMTP_ASK_XCLIENT: must(!"nothing of it is offered"); break;
         case SMTP_ASK_DROP: smtp_server_go_on(e, w->now_ms, &w->out); break;
         case SMTP_ASK_COMMIT:
             check_content(buf_span(&w->raw), buf_span(&w->content));
@@ -235,9 +240,9 @@ static void play(struct world *w, const uint8_t *data, size_t size)
 
 static void run(struct world *w, const uint8_t *data, size_t size)
 {
-    static const struct smtp_answer welcome = {220, "", "", NULL};
+    static const struct smtp_answer welcome = {220, "", "", NULL, 0};
     w->now_ms = 1000;
-    smtp_server_init(&w->engine, "mx.relay.example", &limits);
+    smtp_server_init(&w->engine, "mx.relay.example", &profile);
     if (size > 0 && (data[0] & 0xc0)) {
         smtp_server_greet(&w->engine, &welcome, w->now_ms, &w->out);
         must(hear(w) == 1);

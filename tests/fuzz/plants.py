@@ -12,6 +12,8 @@ PLANTS = [
     ("a setting above its range", "fuzz_conf", "lib/base/conf_value.c", "if (value < low || value > high)", "if (value < low)"),
     ("a backslash printed as it is", "fuzz_conf", "lib/base/conf_value.c", r"""if (text.at[i] == '"' || text.at[i] == '\\')""", """if (text.at[i] == '"')"""),
 
+    ("a member of any name", "fuzz_conf", "lib/base/conf_group.c", "name.at[i] == '-' || name.at[i] == '_'))", "name.at[i] > ' '))"),
+
     ("data longer than the packet", "fuzz_dns_answer", "lib/io/dns_answer.c", "if (w->packet.len - ret_record->data < ret_record->len)",
      "if (w->packet.len < ret_record->len)"),
     ("texts whose lengths are believed", "fuzz_dns_answer", "lib/io/dns_answer.c", "if (r->len == 0 || at != r->len)", "if (r->len == 0)"),
@@ -26,11 +28,18 @@ PLANTS = [
     ("a line whose start came before", "fuzz_header", "lib/mail/header.c", "if (end && h->line_len == 0) {", "if (end) {"),
     ("a Message-ID of its whole room", "fuzz_header", "lib/mail/header.c", "len + gap + piece.len < sizeof h->message_id", "len + gap + piece.len <= sizeof h->message_id"),
 
-    ("a queue that is not there", "fuzz_record", "lib/cluster/wire_record.c", "m->recipients[i]->queue >= m->n_queues", "m->recipients[i]->queue > m->n_queues"),
+    ("a queue that is not there", "fuzz_record", "lib/cluster/wire_envelope.c", "m->queue < queue_count", "m->queue <= queue_count"),
+    ("any bits of NOTIFY", "fuzz_record", "lib/cluster/wire_envelope.c", "m->notify <= NOTIFY_ALL &&", ""),
+    ("any way to deliver by", "fuzz_record", "lib/cluster/wire_envelope.c", "m->by_mode < BY_MODE_COUNT && ", ""),
+    ("a space in an ORCPT", "fuzz_record", "lib/cluster/wire_envelope.c", " && orcpt_is_sound(bytes_span(m->orcpt))", ""),
     ("a recipient that is not there", "fuzz_record", "lib/cluster/wire_record.c", "m->index < count && ", "m->index <= count && "),
     ("a status longer than its room", "fuzz_record", "lib/cluster/wire_record.c", "bytes_fit(m->status, 0, status_max)", "bytes_fit(m->status, 0, VERDICT_WORDS_MAX)"),
-    ("a line end in a sender", "fuzz_record", "lib/cluster/wire_record.c", "return bytes_fit(b, min_len, ADDR_TEXT_MAX) && bytes_are_line(b);",
+    ("a line end in a sender", "fuzz_record", "lib/cluster/wire_envelope.c", "return bytes_fit(b, min_len, ADDR_TEXT_MAX) && bytes_are_line(b);",
      "return bytes_fit(b, min_len, ADDR_TEXT_MAX);"),
+
+    ("a length without its own header", "fuzz_proxy", "ingress/proxy.c", "if (in.len < FIXED_LEN + len)", "if (in.len < len)"),
+    ("a line a byte too long", "fuzz_proxy", "ingress/proxy.c", "if (len + 2 > PROXY_LINE_MAX)", "if (len > PROXY_LINE_MAX)"),
+    ("addresses that are not there", "fuzz_proxy", "ingress/proxy.c", "!(family == TCP4 && len >= TCP4_LEN)", "!(family == TCP4)"),
 
     ("a code of any first digit", "fuzz_reply", "lib/mail/reply.c", "line.at[0] > '5'", "line.at[0] > '9'"),
     ("a status without end", "fuzz_reply", "lib/mail/reply.c", "return i - from <= 3 ? i - from : 0;", "return i - from;"),
@@ -42,6 +51,13 @@ PLANTS = [
     ("go ahead is taken for delivered", "fuzz_smtp_client", "courier/smtp_client_reply.c", "if (t->phase == PHASE_DOT_SENT && reply_class(c) == 2)",
      "if (reply_class(c) < 4)"),
     ("content for nobody", "fuzz_smtp_client", "courier/smtp_client_reply.c", "if (c->reply.code == 354 && t->accepted > 0) {", "if (c->reply.code == 354) {"),
+    ("notifications for a host that knows none", "fuzz_smtp_client", "courier/smtp_client_envelope.c", "    if (m->is_dsn_passed)\n", "    if (m->count > 0)\n"),
+    ("binary content for a host without BINARYMIME", "fuzz_smtp_client", "courier/smtp_client_envelope.c", "OFFERS_CHUNKING | OFFERS_BINARYMIME",
+     "OFFERS_CHUNKING"),
+    ("an address the host cannot read", "fuzz_smtp_client", "courier/smtp_client_envelope.c",
+     "while (recipient < m->count && !can_take_recipient(c, m, recipient))", "while (recipient > m->count)"),
+    ("a piece whose answer nobody reads", "fuzz_smtp_client", "courier/smtp_client_reply.c", "    if (reply_class(c) == 2)\n        return;\n    verdict_for_all",
+     "    if (reply_class(c) < 9)\n        return;\n    verdict_for_all"),
     ("a lost reply to the dot is no doubt", "fuzz_smtp_client", "courier/smtp_client.c", "m->verdicts[i].in_doubt = true;", "m->verdicts[i].in_doubt = false;"),
 
     ("a bare carriage return between two pieces", "fuzz_smtp_server", "ingress/smtp_content.c", r"bool is_bad = (p[0] == '\n') != after_cr || p[0] == '\0';",

@@ -50,19 +50,30 @@ def parse_metrics(text):
     return found
 
 
+def _listener_address(name):
+    """The environment that gives a listener of a node its address."""
+    return f"BARID_LISTENERS_{name.upper().replace('-', '_')}_ADDRESS"
+
+
 class Node:
-    """One process of barid. `smtp` is (host, port) for an ingress."""
+    """
+    One process of barid. For an ingress, `smtp` is (host, port) of its first listener, `listeners` those of all by
+    name; without settings of listeners there is one of the name "relay".
+    """
 
     def __init__(self, cluster, role, number):
         self.role, self.number = role, number
         self.name = f"{role}{number}"
         self.http_port = ports.free_port()
-        self.smtp = ("127.0.0.1", ports.free_port()) if role == "ingress" else None
+        names = list(cluster.settings.get("listeners") or {"relay": {}}) if role == "ingress" else []
+        self.listeners = {name: ("127.0.0.1", ports.free_port()) for name in names}
+        self.smtp = next(iter(self.listeners.values()), None)
         env = {key: value for key, value in os.environ.items() if not key.startswith("BARID_")}
         env.update({"BARID_NODE_HTTP_LISTEN": f"127.0.0.1:{self.http_port}",
                     "BARID_NODE_NAME": f"{self.name}.relay.test"})
-        if self.smtp:
-            env["BARID_INGRESS_LISTEN"] = f"127.0.0.1:{self.smtp[1]}"
+        for name, (host, port) in self.listeners.items():
+            is_set = cluster.settings.get("listeners")
+            env[_listener_address(name) if is_set else "BARID_INGRESS_LISTEN"] = f"{host}:{port}"
         env.update(cluster.environment)
         binary = os.path.join(cluster.build, "bin", f"barid-{role}")
         self.process = Process(self.name, [binary, "--config", cluster.conf],
@@ -93,13 +104,14 @@ class Node:
 class Cluster:
     """
     ingress, dispatchers, couriers: how many of each. settings: nested dict over the defaults, as in
-    barid.yaml. dns_port: resolver on 127.0.0.1. redis: a started RedisServer of the test's own, else one with
+    barid.yaml. listeners: {"submission": {"role": "submission", ...}}: settings of listeners, which get their addresses
+    here. dns_port: resolver on 127.0.0.1. redis: a started RedisServer of the test's own, else one with
     appendfsync and redis_options is made. build: another build directory. `.faults` notes everything done by
     kill(), freeze(), freeze_redis() and cut_redis(), for the Ledger.
     """
 
     def __init__(self, ingress=1, dispatchers=1, couriers=1, settings=None, dns_port=None, redis=None,
-                 appendfsync="always", redis_options=None, build=None, environment=None, seed=None):
+                 appendfsync="always", redis_options=None, build=None, environment=None, seed=None, listeners=None):
         self.folder = paths.scratch("barid")
         self.build = build or paths.BUILD
         self.environment = dict(environment or {})
@@ -111,6 +123,8 @@ class Cluster:
         if dns_port:
             self.settings = merged(self.settings, {"dns": {"servers": [f"127.0.0.1:{dns_port}"]}})
         self.settings = merged(self.settings, settings)
+        for name, rows in (listeners or {}).items():  # the address of each node's own comes by its environment
+            self.settings = merged(self.settings, {"listeners": {name: {"address": ["127.0.0.1:0"], **rows}}})
         self.nodes = [Node(self, role, n + 1) for role, count in zip(ROLES, (ingress, dispatchers, couriers))
                       for n in range(count)]
         self.faults = Faults()
@@ -196,6 +210,14 @@ class Cluster:
         """(host, port) of every ingress."""
         return [node.smtp for node in self.of("ingress")]
 
+    def address(self, listener, number=1):
+        """(host, port) of a listener of ingress1, or of another one by its number."""
+        return self.node(f"ingress{number}").listeners[listener]
+
+    def add_user(self, name, password, *options):
+        """`baridctl user add`: a submission user. options: as on its command line."""
+        self.baridctl("user", "add", name, "--password-stdin", *options, stdin=password + "\n")
+
     # -- faults
 
     def kill(self, which):
@@ -244,11 +266,11 @@ class Cluster:
 
     # -- what it tells
 
-    def baridctl(self, *arguments, timeout=20, check=True):
-        """Runs baridctl; returns what it printed on standard output."""
+    def baridctl(self, *arguments, timeout=20, check=True, stdin=""):
+        """Runs baridctl; returns what it printed on standard output. stdin: text it may read."""
         env = {key: value for key, value in os.environ.items() if not key.startswith("BARID_")}
         argv = [os.path.join(self.build, "bin", "baridctl"), "--config", self.conf, *map(str, arguments)]
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        done = subprocess.run(argv, input=stdin.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               timeout=timeout, env={**env, **self.environment}, check=False)
         if check and done.returncode != 0:
             raise AssertionError(f"baridctl {' '.join(map(str, arguments))} ended with {done.returncode}: "

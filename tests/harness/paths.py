@@ -46,10 +46,15 @@ def peer(name):
 
 def library_path():
     """LD_LIBRARY_PATH for programs of the private root."""
-    found = [os.path.join(PEER_ROOT, "usr/lib/postfix")]
+    found = [os.path.join(PEER_ROOT, folder) for folder in ("usr/lib/postfix", "usr/lib/dovecot")]
     for pattern in ("usr/lib/*-linux-gnu*", "lib/*-linux-gnu*"):
         found += sorted(glob.glob(os.path.join(PEER_ROOT, pattern)))
     return ":".join(found)
+
+
+def sasl_path():
+    """SASL_PATH for clients that use the plugins of the private root."""
+    return ":".join(sorted(glob.glob(os.path.join(PEER_ROOT, "usr/lib/*-linux-gnu*/sasl2"))))
 
 
 def peer_environment(**more):

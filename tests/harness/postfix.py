@@ -77,7 +77,7 @@ class Postfix:
         self.processes = processes
         self.base = base
         self.conf = os.path.join(self.folder, "conf")
-        self.env = paths.peer_environment(MAIL_CONFIG=self.conf)
+        self.env = paths.peer_environment(MAIL_CONFIG=self.conf, SASL_PATH=paths.sasl_path())
         self.process = Process(name, [paths.peer("master"), "-c", self.conf, "-d"],
                                os.path.join(self.folder, "master.log"), env=self.env, cwd=self.folder)
 

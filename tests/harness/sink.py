@@ -135,6 +135,8 @@ class Transaction:
     def __init__(self, session, sender, arguments):
         self.session, self.sender, self.arguments = session, sender, arguments
         self.recipients, self.refused = [], []
+        self.chunks = []  # by BDAT
+        self.wishes = {}  # of each recipient: what followed its address
         self.content = None
         self.digest = self.size = None
         self.ledger_id = self.message_id = None
@@ -382,7 +384,7 @@ class ScriptedSink:
                     session.transactions.append(transaction)
                     self.transactions.append(transaction)
             elif verb == "RCPT" and transaction:
-                address, _ = _path(rest)
+                address, transaction.wishes[address] = _path(rest)
                 said = await self._answer(writer, self._action("rcpt", session, transaction, address),
                                           "250 2.1.5 Ok")
                 if str(said)[:1] == "2":
@@ -391,6 +393,9 @@ class ScriptedSink:
                     transaction.refused.append((address, said))
             elif verb == "DATA" and transaction and transaction.recipients:
                 if await self._data(session, stream, writer, transaction):
+                    transaction = None
+            elif verb == "BDAT" and "CHUNKING" in self.features:
+                if await self._bdat(session, stream, writer, transaction, rest):
                     transaction = None
             elif verb == "RSET":
                 transaction = None
@@ -403,6 +408,23 @@ class ScriptedSink:
             else:
                 await self._say(writer, "503 5.5.1 Bad sequence or unknown command")
 
+    async def _bdat(self, session, stream, writer, transaction, rest):
+        """One chunk: "body" rules act on each, "dot" rules on the last. True when the transaction is over."""
+        size, _, last = rest.partition(" ")
+        await stream.octets(int(size))
+        octets = bytes(stream.buffer[:int(size)])
+        del stream.buffer[:int(size)]
+        if not transaction or not transaction.recipients:
+            await self._say(writer, "503 5.5.1 Bad sequence")
+            return False
+        transaction.chunks.append(octets)
+        if last.upper() != "LAST":
+            await self._answer(writer, self._action("body", session, transaction), f"250 2.0.0 {size} octets")
+            return False
+        content = b"".join(transaction.chunks)
+        await self._end(session, writer, transaction, (content[:self.keep], len(content), hashlib.sha256(content).hexdigest()))
+        return True
+
     async def _data(self, session, stream, writer, transaction):
         """One DATA. False when it was refused."""
         said = await self._answer(writer, self._action("data", session, transaction), "354 Go ahead")
@@ -412,7 +434,11 @@ class ScriptedSink:
         if action is not None:
             await stream.octets(action.after)
             await self._answer(writer, action, "") if action.drop else await self._hold(action)
-        content = await stream.content(self.keep)
+        await self._end(session, writer, transaction, await stream.content(self.keep))
+        return True
+
+    async def _end(self, session, writer, transaction, content):
+        """The dot, or the last chunk, has come."""
         transaction.dot_at = time.monotonic()
         transaction.note_content(*content)
         action = self._action("dot", session, transaction)
@@ -423,7 +449,6 @@ class ScriptedSink:
         transaction.taken = action.taken if action is not None and action.taken is not None else says_yes
         transaction.reply = await self._answer(writer, action, usual)
         transaction.replied_at = time.monotonic()
-        return True
 
 
 def _path(text):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 NODES = "barid:{c}:nodes"
+CHANGED = "barid:{c}:changed"
 CHUNK_TTL_S = 600
 
 
@@ -44,6 +45,28 @@ class End:
     report: Report = None
 
 
+@dataclass
+class Tokens:
+    """One bucket of a limit, and what is asked of it."""
+
+    key: str
+    count: int = 10
+    per_ms: int = 1000
+    burst: int = 10
+    back: int = 0
+    need: int = 1
+    least: int = 1
+    wish: int = 0
+
+
+@dataclass
+class Slots:
+    key: str
+    most: int
+    held: int
+    want: int
+
+
 def reaped(answer):
     """Of a reap: how many; some of them may be held, and told."""
     return answer[0] if isinstance(answer, list) else answer
@@ -67,6 +90,11 @@ def leave(incarnation):
 
 def meta(schema, partitions, hash_name):
     return Call("meta", ["barid:{c}:meta"], [schema, partitions, hash_name])
+
+
+def table(name, act, field, value="", expect="any", expected=""):
+    """put or remove in a cluster-wide table."""
+    return Call("table", [f"barid:{{c}}:{name}", CHANGED], [name, act, field, expect, expected, value])
 
 
 class Partition:
@@ -93,7 +121,8 @@ class Partition:
         return f"b:{{{self.tag}}}:{job}:{index}"
 
     def commit(self, job, queue, pieces=("content",), digest="digest", envelope="envelope", state="state",
-               size=None, mark_ms=60000, w=0, detail="", script="commit"):
+               size=None, mark_ms=60000, w=0, detail="", tenant="",
+               delay=0, script="commit"):
         """`pieces` are the chunks of the content."""
         chunks = {self.chunk_key(job, i): piece for i, piece in enumerate(pieces)}
         size = sum(len(piece) for piece in pieces) if size is None else size
@@ -101,7 +130,7 @@ class Partition:
             script,
             [self.record(job), self.seen(job), self.queue(queue), self.due_index, self.events, self.never,
              *chunks],
-            [job, queue, digest, envelope, state, size, mark_ms, int(w), detail], chunks)
+            [job, queue, digest, envelope, state, size, mark_ms, int(w), detail, tenant, delay], chunks)
 
     def delete(self, job, queue, revoke=False):
         return Call(
@@ -172,3 +201,21 @@ class Partition:
 
     def chunk(self, job, index, content, ttl=CHUNK_TTL_S):
         return Call("chunk", [self.chunk_key(job, index), self.never], [content, ttl])
+
+    def limit_key(self, key):
+        return f"l:{{{self.tag}}}:{key}"
+
+    def limit(self, *asked):
+        """Tokens."""
+        return Call("limit", [self.never, *(self.limit_key(a.key) for a in asked)],
+                    [n for a in asked for n in (a.count, a.per_ms, a.burst, a.back, a.need, a.least, a.wish)])
+
+    def slots_key(self, key):
+        return f"n:{{{self.tag}}}:{key}"
+
+    def slots(self, node, *asked, ttl=12000):
+        return Call("slot", [self.never, *(self.slots_key(a.key) for a in asked)],
+                    [node, ttl, *(n for a in asked for n in (a.most, a.held, a.want))])
+
+    def tenants(self):
+        return f"t:{{{self.tag}}}"

@@ -2,13 +2,14 @@
 -- Makes a job exist: from here on the message is ours. The only script that a full Redis refuses. Couriers
 -- send the same text as `carry`, which is not refused: a full queue must be able to expand its mail.
 -- KEYS j seen q d ev never b...
--- ARGV job queue digest envelope state size mark_ms w detail
+-- ARGV job queue digest envelope state size mark_ms w detail tenant delay
 --      (size: bytes of all b, of which a child that reads its parent's has none; mark_ms: how long a repeat is
---      known after the end; w: 1 if children read its content, else 0)
+--      known after the commit; w: 1 if children read its content, else 0; tenant: whom it counts for, or empty;
+--      delay: ms until it is due)
 -- answer: new again revoked clash incomplete
 
-local j, seen, q, d, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local job, queue, digest, envelope, state, size, mark_ms, w, detail = unpack(ARGV)
+local j, seen, q, d, ev, never = unpack(KEYS, 1, 6)
+local job, queue, digest, envelope, state, size, mark_ms, w, detail, tenant, delay = unpack(ARGV)
 
 if redis.call("EXISTS", seen, j) > 0 then
   -- The mark of a job that has ended, or was revoked before it came; a job that lives is its own mark.
@@ -27,7 +28,7 @@ end
 if bytes ~= tonumber(size) then
   return "incomplete"
 end
-local mark_until, due = text(now + mark_ms), text(now)
+local mark_until, due = text(now + mark_ms), text(now + delay)
 local chunks = #KEYS == 7 and "1" or text(#KEYS - 6)
 
 -- Places first: if one of these fails, no record says that the job was accepted.
@@ -38,6 +39,10 @@ end
 redis.call("HSET", j, "q", queue, "u", digest, "e", envelope, "s", state, "n", chunks, "m", mark_until)
 if w == "1" then
   redis.call("HSET", j, "w", w)
+end
+if tenant ~= "" then
+  redis.call("HSET", j, "t", size .. " " .. tenant)
+  tally(never, tenant, 1, tonumber(size))
 end
 event(ev, "accepted", { "j", job, "x", detail })
 return "new"

@@ -4,13 +4,13 @@
 -- ARGV job revoke t                  (revoke: 1 or 0)
 -- answer: deleted gone later claimed
 
-local j, seen, q, c, h, d, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local j, seen, q, c, h, d, ev, never = unpack(KEYS)
 local job, revoke, t = ARGV[1], ARGV[2] == "1", ARGV[3]
 
 local at = place(q, c, h, job)
 local exists = redis.call("EXISTS", j) == 1
-local record = read("HMGET", j, "q", "u", "n", "m", "w", "x", "y") -- nil: of the wrong type
-local queue, digest, chunks, mark_until, w, x, y = unpack(record or {})
+local record = read("HMGET", j, "q", "u", "n", "m", "w", "x", "y", "t") -- nil: of the wrong type
+local queue, digest, chunks, mark_until, w, x, y, owned = unpack(record or {})
 local mark = read("GET", seen)
 check(d)
 
@@ -67,5 +67,8 @@ end
 redis.call("ZREM", q, job)
 redis.call("ZREM", h, job)
 redis.call("UNLINK", j, unpack(content))
+if owned then
+  uncount(never, owned)
+end
 event(ev, "deleted", { "j", job, "x", revoke and "revoked" or "by operator" })
 return "deleted"

@@ -88,3 +88,25 @@ local function queue_of(j, q)
   local queue = read("HGET", j, "q")
   return queue and string.sub(q, -#queue - 1) == ":" .. queue and queue or nil
 end
+
+-- What a tenant has in the partition: jobs and bytes, in fields of t:{t}, which `never` names. Where no job is left
+-- nothing is: an error heals with the last one. Mail never waits for its count.
+local function tally(never, tenant, jobs, bytes)
+  local key = "t:" .. string.sub(never, 7)
+  local left = redis.pcall("HINCRBY", key, "m:" .. tenant, text(jobs))
+  if type(left) == "number" then
+    if left <= 0 then
+      redis.call("HDEL", key, "m:" .. tenant, "b:" .. tenant)
+    elseif bytes ~= 0 then
+      redis.pcall("HINCRBY", key, "b:" .. tenant, text(bytes))
+    end
+  end
+end
+
+-- Takes a job that ends out of its tenant's count. owned: its field t, "<bytes> <tenant>".
+local function uncount(never, owned)
+  local bytes, tenant = string.match(owned, "^(%d+) (.+)$")
+  if number(bytes) then
+    tally(never, tenant, -1, -number(bytes))
+  end
+end

@@ -9,7 +9,7 @@
 --      event: what history says, empty: nothing; nb: how many b follow seen, 0 with keep)
 -- answer: per job, in their order, one of ok gone again stale incomplete
 
-local c, d, h, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local c, d, h, ev, never = unpack(KEYS, 1, 5)
 local count = tonumber(ARGV[1])
 if count > BATCH_LIMIT then
   error("too many jobs in one settle")
@@ -20,6 +20,7 @@ local answers = {}
 local met = {} -- jobs of this call
 local writes = {} -- whole commands, in order
 local unlinked, released, held = {}, {}, {} -- arguments of UNLINK, ZREM c, ZADD h
+local owned = {} -- fields t of jobs that end
 local lines, names = {}, {} -- history: event -> lines, and the events in order
 local queues, waiting = {}, {} -- q -> what waits there again, and the same in order
 
@@ -98,7 +99,7 @@ for i = 1, count do
     end
   end
 
-  local record = redis.pcall("HMGET", j, "k", "f", "w", "u", "m")
+  local record = redis.pcall("HMGET", j, "k", "f", "w", "u", "m", "t")
   local held_token = record[1]
   local answer = "ok"
   if not held_token and redis.call("EXISTS", j) == 0 then
@@ -136,6 +137,7 @@ for i = 1, count do
       if mark_until and mark_until > now then
         plan("SET", seen, record[4] or "revoked", "PXAT", record[5])
       end
+      owned[#owned + 1] = record[6] or nil
       unlinked[#unlinked + 1] = j
       for k = b, b_end - 1 do
         unlinked[#unlinked + 1] = KEYS[k]
@@ -185,6 +187,9 @@ for from = 1, #unlinked, CHUNK_LIMIT do
 end
 if #released > 0 then
   redis.call("ZREM", c, unpack(released))
+end
+for _, field in ipairs(owned) do
+  uncount(never, field)
 end
 for _, name in ipairs(names) do
   event(ev, name, lines[name])

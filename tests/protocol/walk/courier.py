@@ -356,7 +356,7 @@ class Expansion:
             state = {"left": recipients, "attempts": 0}
             answer = yield from ask(call(home(queue).commit(
                 name, queue, () if job.is_read else ("copy" + name,), "digest" + name, json.dumps(envelope),
-                json.dumps(state), mark_ms=86400000, script="carry")))
+                json.dumps(state), mark_ms=86400000, tenant=job.envelope.get("tenant", ""), script="carry")))
             self.world.counts["child " + answer] += 1
             # "revoked": deleted with its parent by an order, which an unhold has taken back since.
             is_deleted = answer == "revoked" and job.name in self.ledger.ordered_away

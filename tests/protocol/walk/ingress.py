@@ -5,6 +5,8 @@ import json
 from .ledger import DOMAINS, PARTS, TAGS, home
 from .world import UNKNOWN, Node, Sleep, ask, call
 
+TENANTS = ["", "", "acme", "two words: {x} 7"]
+
 
 class Ingress:
     def __init__(self, world, ledger):
@@ -66,7 +68,8 @@ class Ingress:
         name = self.ledger.new_message(sender, jobs, poison=poison)
         content = "x" * random.choice([5, 15, 30]) + name
         pieces = [content[:20], content[20:]] if len(content) > 20 else [content]
-        envelope = {"message": name, "sender": sender, "chunks": len(pieces), "reads": False}
+        tenant = random.choice(TENANTS)
+        envelope = {"message": name, "sender": sender, "chunks": len(pieces), "reads": False, "tenant": tenant}
         if is_fanout:
             queue, part = "#fanout", PARTS[random.choice(TAGS)]
             reads = random.random() < 0.5
@@ -76,4 +79,5 @@ class Ingress:
             state = {"left": recipients, "attempts": 0}
         envelope.update(tag=part.tag, content=name + ".0")
         return name, part, part.commit(name + ".0", queue, pieces, "digest" + name, json.dumps(envelope),
-                                       json.dumps(state), w=reads)
+                                       json.dumps(state), w=reads, tenant=tenant,
+                                       delay=random.choice([0, 0, 0, 0, 1000, 60000]))

@@ -2,6 +2,7 @@
 -- ARGV t: what is wrong in this partition, one sentence each.
 local t = ARGV[1]
 local wrong, places = {}, {}
+local truth = {} -- what tenants have: fields of t:{t} by the envelopes and chunks of living jobs
 
 local function complain(...)
   wrong[#wrong + 1] = table.concat({ ... }, " ")
@@ -39,6 +40,17 @@ for _, found in ipairs(keys("q")) do
     end
   end
 end
+local function belong(job, envelope, chunks)
+  local tenant = cjson.decode(envelope).tenant
+  if tenant and tenant ~= "" then
+    local bytes = 0
+    for i = 0, tonumber(chunks) - 1 do
+      bytes = bytes + redis.call("STRLEN", "b:{" .. t .. "}:" .. job .. ":" .. i)
+    end
+    truth["m:" .. tenant] = (truth["m:" .. tenant] or 0) + 1
+    truth["b:" .. tenant] = (truth["b:" .. tenant] or 0) + bytes
+  end
+end
 for _, found in ipairs(keys("j")) do
   local key, job = unpack(found)
   local token, chunks, queue, digest, mark = unpack(redis.call("HMGET", key, "k", "n", "q", "u", "m"))
@@ -59,6 +71,7 @@ for _, found in ipairs(keys("j")) do
         complain("content has a time limit:", job)
       end
     end
+    belong(job, redis.call("HGET", key, "e"), chunks)
   end
   local seen = redis.call("GET", "seen:{" .. t .. "}:" .. job)
   if seen and seen ~= "revoked" then
@@ -70,6 +83,18 @@ for _, found in ipairs(keys("b")) do
   local job = string.match(rest, "^(.*):%d+$")
   if redis.call("EXISTS", "j:{" .. t .. "}:" .. job) == 0 and not redis.call("ZSCORE", "ttl", b) then
     complain("content leaked:", b)
+  end
+end
+local counts = redis.call("HGETALL", "t:{" .. t .. "}")
+for i = 1, #counts, 2 do
+  if tonumber(counts[i + 1]) ~= truth[counts[i]] then
+    complain("wrong count of a tenant:", counts[i], counts[i + 1], "not", truth[counts[i]] or "none")
+  end
+  truth[counts[i]] = nil
+end
+for field, count in pairs(truth) do
+  if count > 0 then
+    complain("a tenant is not counted:", field, count)
   end
 end
 for job, place in pairs(places) do

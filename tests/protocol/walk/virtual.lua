@@ -16,6 +16,8 @@ local function call(command, ...)
     for i = 3, #args do
       if args[i] == "EX" then
         ends = clock + tonumber(args[i + 1]) * 1000
+      elseif args[i] == "PX" then
+        ends = clock + tonumber(args[i + 1])
       elseif args[i] == "PXAT" then
         ends = tonumber(args[i + 1])
       elseif args[i] == "NX" then

@@ -147,8 +147,7 @@ static void faults_say_where_and_what_was_expected(void **state)
     assert_value_refused("log.level", "loud",
                          "b.yaml:7: log.level: expected one of debug info warn error, got \"loud\"");
     assert_value_refused("node.name", "a\nb", "b.yaml:7: node.name: expected a text, got \"a\\x0ab\"");
-    assert_value_refused("ingress.listen", "127.0.0.1:25",
-                         "b.yaml:7: ingress.listen: expected a list, got \"127.0.0.1:25\"");
+    assert_value_refused("ingress.listen", "a,,b", "b.yaml:7: ingress.listen: expected a list, got \"a,,b\"");
     assert_value_refused("courier.routes", "x", "b.yaml:7: courier.routes: expected a map, got \"x\"");
     const struct conf_item list = {.path = "node.name", .value = "x", .line = 3, .is_list = true};
     assert_refused(&list, 1, "b.yaml:3: node.name: expected a text, got a list");
@@ -263,8 +262,10 @@ static void reference_pages_have_every_row(void **state)
     conf_print_default_file(&file);
     AUTO_FREE char *markdown = buf_steal_text(&page), *yaml = buf_steal_text(&file);
     for (size_t i = 0; i < conf_row_count; i++) {
-        AUTO_FREE char *cell = mem_format("| `%s` | ", conf_rows[i].path);
-        AUTO_FREE char *line = mem_format("\n  #%s: ", conf_rows[i].name);
+        AUTO_FREE char *path = conf_row_path(&conf_rows[i], "NAME");
+        AUTO_FREE char *cell = mem_format("| `%s` | ", path);
+        AUTO_FREE char *line = mem_format("\n%s#%s: ", conf_rows[i].section->member ? "    " : "  ",
+                                          conf_rows[i].name);
         assert_non_null(strstr(markdown, cell));
         assert_non_null(strstr(yaml, line));
     }
@@ -296,6 +297,221 @@ static void reload_changes_only_what_is_live(void **state)
     conf_reload(load_ok(NULL, 0), &restart);
     assert_int_equal(restart.len, 0);
     assert_int_equal(conf_get()->ingress.max_recipients, 1000);
+}
+
+/* ---- groups */
+
+static void assert_listed(const struct conf_list *list, const char *wanted)
+{
+    AUTO_BUF struct buf out = {.data = NULL};
+    for (size_t i = 0; i < list->count; i++)
+        buf_printf(&out, "%s%s", i ? " " : "", list->items[i]);
+    AUTO_FREE char *got = buf_steal_text(&out);
+    assert_string_equal(got, wanted);
+}
+
+static void without_listeners_ingress_listen_is_one(void **state)
+{
+    (void) state;
+    const struct conf_item items[] = {
+        {.path = "ingress.listen", .value = "[::]:25, 0.0.0.0:25", .line = 1},
+        {.path = "ingress.max_message", .value = "1MiB", .line = 2},
+    };
+    struct conf *c = load_ok(NULL, 0);
+    assert_int_equal(c->listener_count, 1);
+    assert_string_equal(c->listeners[0].name, "relay");
+    assert_listed(&c->listeners[0].address, "127.0.0.1:2525");
+    conf_release(c);
+    c = load_ok(items, ARRAY_LEN(items));
+    assert_int_equal(c->listener_count, 1);
+    assert_listed(&c->listeners[0].address, "[::]:25 0.0.0.0:25");
+    assert_int_equal(c->listeners[0].max_message_bytes, 1 << 20);
+    assert_listed(&c->listeners[0].trusted_networks, "127.0.0.0/8 ::1/128");
+    conf_release(c);
+    const struct conf_item none = {.path = "ingress.listen", .line = 1, .is_list = true};
+    c = load_ok(&none, 1);
+    assert_int_equal(c->listener_count, 0);
+    conf_release(c);
+}
+
+static void a_listener_takes_its_own_then_its_roles_then_what_ingress_says(void **state)
+{
+    (void) state;
+    const struct conf_item items[] = {
+        {.path = "listeners.public.address", .value = "0.0.0.0:25", .line = 2},
+        {.path = "listeners.public.relay_domains", .value = "a.test", .line = 3, .is_list = true},
+        {.path = "listeners.public.relay_domains", .value = "b.test", .line = 4, .is_list = true},
+        {.path = "listeners.msa-1.role", .value = "submission", .line = 5},
+        {.path = "listeners.msa-1.max_message", .value = "2MiB", .line = 6},
+        {.path = "listeners.msa-1.fix_headers", .value = "no", .line = 7},
+        {.path = "listeners.msa-1.limits",
+         .key = "messages_per_user",
+         .value = "5/1h",
+         .line = 8,
+         .is_map = true},
+        {.path = "ingress.max_recipients", .value = "200", .line = 9},
+        {.path = "ingress.trusted_networks", .value = "10.0.0.0/8", .line = 10},
+        {.path = "tls.certificates", .value = "a.pem", .line = 11},
+    };
+    struct conf *c = load_ok(items, ARRAY_LEN(items));
+    assert_int_equal(c->listener_count, 2);
+    assert_int_equal(c->ingress.listen.count, 0);
+    const struct conf_listener *public = &c->listeners[0], *msa = &c->listeners[1];
+    assert_string_equal(public->name, "public");
+    assert_int_equal(public->role, 0);
+    assert_int_equal(public->tls, 1);
+    assert_int_equal(public->auth, 0);
+    assert_listed(&public->relay_domains, "a.test b.test");
+    assert_listed(&public->trusted_networks, "10.0.0.0/8");
+    assert_listed(&public->certificates, "a.pem");
+    assert_listed(&public->extensions, "CHUNKING DSN SMTPUTF8 REQUIRETLS LIMITS");
+    assert_int_equal(public->max_recipients, 200);
+    assert_int_equal(public->command_timeout_ms, 300000);
+    assert_false(public->fix_headers);
+    assert_string_equal(msa->name, "msa-1");
+    assert_int_equal(msa->role, 1);
+    assert_int_equal(msa->tls, 2);
+    assert_int_equal(msa->auth, 2);
+    assert_int_equal(msa->trusted_networks.count, 0);
+    assert_int_equal(msa->max_message_bytes, 2 << 20);
+    assert_false(msa->fix_headers);
+    assert_int_equal(msa->limits.count, 1);
+    assert_listed(&msa->certificates, "a.pem");
+    conf_release(c);
+}
+
+static void faults_of_a_listener_name_it(void **state)
+{
+    (void) state;
+    assert_value_refused(
+        "listeners.public.tls", "maybe",
+        "b.yaml:7: listeners.public.tls: expected one of off offered required implicit, got \"maybe\"");
+    assert_value_refused(
+        "listeners.public.max_message", "1",
+        "b.yaml:7: listeners.public.max_message: expected a size from 64KiB to 1GiB (units: B KiB MiB "
+        "GiB TiB), got \"1\"");
+    assert_value_refused(
+        "listeners.public.max_mesage", "1MiB",
+        "b.yaml:7: listeners.public.max_mesage: no such setting; did you mean listeners.public.max_message?");
+    assert_value_refused(
+        "listeners.Public.tls", "off",
+        "b.yaml:7: listeners.Public.tls: a name has 1 to 32 letters, digits, - and _, no capitals");
+    assert_value_refused("listeners.a.b.tls", "off",
+                         "b.yaml:7: listeners.a.b.tls: no such setting; did you mean listeners.a.tls?");
+    assert_value_refused("listeners.a", "off",
+                         "b.yaml:7: listeners.a: expected settings, each on a line of its own");
+    assert_value_refused("listeners", "off",
+                         "b.yaml:7: listeners: a name has 1 to 32 letters, digits, - and _, no capitals");
+    const struct conf_item alike[] = {
+        {.path = "listeners.a-b.tls", .value = "off", .line = 1},
+        {.path = "listeners.a_b.tls", .value = "off", .line = 2},
+    };
+    assert_refused(alike, 2,
+                   "b.yaml:2: listeners.a_b.tls: another name differs in - and _ only: the environment could "
+                   "not tell them apart");
+    const struct conf_item twice[] = {
+        {.path = "listeners.relay.tls", .value = "off", .line = 1},
+        {.path = "ingress.listen", .value = "127.0.0.1:25", .line = 2},
+    };
+    assert_refused(twice, 2,
+                   "ingress.listen: makes a listener named relay, but listeners.relay is there too; give the "
+                   "addresses to one of them only");
+}
+
+static void a_listener_without_settings_is_there(void **state)
+{
+    (void) state;
+    const struct conf_item item = {.path = "listeners.public", .line = 2, .is_map = true};
+    struct conf *c = load_ok(&item, 1);
+    assert_int_equal(c->listener_count, 1);
+    assert_string_equal(c->listeners[0].name, "public");
+    assert_int_equal(c->listeners[0].address.count, 0);
+    conf_release(c);
+}
+
+static void the_environment_reaches_listeners_and_makes_them(void **state)
+{
+    (void) state;
+    const struct conf_item item = {.path = "listeners.msa-1.role", .value = "submission", .line = 1};
+    (void) setenv("BARID_LISTENERS_MSA_1_MAX_MESSAGE", "3MiB", 1); /* fails only without memory */
+    (void) setenv("BARID_LISTENERS_NEW_ONE_ADDRESS", "127.0.0.1:26,127.0.0.1:27", 1);
+    (void) setenv("BARID_LISTENERS_NEW_ONE_LIMITS", "messages_per_client=6/1h; bytes_per_user=1/1s", 1);
+    struct conf *c = load_ok(&item, 1);
+    assert_int_equal(c->listener_count, 2);
+    assert_int_equal(c->listeners[0].max_message_bytes, 3 << 20);
+    assert_string_equal(c->listeners[1].name, "new_one");
+    assert_listed(&c->listeners[1].address, "127.0.0.1:26 127.0.0.1:27");
+    assert_int_equal(c->listeners[1].limits.count, 2);
+    conf_release(c);
+    (void) unsetenv("BARID_LISTENERS_NEW_ONE_ADDRESS");
+    (void) unsetenv("BARID_LISTENERS_NEW_ONE_LIMITS");
+    (void) unsetenv("BARID_LISTENERS_MSA_1_MAX_MESSAGE");
+    assert_variable_refused(
+        "BARID_LISTENERS_A_TLS", "x",
+        "BARID_LISTENERS_A_TLS: expected one of off offered required implicit, got \"x\"");
+    assert_variable_refused("BARID_LISTENERS_A_TSL", "off", "BARID_LISTENERS_A_TSL: no such setting");
+    assert_variable_refused("BARID_LISTENERS_TLS", "off", "BARID_LISTENERS_TLS: no such setting");
+    assert_variable_refused("BARID_LISTENERS__TLS", "off", "BARID_LISTENERS__TLS: no such setting");
+    assert_variable_refused("BARID_LISTENERS_a_TLS", "off", "BARID_LISTENERS_a_TLS: no such setting");
+}
+
+static void printed_listeners_are_read_again_the_same(void **state)
+{
+    (void) state;
+    AUTO_BUF struct buf out = {.data = NULL};
+    const struct conf_item items[] = {
+        {.path = "listeners.msa.role", .value = "submissions", .line = 1},
+        {.path = "listeners.msa.banner", .value = "hello", .line = 2},
+    };
+    struct conf *c = load_ok(items, ARRAY_LEN(items));
+    conf_print_yaml(c, &out, false);
+    AUTO_FREE char *text = buf_steal_text(&out);
+    assert_non_null(
+        strstr(text, "listeners:\n  msa:\n    address: []\n    role: submissions\n    tls: implicit\n"));
+    assert_non_null(strstr(text, "\n    banner: \"hello\"\n"));
+    conf_release(c);
+    c = load_ok(NULL, 0);
+    conf_print_yaml(c, &out, false);
+    AUTO_FREE char *none = buf_steal_text(&out);
+    assert_non_null(strstr(none, "\nlisteners:\n"));
+    assert_null(strstr(none, "relay:"));
+    assert_non_null(strstr(none, "listen: [\"127.0.0.1:2525\"]"));
+    conf_release(c);
+}
+
+static void reload_keeps_listeners_addresses_and_roles(void **state)
+{
+    (void) state;
+    AUTO_BUF struct buf restart = {.data = NULL};
+    const struct conf_item before[] = {
+        {.path = "listeners.a.address", .value = "127.0.0.1:1", .line = 1},
+        {.path = "listeners.a.role", .value = "submission", .line = 2},
+        {.path = "listeners.gone.address", .value = "127.0.0.1:2", .line = 3},
+    };
+    const struct conf_item after[] = {
+        {.path = "listeners.new.address", .value = "127.0.0.1:3", .line = 1},
+        {.path = "listeners.a.address", .value = "127.0.0.1:4", .line = 2},
+        {.path = "listeners.a.banner", .value = "hello", .line = 3},
+        {.path = "ingress.max_message", .value = "1MiB", .line = 4},
+    };
+    conf_set(load_ok(before, ARRAY_LEN(before)));
+    conf_reload(load_ok(after, ARRAY_LEN(after)), &restart);
+    AUTO_FREE char *names = buf_steal_text(&restart);
+    assert_string_equal(names, "listeners.a.address, listeners.a.role, listeners.gone, listeners.new");
+    const struct conf *c = conf_get();
+    assert_int_equal(c->listener_count, 2);
+    assert_listed(&c->listeners[0].address, "127.0.0.1:1");
+    assert_int_equal(c->listeners[0].role, 1);
+    assert_int_equal(c->listeners[0].tls, 2);
+    assert_string_equal(c->listeners[0].banner, "hello");
+    assert_int_equal(c->listeners[0].max_message_bytes, 1 << 20);
+    assert_string_equal(c->listeners[1].name, "gone");
+    assert_listed(&c->listeners[1].address, "127.0.0.1:2");
+    assert_int_equal(c->listeners[1].max_message_bytes, 1 << 20);
+    conf_reload(load_ok(before, ARRAY_LEN(before)), &restart);
+    assert_int_equal(restart.len, 0);
+    assert_string_equal(conf_get()->listeners[0].banner, "ESMTP");
+    conf_set(load_ok(NULL, 0));
 }
 
 static atomic_bool is_over;
@@ -348,6 +564,13 @@ int main(void)
         cmocka_unit_test(printed_yaml_is_what_was_set),
         cmocka_unit_test(reference_pages_have_every_row),
         cmocka_unit_test(reload_changes_only_what_is_live),
+        cmocka_unit_test(without_listeners_ingress_listen_is_one),
+        cmocka_unit_test(a_listener_takes_its_own_then_its_roles_then_what_ingress_says),
+        cmocka_unit_test(faults_of_a_listener_name_it),
+        cmocka_unit_test(a_listener_without_settings_is_there),
+        cmocka_unit_test(the_environment_reaches_listeners_and_makes_them),
+        cmocka_unit_test(printed_listeners_are_read_again_the_same),
+        cmocka_unit_test(reload_keeps_listeners_addresses_and_roles),
         cmocka_unit_test(threads_see_whole_snapshots),
     };
     (void) unsetenv("BARID_CONFIG"); /* the tests' own environment only */

@@ -1,118 +1,13 @@
 /* The client engine in memory: what it says, and what it makes of the replies. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <string.h>
-
-#include "base/mem.h"
-#include "courier/smtp_client.h"
-
-static const char *const own_names[] = {"us.test"};
-static const struct client_settings settings = {
-    .helo_name = "us.test", .own_names = own_names, .own_name_count = 1};
-
-enum { RECIPIENTS_MAX = 4 };
-
-struct scene {
-    struct smtp_client *client;
-    struct buf out; /* all it said since last said() */
-    struct client_message message, second;
-    struct verdict verdicts[RECIPIENTS_MAX], second_verdicts[1];
-    size_t piece; /* bytes fed at once */
-};
-
-static const char *const recipients[RECIPIENTS_MAX] = {"a@one.test", "b@one.test", "c@one.test",
-                                                       "d@one.test"};
-
-static void begin(struct scene *s)
-{
-    *s = (struct scene){.client = smtp_client_new(&settings, "mx.one.test [192.0.2.1]:25"),
-                        .piece = SIZE_MAX};
-}
-
-static void end(struct scene *s)
-{
-    if (smtp_client_current(s->client))
-        smtp_client_end(s->client, FAULT_LOST, NULL);
-    while (smtp_client_result(s->client))
-        ;
-    smtp_client_free(s->client);
-    buf_done(&s->out);
-    for (size_t i = 0; i < RECIPIENTS_MAX; i++)
-        verdict_done(&s->verdicts[i]);
-    verdict_done(&s->second_verdicts[0]);
-    verdict_done(&s->message.fault_verdict);
-    verdict_done(&s->second.fault_verdict);
-}
-
-/* The remote says text, in pieces. */
-static void hear(struct scene *s, const char *text)
-{
-    size_t len = strlen(text), used = 0;
-
-    while (used < len) {
-        size_t n = len - used < s->piece ? len - used : s->piece;
-        size_t taken = smtp_client_feed(s->client, (struct span){text + used, n}, &s->out);
-
-        if (taken == 0)
-            break;
-        used += taken;
-    }
-}
-
-/* What the client said since the last time. */
-static void assert_said(struct scene *s, const char *text)
-{
-    buf_add_char(&s->out, '\0');
-    assert_string_equal(s->out.data, text);
-    buf_clear(&s->out);
-}
-
-static struct client_message *message(struct scene *s, size_t count)
-{
-    s->message = (struct client_message){.sender = "s@us.test",
-                                         .recipients = recipients,
-                                         .verdicts = s->verdicts,
-                                         .count = count,
-                                         .size_bytes = 5};
-    return &s->message;
-}
-
-static void greet(struct scene *s, const char *ehlo_reply)
-{
-    hear(s, "220 mx.one.test ESMTP\r\n");
-    assert_said(s, "EHLO us.test\r\n");
-    hear(s, ehlo_reply);
-    assert_int_equal(smtp_client_ask(s->client), ASK_MESSAGE);
-}
-
-static void send_content(struct scene *s, const char *content)
-{
-    assert_int_equal(smtp_client_ask(s->client), ASK_CONTENT);
-    smtp_client_content(s->client, span_of(content), &s->out);
-    smtp_client_content_end(s->client, &s->out);
-    assert_int_equal(smtp_client_ask(s->client), ASK_DOT);
-    smtp_client_dot(s->client, &s->out);
-}
-
-static void assert_verdict(const struct verdict *v, enum verdict_class class, unsigned code,
-                           const char *status)
-{
-    assert_int_equal(v->class, class);
-    assert_int_equal(v->code, code);
-    assert_string_equal(v->status, status);
-}
-
-#define PIPELINING "250-mx.one.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 8BITMIME\r\n"
+#include "client_scene.h"
 
 /* ---- normal path ---- */
 
 static void pipelined_dialogue(struct scene *s)
 {
     greet(s, PIPELINING);
-    message(s, 2)->is_8bit = true;
+    message(s, 2);
+    s->envelope.is_8bit = true;
     smtp_client_send(s->client, &s->message, &s->out);
     assert_said(
         s,
@@ -197,11 +92,11 @@ static void pipelines_the_next_message_behind_the_dot(void **state UNUSED)
     buf_clear(&s.out);
     send_content(&s, "one\r\n");
     assert_true(smtp_client_has_room(s.client));
-    s.second = (struct client_message){.sender = "",
-                                       .recipients = recipients + 1,
-                                       .verdicts = s.second_verdicts,
-                                       .count = 1,
-                                       .size_bytes = 3};
+    s.second_envelope = s.envelope;
+    s.second_envelope.sender = (char *) (uintptr_t) "";
+    s.second_envelope.size_bytes = 3;
+    s.second = (struct client_message){
+        .envelope = &s.second_envelope, .recipients = indexes + 1, .verdicts = s.second_verdicts, .count = 1};
     smtp_client_send(s.client, &s.second, &s.out);
     assert_said(&s, "one\r\n.\r\nMAIL FROM:<> SIZE=3\r\nRCPT TO:<b@one.test>\r\nDATA\r\n");
     assert_false(smtp_client_has_room(s.client));
@@ -300,7 +195,8 @@ static void fails_a_message_above_the_remote_limit_without_sending_it(void **sta
 
     begin(&s);
     greet(&s, PIPELINING);
-    message(&s, 1)->size_bytes = 1001;
+    message(&s, 1);
+    s.envelope.size_bytes = 1001;
     smtp_client_send(s.client, &s.message, &s.out);
     assert_said(&s, "");
     assert_non_null(smtp_client_result(s.client));

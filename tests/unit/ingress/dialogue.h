@@ -54,14 +54,33 @@ struct step {
     {                \
         'P', NULL, 0 \
     } /* the node drains */
+#define END          \
+    {                \
+        'E', NULL, 0 \
+    } /* the owner ends the session */
+#define TOLD(text)                  \
+    {                               \
+        'D', text, sizeof(text) - 1 \
+    } /* the envelope committed last: see tell() in dialogue.c */
+#define SWITCH(name)                \
+    {                               \
+        'W', name, sizeof(name) - 1 \
+    } /* the owner changes a limit: "recipients=2" */
 
-/* Limits of the tests: small where a test passes them. */
-extern struct smtp_limits test_limits;
+/* What the listener of the tests offers: limits are small where a test passes them. */
+extern struct smtp_profile test_profile;
+#define test_limits test_profile.limits
 void test_limits_reset(void);
 
 /* The answer to every commit; and to a body. */
-extern struct smtp_answer test_commit, test_body, test_greeting, test_sender;
-/* Recipients: @refused.example 550, @later.example 451, <postmaster> becomes postmaster@relay.example; all others are taken. */
+extern struct smtp_answer test_commit, test_body, test_greeting, test_sender, test_tls;
+/* Flags that the owner sets: is_secured, is_xclient_allowed, is_auth_believed, wall_offset_ms. */
+extern struct smtp_server test_owner;
+/*
+ * Recipients: @refused.example 550, @later.example 451, <postmaster> becomes postmaster@relay.example, <many@list.example> three, one of them twice;
+ * all others are taken.
+ * AUTH: PLAIN "\0user\0pass" and LOGIN "user", "pass" 235; "away" for user 454; all else 535. XCLIENT: 220, but 550 with ADDR 192.0.2.99.
+ */
 
 void play_once(const struct step *steps, size_t count); /* as it is */
 void play(const struct step *steps, size_t count);      /* and in all cuts */

@@ -10,18 +10,20 @@
 #include "ingress/policy.h"
 
 /* Settings as far as the policy reads them. */
-static struct conf conf_of(char **networks, size_t network_count, char **domains, size_t domain_count)
+static struct conf_listener conf_of(char **networks, size_t network_count, char **domains,
+                                    size_t domain_count)
 {
-    struct conf c;
+    struct conf_listener c;
     memset(&c, 0, sizeof c);
-    c.ingress.trusted_networks = (struct conf_list){networks, network_count};
-    c.ingress.relay_domains = (struct conf_list){domains, domain_count};
+    c.name = (char[]){"public"};
+    c.trusted_networks = (struct conf_list){networks, network_count};
+    c.relay_domains = (struct conf_list){domains, domain_count};
     return c;
 }
 
 static struct policy *make(char **networks, size_t network_count, char **domains, size_t domain_count)
 {
-    struct conf c = conf_of(networks, network_count, domains, domain_count);
+    struct conf_listener c = conf_of(networks, network_count, domains, domain_count);
     struct policy *p = NULL;
     AUTO_FREE char *error = NULL;
     assert_int_equal(policy_new(&c, &p, &error), 0);
@@ -175,8 +177,8 @@ static void unusable_settings_are_told(void **state UNUSED)
 {
     char *bad_network[] = {(char[]){"10.0.0.0/33"}}, *bad_domain[] = {(char[]){"*"}},
          *bad_label[] = {(char[]){"a..b"}};
-    const struct conf confs[] = {conf_of(bad_network, 1, NULL, 0), conf_of(NULL, 0, bad_domain, 1),
-                                 conf_of(NULL, 0, bad_label, 1)};
+    const struct conf_listener confs[] = {conf_of(bad_network, 1, NULL, 0), conf_of(NULL, 0, bad_domain, 1),
+                                          conf_of(NULL, 0, bad_label, 1)};
     for (size_t i = 0; i < ARRAY_LEN(confs); i++) {
         struct policy *p = NULL;
         AUTO_FREE char *error = NULL;

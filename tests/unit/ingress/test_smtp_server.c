@@ -38,14 +38,14 @@ static void greeting_names_the_host(void **state UNUSED)
 /* proves: B01 B34 */
 static void overload_is_told_in_the_greeting(void **state UNUSED)
 {
-    test_greeting = (struct smtp_answer){421, "4.7.0", "Too many sessions; try again later", NULL};
+    test_greeting = (struct smtp_answer){421, "4.7.0", "Too many sessions; try again later", NULL, 0};
     PLAY(S("421 4.7.0 Too many"), CLOSED);
 }
 
 /* proves: B01 */
 static void turned_away_client_may_only_quit(void **state UNUSED)
 {
-    test_greeting = (struct smtp_answer){554, "5.7.1", "No service for you", NULL};
+    test_greeting = (struct smtp_answer){554, "5.7.1", "No service for you", NULL, 0};
     PLAY(S("554 5.7.1"), C("EHLO client.example"), S("503 5.5.1"), C("MAIL FROM:<a@b.example>"),
          S("503 5.5.1"), C("NOPE"), S("503 5.5.1"), QUIT);
 }
@@ -58,7 +58,7 @@ static void ehlo_lists_what_is_offered(void **state UNUSED)
         "250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n";
     struct smtp_server s;
     AUTO_BUF struct buf out = {0};
-    smtp_server_init(&s, "mx.relay.example", &test_limits);
+    smtp_server_init(&s, "mx.relay.example", &test_profile);
     smtp_server_greet(&s, &test_greeting, 1000, &out);
     assert_int_equal(smtp_server_feed(&s, SPAN("eHlO a\r\n"), 1000, &out), 8);
     assert_true(span_equal(buf_span(&out), SPAN(wanted)));
@@ -112,7 +112,7 @@ static void long_hello_name_is_refused(void **state UNUSED)
     AUTO_BUF struct buf out = {0};
     memset(line + 5, 'a', 256);
     strncpy(line + 5 + 256, "\r\n", 3);
-    smtp_server_init(&s, "mx.relay.example", &test_limits);
+    smtp_server_init(&s, "mx.relay.example", &test_profile);
     smtp_server_greet(&s, &test_greeting, 1000, &out);
     buf_clear(&out);
     assert_int_equal(smtp_server_feed(&s, span_of(line), 1000, &out), 5 + 256 + 2);
@@ -148,7 +148,7 @@ static void nothing_is_left_after_an_accepted_message(void **state UNUSED)
 /* proves: B07 A03 */
 static void nothing_is_left_after_a_refused_commit(void **state UNUSED)
 {
-    test_commit = (struct smtp_answer){451, "4.3.0", "Try again", NULL};
+    test_commit = (struct smtp_answer){451, "4.3.0", "Try again", NULL, 0};
     PLAY(STARTED, C("x"), C("."), S("451 4.3.0"), C("RCPT TO:<c@d.example>"), S("503 5.5.1"), C("DATA"),
          S("503 5.5.1"), STORED(0), QUIT);
 }
@@ -165,14 +165,14 @@ static void nothing_is_left_after_refused_content(void **state UNUSED)
 /* proves: B07 */
 static void refused_body_ends_the_transaction(void **state UNUSED)
 {
-    test_body = (struct smtp_answer){451, "4.3.0", "Not now", NULL};
+    test_body = (struct smtp_answer){451, "4.3.0", "Not now", NULL, 0};
     PLAY(OPENED, C("DATA"), S("451 4.3.0"), C("RCPT TO:<c@d.example>"), S("503"), C("DATA"), S("503"), QUIT);
 }
 
 /* proves: B07 A03 */
 static void refused_sender_opens_nothing(void **state UNUSED)
 {
-    test_sender = (struct smtp_answer){452, "4.3.1", "Full", NULL};
+    test_sender = (struct smtp_answer){452, "4.3.1", "Full", NULL, 0};
     PLAY(HELLO, C("MAIL FROM:<a@b.example>"), S("452 4.3.1"), C("RCPT TO:<c@d.example>"), S("503 5.5.1"),
          C("DATA"), S("503"), QUIT);
 }
@@ -465,14 +465,14 @@ static void a_hundred_recipients_are_taken(void **state UNUSED)
 {
     struct smtp_server s;
     AUTO_BUF struct buf out = {0};
-    smtp_server_init(&s, "mx.relay.example", &test_limits);
+    smtp_server_init(&s, "mx.relay.example", &test_profile);
     smtp_server_greet(&s, &test_greeting, 1000, &out);
     (void) smtp_server_feed(&s, SPAN("EHLO a\r\n"), 1000, &out);
     (void) smtp_server_feed(&s, SPAN("MAIL FROM:<>\r\n"), 1000, &out);
     smtp_server_answer(&s, &test_sender, 1000, &out);
     for (int i = 0; i < 200; i++) {
         char line[64];
-        struct smtp_answer yes = {250, "2.1.5", "Ok", NULL};
+        struct smtp_answer yes = {250, "2.1.5", "Ok", NULL, 0};
         (void) snprintf(line, sizeof line, "RCPT TO:<u%d@%s.example>\r\n", i % 100, i < 100 ? "d" : "D");
         (void) smtp_server_feed(&s, span_of(line), 1000, &out);
         assert_int_equal(s.ask, i < 100 ? SMTP_ASK_RECIPIENT : SMTP_ASK_NONE);

@@ -75,6 +75,22 @@ static void reads_json(void **state)
                 "1 node.name =a|1 courier.routes {}b=c|1 courier.own_names []=(none)|");
 }
 
+static void reads_groups(void **state)
+{
+    (void) state;
+    assert_read(
+        "listeners:\n  a:\n    address: [x, y]\n    limits: {b: c}\n  b: {role: relay}\n  c:\n  d: {}\n",
+        "3 listeners.a.address []=x|3 listeners.a.address []=y|4 listeners.a.limits {}b=c|5 listeners.b.role =relay|"
+        "7 listeners.c {}=(none)|7 listeners.d {}=(none)|");
+    assert_read("listeners:\n", "");
+    assert_read("listeners: {}\n", "");
+    assert_read("listeners: 5\n", "error:1: expected names, each with its settings, in group: \"listeners\"");
+    assert_read("listeners:\n  a: 5\n",
+                "error:2: expected settings, each on a line of its own, in section: \"listeners.a\"");
+    assert_read("listeners:\n  a: {b: 1}\n  a: {c: 1}\n", "error:3: a key that is there twice: \"a\"");
+    assert_read("listeners:\n  a: {b: {c: {d: e}}}\n", "error:2: expected one value for this key");
+}
+
 static void nothing_gives_no_items(void **state)
 {
     (void) state;
@@ -236,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_values_lists_and_maps),
         cmocka_unit_test(reads_json),
+        cmocka_unit_test(reads_groups),
         cmocka_unit_test(nothing_gives_no_items),
         cmocka_unit_test(refuses_what_is_no_settings),
         cmocka_unit_test(refuses_what_is_there_twice),

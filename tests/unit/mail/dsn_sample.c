@@ -119,3 +119,30 @@ void fill_recipients(size_t count, const char *addr)
         failed[i] = (struct dsn_recipient){.addr = addr, .verdict = &verdicts[i % 2]};
     dsn.recipient_count = count;
 }
+
+void make_mixed(void)
+{
+    set_remote(&verdicts[1], 451, "4.7.1", "4.7.1 greylisted");
+    set_remote(&verdicts[2], 250, "2.0.0", "2.0.0 taken");
+    failed[0].orcpt = "rfc822;Bob+2Bx@example.com";
+    failed[1] = (struct dsn_recipient){
+        .addr = "carol@example.com", .action = DSN_DELAYED, .verdict = &verdicts[1]};
+    failed[2] = (struct dsn_recipient){
+        .addr = "dan@example.com", .action = DSN_RELAYED, .orcpt = "x400;a+3Db", .verdict = &verdicts[2]};
+    dsn.recipient_count = 3;
+    dsn.retry_until_ms = envelope.arrival_ms + 5 * 86400000ULL;
+    envelope.envid = (char *) (uintptr_t) "QQ+2B7+3D";
+}
+
+void make_internationalized(bool is_sender_too)
+{
+    static const char original[] = "From: s@example.org\r\nSubject: \xc3\xa4\r\n\r\nbody\r\n";
+    failed[0].addr = "b\xc3\xb6"
+                     "b@example.com";
+    failed[0].orcpt = "utf-8;B\xc3\xb6"
+                      "b@example.com";
+    envelope.is_utf8 = envelope.has_utf8_header = true;
+    if (is_sender_too)
+        envelope.sender = (char *) (uintptr_t) "s\xc3\xa4nder@example.org";
+    dsn.original = span_of(original);
+}

@@ -29,4 +29,9 @@ void expect(const char *text);
 void expect_not(const char *text);
 size_t count_of(const char *text);
 
+/* Of one message: failed, delayed, and passed on, with all that its sender asked for. */
+void make_mixed(void);
+/* An internationalized message: recipient and header are, and the sender's address too if asked for. */
+void make_internationalized(bool is_sender_too);
+
 #define TEST_FRESH(name) cmocka_unit_test_setup_teardown(name, sample_setup, sample_teardown)

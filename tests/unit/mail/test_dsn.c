@@ -229,6 +229,14 @@ static void writes_samples(void **state)
     save(directory, "twenty");
     fill_recipients(MOST, "somebody@example.com");
     save(directory, "endless");
+    sample_setup(state);
+    make_mixed();
+    save(directory, "mixed");
+    sample_setup(state);
+    make_internationalized(false);
+    save(directory, "utf8");
+    make_internationalized(true);
+    save(directory, "global");
 }
 
 int main(void)

@@ -226,9 +226,34 @@ static void sees_mail_made_by_machines(void **state)
     assert_true(scan("Auto-Submitted: not\r\n").is_auto_submitted);
 }
 
+/* proves: N03 N04 */
+static void bytes_above_ascii_are_seen_in_the_header_only(void **state)
+{
+    static const struct {
+        const char *content;
+        bool has;
+    } rows[] = {{"Subject: a\r\n\r\n\xc3\xa4\r\n", false},
+                {"Subject: \xc3\xa4\r\n\r\nx\r\n", true},
+                {"A: b\r\n \xf0\x9f", true},
+                {"\xc3\xa4 no field\r\n", false},
+                {"A: 345678901234567890\x80", true},
+                {"A: 345678901234567890\r\n\r\n\x80", false}};
+    (void) state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (size_t cut = 0; cut <= strlen(rows[i].content); cut++) {
+            struct header_scan h;
+            header_scan_init(&h, (struct header_limits){.size_bytes = 1000, .fields = 10, .hops = 10});
+            header_scan_feed(&h, (struct span){.at = rows[i].content, .len = cut});
+            header_scan_feed(&h, span_of(rows[i].content + cut));
+            header_scan_end(&h);
+            assert_int_equal(h.has_8bit, rows[i].has);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(bytes_above_ascii_are_seen_in_the_header_only),
         TEST(counts_fields_and_hops_up_to_the_empty_line),
         TEST(takes_odd_headers_as_they_are),
         TEST(tells_content_that_starts_with_its_body),

@@ -48,6 +48,49 @@ static void names_client_server_id_recipient_and_date(void **state)
               "        Sun, 22 Nov 2026 07:15:45 +0000\r\n");
 }
 
+/* proves: G01 N09 */
+static void tells_tls_auth_and_utf8_by_the_registered_keywords(void **state)
+{
+    static const struct {
+        bool is_esmtp, is_utf8, is_secured, is_authenticated;
+        const char *with;
+    } rows[] = {
+        {false, false, false, false, "with SMTP id"},   {false, true, true, true, "with SMTP id"},
+        {true, false, false, false, "with ESMTP id"},   {true, false, true, false, "with ESMTPS id"},
+        {true, false, false, true, "with ESMTPA id"},   {true, false, true, true, "with ESMTPSA id"},
+        {true, true, false, false, "with UTF8SMTP id"}, {true, true, true, false, "with UTF8SMTPS id"},
+        {true, true, false, true, "with UTF8SMTPA id"}, {true, true, true, true, "with UTF8SMTPSA id"},
+    };
+    (void) state;
+    struct received r = plain();
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        AUTO_BUF struct buf out = {0};
+        r.is_esmtp = rows[i].is_esmtp;
+        r.is_utf8 = rows[i].is_utf8;
+        r.is_secured = rows[i].is_secured;
+        r.is_authenticated = rows[i].is_authenticated;
+        received_add(&r, &out);
+        assert_true(has_text(&out, rows[i].with));
+    }
+}
+
+/* proves: G01 G08 G09 */
+static void names_version_and_cipher_in_a_comment(void **state)
+{
+    (void) state;
+    struct received r = plain();
+    r.is_secured = true;
+    r.tls = "TLSv1.3 TLS_AES_256_GCM_SHA384";
+    check(&r, "Received: from mail.client.example (rdns.client.example [192.0.2.1])\r\n"
+              "        by relay.example with ESMTPS (TLSv1.3 TLS_AES_256_GCM_SHA384)\r\n"
+              "        id 01KTESTTESTTESTTESTTESTTES\r\n"
+              "        for <bob@example.org>; Sun, 22 Nov 2026 07:15:45 +0000\r\n");
+    AUTO_BUF struct buf out = {0};
+    r.tls = "a)\r\nX: (\\";
+    received_add(&r, &out);
+    assert_true(has_text(&out, "(a???X? ?" "?)"));
+}
+
 /* proves: G08 M09 */
 static void lets_no_client_write_into_the_header(void **state)
 {
@@ -106,6 +149,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(names_client_server_id_recipient_and_date),
+        TEST(tells_tls_auth_and_utf8_by_the_registered_keywords),
+        TEST(names_version_and_cipher_in_a_comment),
         TEST(lets_no_client_write_into_the_header),
         TEST(folds_long_names_and_cuts_endless_ones),
     };

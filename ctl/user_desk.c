@@ -1,0 +1,274 @@
+/* Users as the verbs handle them: one question at a time, the loop running until it is answered. */
+#include "ctl/user_desk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cluster/wire.h"
+#include "ctl/reach.h"
+#include "io/crypto.h"
+
+enum { DESK_TIME_MS = 10000, GENERATED_CHARACTERS = 24 };
+static const uint64_t quota_most = UINT64_C(1) << 40;
+
+int desk_open(const struct arguments *a, struct desk *ret_desk)
+{
+    struct desk d = {.ask = NULL};
+    int status = ask_open(a, &d.ask);
+    if (status == EXIT_OK)
+        status = store_reach(d.ask, &d.store);
+    if (status == EXIT_OK)
+        *ret_desk = d;
+    else if (d.ask)
+        ask_close(d.ask);
+    return status;
+}
+
+void desk_close(struct desk *d)
+{
+    d->user = user_unref(d->user);
+    buf_wipe(&d->read);
+    d->store = store_close(d->store);
+    d->ask = ask_close(d->ask);
+}
+
+/* ---- questions */
+
+struct answer {
+    struct desk *desk;
+    enum table_answer answer;
+    struct buf *value;
+    desk_on_user *on_user;
+    void *context;
+};
+
+static void on_value(void *context, enum table_answer answer, struct span value)
+{
+    struct answer *a = context;
+    a->answer = answer;
+    if (a->value)
+        buf_add_span(a->value, value);
+    loop_stop(ask_loop(a->desk->ask));
+}
+
+static int say_unknown(void)
+{
+    return say_failed(
+        "Redis does not answer, or barid:{c}:users is not what it should be; a change may have happened");
+}
+
+int desk_find(struct desk *d, const char *name, bool must_be_new)
+{
+    struct answer a = {.desk = d, .value = &d->read};
+    if (user_name_check(span_of(name)) < 0)
+        return say_usage("a user's name has 1 to %d bytes of UTF-8, without control characters",
+                         USER_NAME_MAX);
+    table_get(d->store, TABLE_USERS, span_of(name), DESK_TIME_MS, on_value, &a);
+    loop_run(ask_loop(d->ask));
+    if (a.answer == TABLE_UNKNOWN)
+        return say_unknown();
+    if (must_be_new) {
+        if (a.answer == TABLE_OK)
+            return say_failed("there is a user %s already; baridctl user passwd gives it another password",
+                              name);
+        d->user = user_new(span_of(name));
+        return EXIT_OK;
+    }
+    if (a.answer == TABLE_NONE)
+        return say_failed("there is no user %s", name);
+    if (wire_get_user(buf_span(&d->read), &d->user) < 0)
+        return say_failed("the record of %s cannot be read; baridctl user rm removes it", name);
+    return EXIT_OK;
+}
+
+int desk_write(struct desk *d)
+{
+    AUTO_BUF struct buf value = {0};
+    struct answer a = {.desk = d};
+    struct span expected = buf_span(&d->read);
+    d->user->changed_ms = store_redis_ms(d->store);
+    wire_put_user(d->user, &value);
+    if (value.len > TABLE_VALUE_MAX)
+        return say_failed("that is too much for one user: %zu bytes, %d at most", value.len, TABLE_VALUE_MAX);
+    table_put(d->store, TABLE_USERS, span_of(d->user->name), buf_span(&value), &expected, DESK_TIME_MS,
+              on_value, &a);
+    loop_run(ask_loop(d->ask));
+    switch (a.answer) {
+    case TABLE_OK: return EXIT_OK;
+    case TABLE_EXISTS:
+    case TABLE_NONE:
+    case TABLE_CHANGED: return say_failed("somebody else has changed %s meanwhile; try again", d->user->name);
+    case TABLE_UNKNOWN: break;
+    }
+    return say_unknown();
+}
+
+int desk_remove(struct desk *d)
+{
+    struct answer a = {.desk = d};
+    table_remove(d->store, TABLE_USERS, span_of(d->user->name), NULL, DESK_TIME_MS, on_value, &a);
+    loop_run(ask_loop(d->ask));
+    return a.answer == TABLE_UNKNOWN ? say_unknown() : EXIT_OK;
+}
+
+static void on_row(void *context, struct span field, struct span value)
+{
+    struct answer *a = context;
+    struct user *u = NULL;
+    if (wire_get_user(value, &u) < 0 || !span_equal(span_of(u->name), field))
+        u = user_unref(u);
+    a->on_user(a->context, field, u);
+    (void) user_unref(u); /* always NULL */
+}
+
+static void on_end(void *context, enum table_answer answer)
+{
+    on_value(context, answer, (struct span){0});
+}
+
+int desk_list(struct desk *d, desk_on_user *on_user, void *context)
+{
+    struct answer a = {.desk = d, .on_user = on_user, .context = context};
+    table_list(d->store, TABLE_USERS, DESK_TIME_MS, on_row, on_end, &a);
+    loop_run(ask_loop(d->ask));
+    return a.answer == TABLE_UNKNOWN ? say_unknown() : EXIT_OK;
+}
+
+/* ---- passwords */
+
+/* The first line. */
+static int read_password(int fd, const char *where, struct buf *password)
+{
+    char *at = buf_reserve(password, PASSWORD_MAX + 2); /* at once: nothing is copied */
+    for (ssize_t got = 1; got > 0 && password->len < PASSWORD_MAX + 2;) {
+        do
+            got = read(fd, at + password->len, PASSWORD_MAX + 2 - password->len);
+        while (got < 0 && errno == EINTR);
+        if (got < 0)
+            return say_failed("cannot read the password from %s: %s", where, strerror(errno));
+        buf_commit(password, (size_t) got);
+    }
+    const char *end = memchr(password->data, '\n', password->len);
+    if (end)
+        password->len = (size_t) (end - password->data);
+    if (password->len > 0 && password->data[password->len - 1] == '\r')
+        password->len--;
+    return EXIT_OK;
+}
+
+static int read_password_file(const char *file, struct buf *password)
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return say_failed("cannot open %s: %s", file, strerror(errno));
+    int status = read_password(fd, file, password);
+    (void) close(fd); /* only read */
+    return status;
+}
+
+/* 24 letters and digits: more than 128 bits. A byte that would favour some of them is passed over. */
+static void make_password(struct buf *password)
+{
+    static const char letters[] = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
+    enum { LETTERS = sizeof letters - 1, FAIR = 256 - 256 % LETTERS };
+    while (password->len < GENERATED_CHARACTERS) {
+        uint8_t byte;
+        crypto_random(&byte, sizeof byte);
+        if (byte < FAIR)
+            buf_add_char(password, letters[byte % LETTERS]);
+    }
+}
+
+static int count_given(const struct arguments *a)
+{
+    return argument_is_given(a, "password-file") + argument_is_given(a, "password-stdin") +
+           argument_is_given(a, "verifier") + argument_is_given(a, "no-password");
+}
+
+int desk_set_password(struct desk *d, const struct arguments *a, struct buf *generated)
+{
+    struct verifier *v = &d->user->verifier;
+    struct buf password = {0};
+    int status = EXIT_OK;
+    if (count_given(a) > 1)
+        return say_usage(
+            "only one of --password-file, --password-stdin, --verifier and --no-password can be given");
+    if (argument_is_given(a, "no-password")) {
+        *v = (struct verifier){.kind = VERIFIER_NONE};
+        return EXIT_OK;
+    }
+    if (argument_is_given(a, "verifier"))
+        return verifier_parse(span_of(argument_text(a, "verifier", "")), v) < 0
+                   ? say_usage(
+                         "--verifier: expected {SCRAM-SHA-256}..., SCRAM-SHA-256$... or $scrypt$ln=...,r=...,p=...$...")
+                   : EXIT_OK;
+    if (argument_is_given(a, "password-file"))
+        status = read_password_file(argument_text(a, "password-file", ""), &password);
+    else if (argument_is_given(a, "password-stdin"))
+        status = read_password(STDIN_FILENO, "standard input", &password);
+    else
+        make_password(&password);
+    if (status == EXIT_OK && password_check(buf_span(&password)) < 0)
+        status = say_failed("a password has 1 to %d bytes of UTF-8, without control characters",
+                            PASSWORD_MAX);
+    if (status == EXIT_OK)
+        verifier_make(buf_span(&password), v);
+    if (status == EXIT_OK && count_given(a) == 0)
+        buf_add_span(generated, buf_span(&password));
+    buf_wipe(&password);
+    return status;
+}
+
+/* ---- the rest */
+
+/* Separated by commas. */
+static int set_senders(struct user *u, const char *text)
+{
+    char sender[USER_SENDER_MAX + 1];
+    struct span rest = span_of(text);
+    user_clear_senders(u);
+    while (rest.at && text[0] != '\0') {
+        struct span item = span_trim(span_cut(&rest, ','));
+        if (user_sender_check(item, sender) < 0)
+            return say_usage("--senders: \"%.*s\" is no address, @domain, @.domain or *", SPAN_ARG(item));
+        if (u->sender_count == USER_SENDERS_MAX)
+            return say_usage("--senders: %d at most", USER_SENDERS_MAX);
+        user_add_sender(u, sender);
+    }
+    return EXIT_OK;
+}
+
+static int set_tenant(struct user *u, const char *text)
+{
+    size_t len = strlen(text);
+    if (len > USER_TENANT_MAX || !span_is_text(span_of(text)))
+        return say_usage("--tenant: a name has at most %d bytes of UTF-8, without control characters",
+                         USER_TENANT_MAX);
+    mem_free(u->tenant);
+    u->tenant = len > 0 ? mem_string(text) : NULL;
+    return EXIT_OK;
+}
+
+int desk_set_options(struct desk *d, const struct arguments *a)
+{
+    struct user *u = d->user;
+    const struct {
+        const char *option;
+        uint64_t *number;
+    } quotas[] = {{"messages-per-hour", &u->messages_per_hour},
+                  {"messages-per-day", &u->messages_per_day},
+                  {"recipients-per-hour", &u->recipients_per_hour},
+                  {"recipients-per-day", &u->recipients_per_day}};
+    int status = EXIT_OK;
+    if (argument_is_given(a, "tenant"))
+        status = set_tenant(u, argument_text(a, "tenant", ""));
+    if (status == EXIT_OK && argument_is_given(a, "senders"))
+        status = set_senders(u, argument_text(a, "senders", ""));
+    for (size_t i = 0; i < ARRAY_LEN(quotas) && status == EXIT_OK; i++)
+        if (argument_number(a, quotas[i].option, 0, quota_most, *quotas[i].number, quotas[i].number) < 0)
+            status = EXIT_BAD_USAGE;
+    return status;
+}

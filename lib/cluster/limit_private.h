@@ -1,0 +1,95 @@
+/*
+ * Does: what limit.c (questions), limit_bucket.c (what is held here) and limit_call.c (asking Redis) share.
+ * Does not: concern anybody else: limit.h is the contract.
+ * Owns: see limit.h. Fails: never.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/map.h"
+#include "cluster/limit.h"
+#include "io/loop.h"
+
+enum {
+    SWEEP_MS = 500,        /* a window: what was not used in one goes back */
+    REFUSED_MOST_MS = 200, /* a refusal is repeated here for so long: others may give back meanwhile */
+    REFUSED_LEAST_MS = 5,
+    LOOK_MS = 200,   /* and a look that found plenty */
+    PLENTY = 16,     /* tokens; as limit.lua's: below, no slice is more than what is asked for */
+    SLOT_MS = 12000, /* a node's slots, unless it renews them */
+    SLOT_RENEW_MS = 4000,
+    BUCKETS_MAX = 200000,
+    BATCH_MAX = 64 /* keys of one script call */
+};
+
+/* One key, as far as it is held or asked for here. */
+struct bucket {
+    struct limiter *limiter;
+    struct list link;    /* in limiter.asking */
+    struct list waiters; /* struct waiter, first come, first served */
+    struct limit_rule rule;
+    unsigned partition;
+    bool is_slots;
+    bool is_under_way;    /* a call for it */
+    uint64_t slice;       /* tokens held here and not given out; slots: what Redis grants us */
+    uint64_t used;        /* tokens given out in this window; slots: in use now */
+    uint64_t pace;        /* tokens a second, as of late; slots: most in use in this window */
+    uint64_t back;        /* tokens on their way back with the next call */
+    uint64_t left;        /* in Redis at seen_ms */
+    uint64_t seen_ms;     /* last answer; clock_ms() */
+    uint64_t refused_min; /* so many or more are refused until then */
+    uint64_t refused_until_ms;
+    size_t key_len;
+    char key[];
+};
+
+/* One want of a call that waits. */
+struct waiter {
+    struct list link; /* in bucket.waiters; in no list: taken */
+    struct limit_call *call;
+    struct bucket *bucket;
+    uint64_t count;
+    const char *label;
+    bool is_asked; /* a call under way counts it in */
+};
+
+struct limit_call {
+    struct limiter *limiter;
+    struct list link; /* in limiter.waiting or limiter.settled */
+    struct timer time;
+    limit_on_answer *on_answer;
+    void *context;
+    struct limit_result result; /* once settled */
+    size_t missing;             /* waiters in a list */
+    size_t count;
+    struct waiter waiters[];
+};
+
+struct limiter {
+    struct store *store;
+    struct loop *loop;
+    struct map buckets[2]; /* tokens, slots */
+    struct list asking;    /* buckets that the next flush asks Redis about */
+    size_t asking_count;
+    struct list waiting, settled; /* limit_call: without and with an answer that is to be told */
+    struct list batches;          /* under way */
+    struct tail flush, tell;
+    struct timer sweep;
+    bool is_silent; /* the last call got no answer: nobody waits for the next */
+    char node[33];  /* whose slots */
+};
+
+/* ---- limit_bucket.c */
+struct bucket *bucket_of(struct limiter *l, const struct limit_want *want); /* NULL: there are too many */
+bool bucket_refuses(const struct bucket *b, uint64_t count, uint64_t now);
+bool bucket_take(struct bucket *b, uint64_t count, uint64_t now); /* true: it was here */
+void bucket_give(struct bucket *b, uint64_t count);               /* what is here for sure */
+void bucket_put_back(struct bucket *b, uint64_t count);
+
+/* ---- limit_call.c */
+void bucket_ask(struct bucket *b); /* at the end of this round, once */
+uint64_t bucket_wish(const struct bucket *b);
+void batches_forget(struct limiter *l); /* their answers find nobody */
+
+/* ---- limit.c: what Redis says. ok false: nothing. */
+void bucket_answer(struct bucket *b, bool ok, uint64_t granted, uint64_t left, uint64_t wait_ms);
