@@ -16,7 +16,7 @@ static int queue_of(const char *text, char ret_queue[static DOMAIN_MAX + 1])
 {
     struct addr sender;
 
-    if (addr_parse(span_of(text), &sender) < 0)
+    if (addr_parse_utf8(span_of(text), &sender) < 0)
         return -EINVAL;
     if (!sender.is_literal)
         return idn_domain(sender.domain, ret_queue);

@@ -162,7 +162,7 @@ static void bounce_child(struct expansion *x, size_t place)
     char name[JOB_TEXT_MAX + 1];
     struct child *child = child_new(x, place, name);
 
-    queue_rule(courier_of(x)->store, RULE_BOUNCE, partition_of(span_of(queue)), name, queue, CARRY_MS,
+    queue_rule(courier_of(x)->store, RULE_BOUNCE, partition_of(span_of(queue)), name, queue, NULL, CARRY_MS,
                on_bounced, child);
 }
 

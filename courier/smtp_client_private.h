@@ -19,12 +19,12 @@ enum step {
 
 enum extension {
 #define EXTENSION(name, keyword) EXTENSION_BIT_##name,
-#include "courier/smtp_extension.def"
+#include "courier/smtp_client_extension.def"
 #undef EXTENSION
 };
 enum {
 #define EXTENSION(name, keyword) OFFERS_##name = 1u << EXTENSION_BIT_##name,
-#include "courier/smtp_extension.def"
+#include "courier/smtp_client_extension.def"
 #undef EXTENSION
 };
 

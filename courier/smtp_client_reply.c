@@ -102,7 +102,7 @@ static void read_extension(struct smtp_client *c, struct span word, struct span 
 {
     static const char *const keywords[] = {
 #define EXTENSION(name, keyword) keyword,
-#include "courier/smtp_extension.def"
+#include "courier/smtp_client_extension.def"
 #undef EXTENSION
     };
 

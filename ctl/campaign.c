@@ -203,23 +203,26 @@ static int campaign_ask(struct campaign *c, campaign_go *go, const void *context
     return order_confirm(text);
 }
 
-int campaign_run(const struct arguments *a, enum order order, campaign_go *go, const void *context)
+static int run(const struct arguments *a, enum order order, bool is_asked, const char *why, campaign_go *go,
+               const void *context)
 {
     struct campaign c = {.order = order, .subject = a->operands[0], .sample = json_new_array()};
     bool is_dry = argument_is_given(a, "dry-run");
     struct orders *orders = NULL;
-    int status = order_check_consent(a);
+    int status = is_asked ? order_check_consent(a) : EXIT_OK;
 
     grid_init(&c.table, "job|place||>age|from|to");
     if (status == EXIT_OK)
         status = ask_open(a, &c.ask);
     if (status == EXIT_OK) {
         interrupt_watch();
-        if (!is_dry && !argument_is_given(a, "yes"))
+        if (!is_dry && is_asked && !argument_is_given(a, "yes"))
             status = campaign_ask(&c, go, context);
         if (status == EXIT_OK && !is_dry)
             status = orders_open(c.ask, &orders);
         if (status == EXIT_OK) {
+            if (orders)
+                orders_because(orders, why);
             campaign_begin(&c, orders);
             status = campaign_finish(&c, a->is_json, go(&c, context));
         }
@@ -229,4 +232,15 @@ int campaign_run(const struct arguments *a, enum order order, campaign_go *go, c
     json_free(c.sample);
     grid_done(&c.table);
     return status;
+}
+
+int campaign_run(const struct arguments *a, enum order order, campaign_go *go, const void *context)
+{
+    return run(a, order, true, NULL, go, context);
+}
+
+int campaign_run_unasked(const struct arguments *a, enum order order, const char *why, campaign_go *go,
+                         const void *context)
+{
+    return run(a, order, false, why, go, context);
 }

@@ -27,6 +27,9 @@ struct campaign {
 typedef int campaign_go(struct campaign *c, const void *context);
 /* The whole verb: consent, count and question unless --yes, the order, the words. */
 int campaign_run(const struct arguments *a, enum order order, campaign_go *go, const void *context);
+/* The same without a question: the verb says it all. why: of a hold, see orders_because(). */
+int campaign_run_unasked(const struct arguments *a, enum order order, const char *why, campaign_go *go,
+                         const void *context);
 
 /* One job as it was found: counted, or given the order (answered after orders_wait()). score: as in struct selected. */
 void campaign_meet(struct campaign *c, const char *job, unsigned partition, enum place place, uint64_t score,

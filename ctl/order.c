@@ -82,6 +82,7 @@ uint64_t tally_sum(const struct tally *t)
 struct orders {
     struct ask *ask;
     struct store *store;
+    const char *why; /* of holds; NULL: "by operator" */
     size_t open;
 };
 
@@ -100,6 +101,11 @@ int orders_open(struct ask *k, struct orders **ret_orders)
     *ret_orders = NEW(struct orders);
     **ret_orders = (struct orders){.ask = k, .store = store};
     return EXIT_OK;
+}
+
+void orders_because(struct orders *o, const char *why)
+{
+    o->why = why;
 }
 
 struct orders *orders_close(struct orders *o)
@@ -156,7 +162,7 @@ void orders_give(struct orders *o, enum order order, unsigned partition, const c
     if (order == ORDER_DELETE)
         queue_delete(o->store, partition, job, queue, false, ORDER_TIME_MS, on_deleted, g);
     else
-        queue_rule(o->store, rules[order], partition, job, queue, ORDER_TIME_MS, on_ruled, g);
+        queue_rule(o->store, rules[order], partition, job, queue, o->why, ORDER_TIME_MS, on_ruled, g);
 }
 
 static void on_resumed(void *context, enum rule_answer answer)

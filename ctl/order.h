@@ -36,6 +36,8 @@ uint64_t tally_sum(const struct tally *t); /* of jobs that the order concerned *
 struct orders;
 int orders_open(struct ask *k, struct orders **ret_orders);
 struct orders *orders_close(struct orders *o); /* always NULL */
+/* What is told of the holds given from now on; NULL: "by operator". Borrowed. */
+void orders_because(struct orders *o, const char *why);
 /* queue: of the job's record, "" without one. */
 void orders_give(struct orders *o, enum order order, unsigned partition, const char *job, const char *queue,
                  struct tally *tally);

@@ -51,7 +51,9 @@ int filter_parse(const struct arguments *a, struct filter *ret_filter)
 {
     struct filter f = {.sender = argument_text(a, "sender", NULL),
                        .recipient = argument_text(a, "recipient", NULL),
-                       .error = argument_text(a, "error", NULL)};
+                       .error = argument_text(a, "error", NULL),
+                       .user = argument_text(a, "user", NULL),
+                       .tenant = argument_text(a, "tenant", NULL)};
     const char *older = argument_text(a, "older", NULL);
 
     if (older && conf_parse_time(span_of(older), &f.older_ms) < 0)
@@ -66,12 +68,12 @@ int filter_parse(const struct arguments *a, struct filter *ret_filter)
 
 bool filter_needs_texts(const struct filter *f)
 {
-    return f->sender || f->recipient || f->error;
+    return f->sender || f->recipient || f->error || f->user || f->tenant;
 }
 
 bool filter_is_any(const struct filter *f)
 {
-    return f->older_ms == 0 && !filter_needs_texts(f);
+    return f->older_ms == 0 && !f->because && !filter_needs_texts(f);
 }
 
 /* pattern: an address or @domain. The local part as it is, the domain in any case. */
@@ -110,6 +112,11 @@ static bool has_error(const struct record *r, const char *part)
     return strcasestr(text, part) != NULL;
 }
 
+static bool is_same(const char *wanted, const char *text)
+{
+    return !wanted || (text && strcmp(wanted, text) == 0);
+}
+
 bool filter_passes(const struct filter *f, const char *job, const struct record *r, uint64_t now_ms)
 {
     struct id id;
@@ -118,10 +125,13 @@ bool filter_passes(const struct filter *f, const char *job, const struct record 
     if (f->older_ms > 0 &&
         (job_parse(span_of(job), &id, &index) < 0 || id_time_ms(&id) + f->older_ms > now_ms))
         return false;
+    if (!is_same(f->because, r->held_because))
+        return false;
     if (!filter_needs_texts(f))
         return true;
     return r->is_readable && (!f->sender || is_sender(f->sender, r->envelope.sender)) &&
-           (!f->recipient || has_recipient(r, f->recipient)) && (!f->error || has_error(r, f->error));
+           (!f->recipient || has_recipient(r, f->recipient)) && (!f->error || has_error(r, f->error)) &&
+           is_same(f->user, r->envelope.user) && is_same(f->tenant, r->envelope.tenant);
 }
 
 /* ---- walking */

@@ -8,7 +8,20 @@
 #include "io/stream.h"
 #include "mail/reply.h"
 
-enum step { STEP_GREETING, STEP_EHLO, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_DOT, STEP_RSET, STEP_QUIT };
+#define EHLO "EHLO baridctl.localhost\r\n"
+
+enum step {
+    STEP_GREETING,
+    STEP_EHLO,
+    STEP_STARTTLS,
+    STEP_LOGIN,
+    STEP_MAIL,
+    STEP_RCPT,
+    STEP_DATA,
+    STEP_DOT,
+    STEP_RSET,
+    STEP_QUIT
+};
 
 struct work { /* of all connections */
     const struct sender *sender;
@@ -25,7 +38,10 @@ struct connection {
     bool has_message;
     uint64_t number;
     size_t rcpt;
-    bool is_over; /* QUIT was said */
+    bool is_ready;      /* it has come so far that messages can be sent */
+    bool has_logged_in; /* or tries to */
+    bool is_over;       /* QUIT was said */
+    char *trouble;      /* why it is not ready; NULL: the connection will tell */
 };
 
 /* ---- content */
@@ -95,6 +111,7 @@ static void next_message(struct connection *c)
 {
     struct work *w = c->work;
 
+    c->is_ready = true;
     if (w->next == w->sender->count) {
         c->is_over = true;
         say(c, STEP_QUIT, "QUIT\r\n");
@@ -119,6 +136,21 @@ static void send_content(struct connection *c)
     c->step = STEP_DOT;
 }
 
+/* Behind EHLO: what is missing before a message. */
+static void prepare(struct connection *c)
+{
+    const struct sender *s = c->work->sender;
+
+    if (s->tls && !stream_tls(c->stream)) {
+        say(c, STEP_STARTTLS, "STARTTLS\r\n");
+    } else if (s->login && !c->has_logged_in) {
+        c->has_logged_in = true;
+        say(c, STEP_LOGIN, "AUTH PLAIN %s\r\n", s->login);
+    } else {
+        next_message(c);
+    }
+}
+
 /* The code that lets the step pass: its first digit. */
 static bool is_good(enum step step, unsigned code)
 {
@@ -135,19 +167,23 @@ static void on_reply(struct connection *c)
         buf_printf(&line, "%u %.*s", c->reply.code, SPAN_ARG(text));
         if (c->has_message)
             message_over(c, false, buf_span(&line));
-        if (c->step == STEP_GREETING || c->step == STEP_EHLO || c->step == STEP_RSET || c->reply.code == 421)
+        if (!c->is_ready)
+            c->trouble = buf_steal_text(&line);
+        if (!c->is_ready || c->step == STEP_RSET || c->reply.code == 421)
             stream_finish(c->stream);
         else
             say(c, STEP_RSET, "RSET\r\n");
         return;
     }
     switch (c->step) {
-    case STEP_GREETING: say(c, STEP_EHLO, "EHLO baridctl.localhost\r\n"); break;
+    case STEP_GREETING: say(c, STEP_EHLO, EHLO); break;
     case STEP_DOT:
         message_over(c, true, text);
         next_message(c);
         break;
-    case STEP_EHLO:
+    case STEP_EHLO: prepare(c); break;
+    case STEP_STARTTLS: stream_start_tls_client(c->stream, s->tls, NULL); break;
+    case STEP_LOGIN:
     case STEP_RSET: next_message(c); break;
     case STEP_MAIL:
     case STEP_RCPT:
@@ -190,16 +226,19 @@ static void on_closed(void *owner, int reason)
     struct connection *c = owner;
     struct work *w = c->work;
     const struct sender *s = w->sender;
-    bool was_greeted = c->step != STEP_GREETING, must_go_on = !c->is_over && w->next < s->count;
-    AUTO_FREE char *text = mem_format("connection lost: %s",
-                                      reason < 0 ? strerror(-reason) : "closed by the server");
+    bool was_ready = c->is_ready, must_go_on = !c->is_over && w->next < s->count;
+    const char *tls_error = stream_tls_error(c->stream);
+    AUTO_FREE char *text = c->trouble   ? STEAL(c->trouble)
+                           : *tls_error ? mem_format("connection lost: TLS: %s", tls_error)
+                                        : mem_format("connection lost: %s",
+                                                     reason < 0 ? strerror(-reason) : "closed by the server");
 
     if (c->has_message)
         message_over(c, false, span_of(text));
     reply_done(&c->reply);
     mem_free(c);
     w->open--;
-    if (must_go_on && was_greeted) {
+    if (must_go_on && was_ready) {
         (void) connection_open(w);           /* counts itself */
     } else if (must_go_on && w->open == 0) { /* nobody can be reached: all that is left has this outcome */
         while (w->next < s->count)
@@ -209,7 +248,17 @@ static void on_closed(void *owner, int reason)
         loop_stop(w->loop);
 }
 
-static const struct stream_events events = {.on_data = on_data, .on_closed = on_closed};
+/* Behind STARTTLS all begins anew; where TLS is first, the greeting follows. */
+static void on_secured(void *owner)
+{
+    struct connection *c = owner;
+
+    if (c->step == STEP_STARTTLS)
+        say(c, STEP_EHLO, EHLO);
+}
+
+static const struct stream_events events = {
+    .on_data = on_data, .on_secured = on_secured, .on_closed = on_closed};
 
 static struct connection *connection_open(struct work *w)
 {
@@ -218,6 +267,8 @@ static struct connection *connection_open(struct work *w)
     *c = (struct connection){.work = w, .step = STEP_GREETING};
     c->stream = stream_connect(w->loop, &w->sender->ip, w->sender->port, NULL, &events, c);
     stream_deadline(c->stream, w->sender->timeout_ms);
+    if (w->sender->tls && w->sender->is_tls_first)
+        stream_start_tls_client(c->stream, w->sender->tls, NULL);
     w->open++;
     return c;
 }

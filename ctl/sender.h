@@ -1,6 +1,6 @@
 /*
  * Does: gives messages to an SMTP server over some connections at once, one step after the other (no pipelining): a test tool's client.
- * Does not: retry, use TLS or AUTH, or deliver mail; that is courier/smtp_client.c.
+ * Does not: retry, check a certificate, or deliver mail; that is courier/smtp_client.c.
  * Owns: its loop and connections, for the one call.
  * Fails: each message has an outcome; nothing is left out.
  */
@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "io/tls.h"
 #include "mail/addr.h"
 
 struct sender {
@@ -21,6 +22,9 @@ struct sender {
     uint64_t count;
     unsigned sessions;
     uint64_t timeout_ms;
+    struct tls_client *tls; /* NULL: plain */
+    bool is_tls_first;      /* before the greeting, not by STARTTLS */
+    const char *login;      /* what AUTH PLAIN says, in base64; NULL: no AUTH */
     /* Content of message n (from 0), CRLF lines, not dot-stuffed, added to out. */
     void (*content)(void *owner, uint64_t number, struct buf *out);
     /* accepted: the server said 250 to the dot. reply: its words, or what went wrong, printable; id: "" when there is none in them. */

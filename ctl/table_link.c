@@ -58,6 +58,11 @@ struct table_link *table_link_close(struct table_link *l)
     return mem_free(l);
 }
 
+struct store *table_link_store(struct table_link *l)
+{
+    return l->store;
+}
+
 /* ---- one by one */
 
 static void on_value(void *context, enum table_answer answer, struct span value)

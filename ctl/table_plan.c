@@ -23,6 +23,14 @@ void plan_add(struct table_plan *p, struct span field, struct span before, struc
     p->changes[p->count++] = (struct table_change){.field = field, .before = before, .after = after};
 }
 
+bool plan_has(const struct table_plan *p, struct span field)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (span_equal(p->changes[i].field, field))
+            return true;
+    return false;
+}
+
 void plan_done(struct table_plan *p)
 {
     mem_free(p->changes);
@@ -120,7 +128,10 @@ static void apply(struct table_link *l, const struct table_plan *p, uint64_t *ta
             const struct table_change *c = &p->changes[i];
             if (phase_of(c) == phase)
                 table_link_write(l, p->table, c->field, c->after.at ? &c->after : NULL,
-                                 c->before.len ? &c->before : c->before.at ? NULL : &nothing, tally);
+                                 c->before.len  ? &c->before
+                                 : c->before.at ? NULL
+                                                : &nothing,
+                                 tally);
         }
         table_link_wait(l);
     }

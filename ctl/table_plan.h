@@ -21,6 +21,7 @@ struct table_plan {
 
 /* Before and after the same: counted only. */
 void plan_add(struct table_plan *p, struct span field, struct span before, struct span after);
+bool plan_has(const struct table_plan *p, struct span field);
 /* Shows it, asks unless --yes or --dry-run, and does it. */
 int plan_run(const struct arguments *a, struct table_link *l, struct table_plan *p);
 void plan_done(struct table_plan *p);

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 enum { EXIT_OK = 0, EXIT_ASKED_FAILED = 1, EXIT_BAD_USAGE = 2 };
-enum { GIVEN_MAX = 1024, OPERANDS_MAX = 2 };
+enum { GIVEN_MAX = 1024, OPERANDS_MAX = 64 };
 
 enum verb_number {
 #define VERB(function, name, least, most, operands, does, example) VERB_##function,

@@ -1,11 +1,22 @@
 /* config check, show, docs, default: all printed from the rows of lib/base/conf.def. */
 #include "base/conf_row.h"
 #include "base/mem.h"
+#include "cluster/table_files.h"
 #include "ctl/print.h"
 #include "ctl/settings.h"
 #include "ctl/verb.h"
 #include "io/json.h"
 #include "io/yaml.h"
+
+/* The files that settings name, as far as they need no other program to be judged. */
+static bool are_tables_good(const struct conf *conf, char **ret_error)
+{
+    struct table_files *files = NULL;
+    int r = table_files_load(conf, &files, ret_error);
+
+    table_files_release(files);
+    return r == 0;
+}
 
 int verb_config_check(const struct arguments *a)
 {
@@ -15,8 +26,10 @@ int verb_config_check(const struct arguments *a)
     AUTO_BUF struct buf out = {.data = NULL};
 
     bool is_good = conf_load(file, yaml_read_settings, &conf, &error) == 0;
-    if (is_good)
+    if (is_good) {
+        is_good = are_tables_good(conf, &error);
         conf_release(conf);
+    }
     if (!a->is_json) {
         if (!is_good)
             return say_failed("%s", error);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/mem.h"
@@ -21,6 +22,7 @@ struct sending {
     uint64_t size_bytes;
     struct buf file;
     bool has_file;
+    char *login;                     /* AUTH PLAIN's words, wiped at the end */
     char run[ID_TEXT_LEN + 1];       /* in every Message-ID */
     struct json *messages, *refused; /* with --json */
     uint64_t refused_count;
@@ -156,6 +158,52 @@ static int read_numbers(struct sending *s)
     return EXIT_OK;
 }
 
+/* ---- TLS and AUTH */
+
+static int read_tls(struct sending *s)
+{
+    const char *tls = argument_text(s->arguments, "tls", "off");
+    const struct tls_client_settings settings = {.ca = ""};
+    AUTO_FREE char *error = NULL;
+
+    s->sender.is_tls_first = strcmp(tls, "implicit") == 0;
+    if (strcmp(tls, "off") == 0)
+        return EXIT_OK;
+    if (!s->sender.is_tls_first && strcmp(tls, "starttls") != 0)
+        return say_usage("--tls %s: expected starttls, implicit or off", tls);
+    if (tls_client_new(&settings, &s->sender.tls, &error) < 0)
+        return say_failed("%s", error);
+    return EXIT_OK;
+}
+
+/* The password is the first line of a file: what stands on a command line is seen by everybody. */
+static int read_login(struct sending *s)
+{
+    const char *user = argument_text(s->arguments, "user", NULL);
+    const char *file = argument_text(s->arguments, "password-file", NULL);
+    AUTO_BUF struct buf password = {.data = NULL};
+    AUTO_BUF struct buf words = {.data = NULL};
+    struct buf text = {.data = NULL};
+
+    if (!user && !file)
+        return EXIT_OK;
+    if (!user || !file)
+        return say_usage("--user and --password-file go together");
+    int r = read_file(file, &password);
+    if (r < 0)
+        return say_failed("%s: %s", file, strerror(-r));
+    struct span rest = buf_span(&password);
+    buf_printf(&words, "%c%s%c", '\0', user, '\0');
+    buf_add_span(&words, span_cut(&rest, '\n'));
+    base64_encode(buf_span(&words), &text);
+    s->login = buf_steal_text(&text);
+    s->sender.login = s->login;
+    if (password.len > 0)
+        explicit_bzero(password.data, password.len);
+    explicit_bzero(words.data, words.len);
+    return EXIT_OK;
+}
+
 int verb_send(const struct arguments *a)
 {
     struct sending *s = NEW(struct sending);
@@ -168,6 +216,10 @@ int verb_send(const struct arguments *a)
     int status = read_addresses(s);
     if (status == EXIT_OK)
         status = read_numbers(s);
+    if (status == EXIT_OK)
+        status = read_tls(s);
+    if (status == EXIT_OK)
+        status = read_login(s);
     if (status == EXIT_OK && file) {
         int r = read_file(file, &s->file);
         s->has_file = true;
@@ -186,6 +238,10 @@ int verb_send(const struct arguments *a)
         json_free(s->messages);
     if (s->refused)
         json_free(s->refused);
+    (void) tls_client_release(s->sender.tls); /* always NULL */
+    if (s->login)
+        explicit_bzero(s->login, strlen(s->login));
+    mem_free(s->login);
     buf_done(&s->file);
     mem_free(s);
     return status;

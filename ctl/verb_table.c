@@ -180,7 +180,8 @@ int verb_alias_set(const struct arguments *a)
     for (size_t i = 1; i < a->operand_count; i++)
         buf_printf(&given, "%s%s", i > 1 ? "," : "", a->operands[i]);
     if (status == EXIT_OK && address_value(buf_span(&given), buf_span(&key), ADDRESS_LIST, &value) < 0)
-        status = say_usage("%.*s: expected addresses, or @domain for an alias of @domain", SPAN_ARG(buf_span(&given)));
+        status = say_usage("%.*s: expected addresses, or @domain for an alias of @domain",
+                           SPAN_ARG(buf_span(&given)));
     if (status == EXIT_OK)
         status = begin(a, &l);
     if (status != EXIT_OK)
@@ -200,9 +201,11 @@ int verb_alias_set(const struct arguments *a)
 static int plan_operand(struct table_link *l, struct table_plan *p, struct table_rows *rows, struct span key,
                         bool is_added)
 {
-    struct span before, domain = key, after = {.at = NULL};
-    int status = read_row(l, p->table, key, rows, &before);
+    struct span before, domain = address_domain(key), after = {.at = NULL};
 
+    if (plan_has(p, key))
+        return EXIT_OK; /* given twice */
+    int status = read_row(l, p->table, key, rows, &before);
     if (status != EXIT_OK)
         return status;
     struct span kept = rows->rows[rows->count - 1].field;
@@ -212,9 +215,7 @@ static int plan_operand(struct table_link *l, struct table_plan *p, struct table
         plan_add(p, kept, before, after);
     else
         return say_failed("%.*s is not there", SPAN_ARG(key));
-    while (domain.at[0] != '@' || memchr(domain.at + 1, '@', domain.len - 1))
-        domain = (struct span){.at = domain.at + 1, .len = domain.len - 1};
-    if (!is_added || domain.len == key.len)
+    if (!is_added || domain.len == key.len || plan_has(p, domain))
         return EXIT_OK;
     status = read_row(l, p->table, domain, rows, &before);
     if (status == EXIT_OK && !before.at)
@@ -262,19 +263,4 @@ int verb_recipient_add(const struct arguments *a)
 int verb_recipient_rm(const struct arguments *a)
 {
     return change(a, TABLE_RECIPIENTS, false);
-}
-
-/* ---- a whole file */
-
-struct import {
-    enum table table;
-    struct table_rows wanted;
-};
-
-static const char *on_row(void *context, struct span key, struct span value)
-{
-    struct import *i = context;
-
-    table_rows_add(&i->wanted, key, i->table == TABLE_ALIASES ? value : SPAN(RECIPIENT_KNOWN));
-    return NULL;
 }

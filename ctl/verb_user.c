@@ -1,6 +1,10 @@
 /* user add, set, passwd, disable, enable, rm, list, show. */
 #include "ctl/print.h"
 #include "ctl/user_desk.h"
+#include "ctl/user_mail.h"
+
+/* Nodes look for changes twice a second, and a command under way may take as long. */
+enum { NODES_SEE_MS = 2000 };
 
 static const char *const verifier_names[] = {
     [VERIFIER_NONE] = "none", [VERIFIER_SCRAM] = "SCRAM-SHA-256", [VERIFIER_SCRYPT] = "scrypt"};
@@ -128,6 +132,38 @@ int verb_user_passwd(const struct arguments *a)
 int verb_user_rm(const struct arguments *a)
 {
     return run_change(a, CHANGE_REMOVE);
+}
+
+/* ---- disabled and enabled */
+
+/* The record first: what is submitted after that has seen it, and what was before is found in the queue. */
+static int set_disabled(const struct arguments *a, bool is_disabled)
+{
+    struct desk d;
+    int status = desk_open(a, &d);
+    if (status != EXIT_OK)
+        return status;
+    status = desk_find(&d, a->operands[0], false);
+    if (status == EXIT_OK && !argument_is_given(a, "dry-run")) {
+        d.user->is_disabled = is_disabled;
+        status = desk_write(&d);
+        if (status == EXIT_OK && is_disabled)
+            ask_pause(d.ask, NODES_SEE_MS);
+    }
+    desk_close(&d);
+    return status;
+}
+
+int verb_user_disable(const struct arguments *a)
+{
+    int status = set_disabled(a, true);
+    return status == EXIT_OK ? user_mail_hold(a, a->operands[0]) : status;
+}
+
+int verb_user_enable(const struct arguments *a)
+{
+    int status = set_disabled(a, false);
+    return status == EXIT_OK ? user_mail_release(a, a->operands[0]) : status;
 }
 
 /* ---- verbs that look */

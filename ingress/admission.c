@@ -4,57 +4,19 @@
  */
 #include "ingress/admission.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "ingress/domain_check.h"
-#include "ingress/rate.h"
-#include "ingress/reactor.h"
-#include "ingress/tables.h"
+#include "ingress/admission_private.h"
 #include "io/idn.h"
 
-enum { WORDS_BYTES = 160 };
-enum step_result { STEP_NEXT, STEP_SAID, STEP_WAITS };
-typedef enum step_result admission_step(struct admission *a);
-
-struct admission {
-    const struct admission_client *client;
-    admission_step *const *next;
-    admission_on_answer *on_answer;
-    void *owner;
-    struct smtp_answer answer;
-    struct limit_hold **ret_hold; /* of a session */
-    uint64_t bytes;
-    bool is_ours; /* the recipient's domain is a relay domain */
-    /* Under way, at most one of them. */
-    struct limit_call *limit;
-    struct tables_call *tables;
-    struct domain_question *question;
-    bool is_quota_asked;
-    /* The address; its spans lie in text once it has waited. */
-    struct addr address;
-    char domain[DOMAIN_MAX + 1]; /* as A-labels; "" for a literal, or none */
-    char text[PATH_MAX_LEN + 1];
-    char rewritten[PATH_MAX_LEN + DOMAIN_MAX + 1];
-    const char *addresses[1];
-    char words[WORDS_BYTES];
-};
-
-static struct reactor *reactor_of(const struct admission *a)
-{
-    return a->client->service->reactor;
-}
-
-static enum step_result say(struct admission *a, unsigned code, const char *status, const char *text)
-{
-    a->answer = (struct smtp_answer){.code = code, .status = status, .text = text};
-    return STEP_SAID;
-}
+/* Steps of a question, ended by NULL. */
+#define STEPS(name) static enum step_result (*const name[])(struct admission * a)
 
 /* ---- its life */
 
-static struct admission *admission_new(const struct admission_client *c, admission_step *const *steps,
+static struct admission *admission_new(const struct admission_client *c,
+                                       enum step_result (*const *steps)(struct admission *a),
                                        admission_on_answer *on_answer, void *owner)
 {
     struct reactor *r = c->service->reactor;
@@ -73,7 +35,7 @@ static struct admission *admission_new(const struct admission_client *c, admissi
 
 static void admission_release(struct admission *a)
 {
-    struct reactor *r = reactor_of(a);
+    struct reactor *r = admission_reactor(a);
     if (r->spare_admission)
         mem_free(a);
     else
@@ -125,7 +87,7 @@ static struct admission *begin(struct admission *a, struct smtp_answer *ret_answ
 }
 
 /* What a step waited for has come; it made `r` of it. */
-static void go_on(struct admission *a, enum step_result r)
+void admission_go_on(struct admission *a, enum step_result r)
 {
     if (r == STEP_NEXT) {
         a->next++;
@@ -145,108 +107,10 @@ struct admission *admission_cancel(struct admission *a)
     a->tables = tables_cancel(a->tables);
     a->question = domain_cancel(a->question);
     if (a->is_quota_asked)
-        quota_cancel(reactor_of(a)->quota, a);
+        quota_cancel(admission_reactor(a)->quota, a);
     a->is_quota_asked = false;
     admission_release(a);
     return NULL;
-}
-
-/* ---- rates */
-
-static struct rate_subject subject_of(const struct admission_client *c)
-{
-    return (struct rate_subject){
-        .listener = c->service->name, .ip = &c->ip, .user = c->user, .tenant = c->tenant};
-}
-
-static enum step_result judge_rate(struct admission *a, const struct limit_result *result)
-{
-    bool is_session = a->ret_hold != NULL;
-    if (result->hold)
-        *a->ret_hold = result->hold;
-    if (rate_passes(result))
-        return STEP_NEXT;
-    if (result->answer == LIMIT_UNKNOWN)
-        return say(a, is_session ? 421 : 451, "4.3.0", "Limits cannot be looked up now; try again later");
-    (void) snprintf(a->words, sizeof a->words, "Too much for now (%s); try again later",
-                    result->label ? result->label : "limit"); /* cut, if need be */
-    return say(a, is_session ? 421 : 450, is_session ? "4.7.0" : "4.7.1", a->words);
-}
-
-static void on_rate(void *context, const struct limit_result *result)
-{
-    struct admission *a = context;
-    a->limit = NULL;
-    go_on(a, judge_rate(a, result));
-}
-
-static enum step_result take_rate(struct admission *a, enum rate_what what, uint64_t count)
-{
-    const struct rate_subject who = subject_of(a->client);
-    struct limit_result result;
-    if (rate_take(a->client->service->rate, reactor_of(a)->limiter, what, count, &who, on_rate, a, &result))
-        return judge_rate(a, &result);
-    a->limit = result.call;
-    return STEP_WAITS;
-}
-
-static enum step_result take_session(struct admission *a)
-{
-    return take_rate(a, RATE_SESSIONS, 1);
-}
-
-static enum step_result take_connection(struct admission *a)
-{
-    return take_rate(a, RATE_CONNECTIONS, 1);
-}
-
-static enum step_result take_message(struct admission *a)
-{
-    return take_rate(a, RATE_MESSAGES, 1);
-}
-
-static enum step_result judge_quota(struct admission *a, const struct limit_result *result)
-{
-    if (rate_passes(result))
-        return STEP_NEXT;
-    if (result->answer == LIMIT_UNKNOWN)
-        return say(a, 451, "4.3.0", "Your quota cannot be looked up now; try again later");
-    (void) snprintf(a->words, sizeof a->words, "Your part of the queue is full (%s); try again later",
-                    result->label ? result->label : "quota"); /* cut, if need be */
-    return say(a, 452, "4.3.1", a->words);
-}
-
-/* What the tenant has in the queue already. */
-static void on_quota(void *context, const struct limit_result *result)
-{
-    struct admission *a = context;
-    a->is_quota_asked = false;
-    go_on(a, judge_quota(a, result));
-}
-
-static enum step_result ask_quota(struct admission *a)
-{
-    struct limit_result result;
-    if (quota_ask(reactor_of(a)->quota, a->client->tenant, a->bytes, on_quota, a, &result))
-        return judge_quota(a, &result);
-    a->is_quota_asked = true;
-    return STEP_WAITS;
-}
-
-static enum step_result take_recipient(struct admission *a)
-{
-    return take_rate(a, RATE_RECIPIENTS, 1);
-}
-
-static enum step_result take_bytes(struct admission *a)
-{
-    return take_rate(a, RATE_BYTES, a->bytes);
-}
-
-void admission_give_back_session(const struct admission_client *c)
-{
-    const struct rate_subject who = subject_of(c);
-    rate_give_back(c->service->rate, c->service->reactor->limiter, RATE_CONNECTIONS, 1, &who);
 }
 
 /* ---- DNS */
@@ -255,14 +119,15 @@ static void on_domain(void *owner, const struct domain_answer *answer)
 {
     struct admission *a = owner;
     a->question = NULL;
-    go_on(a, answer->code == 250 ? STEP_NEXT : say(a, answer->code, answer->status, answer->text));
+    admission_go_on(a, answer->code == 250 ? STEP_NEXT
+                                           : admission_say(a, answer->code, answer->status, answer->text));
 }
 
 static enum step_result ask_domain(struct admission *a, enum domain_use use)
 {
     if (a->domain[0] == '\0')
         return STEP_NEXT;
-    a->question = domain_ask(reactor_of(a)->domain_check, a->domain, use, on_domain, a);
+    a->question = domain_ask(admission_reactor(a)->domain_check, a->domain, use, on_domain, a);
     return STEP_WAITS;
 }
 
@@ -281,11 +146,11 @@ static enum step_result ask_recipient_domain(struct admission *a)
 
 static enum step_result ask_store(struct admission *a)
 {
-    const struct store *store = reactor_of(a)->store;
+    const struct store *store = admission_reactor(a)->store;
     if (!store_is_ready(store))
-        return say(a, 451, "4.3.0", "The queue is away; try again later");
+        return admission_say(a, 451, "4.3.0", "The queue is away; try again later");
     if (store_is_full(store))
-        return say(a, 452, "4.3.1", "The queue is full; try again later");
+        return admission_say(a, 452, "4.3.1", "The queue is full; try again later");
     return STEP_NEXT;
 }
 
@@ -293,7 +158,7 @@ static enum step_result ask_user(struct admission *a)
 {
     const struct user *user = a->client->user;
     if (user && !user_may_send(user, &a->address))
-        return say(a, 553, "5.7.1", "You may not send as this address");
+        return admission_say(a, 553, "5.7.1", "You may not send as this address");
     return STEP_NEXT;
 }
 
@@ -301,16 +166,16 @@ struct admission *admission_sender(const struct admission_client *c, const struc
                                    uint64_t bytes, admission_on_answer *on_answer, void *owner,
                                    struct smtp_answer *ret_answer)
 {
-    static admission_step *const steps[] = {ask_store, ask_user,          take_message,
-                                            ask_quota, ask_sender_domain, NULL};
+    STEPS(steps) = {ask_store,         ask_user, admission_ask_quota, admission_take_message,
+                    ask_sender_domain, NULL};
     struct admission *a = admission_new(c, steps, on_answer, owner);
     a->address = *sender;
     a->bytes = bytes;
     if (!sender->is_literal && sender->domain.len > 0 && idn_domain(sender->domain, a->domain) < 0) {
-        (void) say(a, 501, "5.1.7", "That is not a mail domain"); /* it is the answer */
+        (void) admission_say(a, 501, "5.1.7", "That is not a mail domain"); /* it is the answer */
         a->next = steps + ARRAY_LEN(steps) - 1;
     } else {
-        (void) say(a, 250, "2.1.0", "Ok"); /* if nothing objects */
+        (void) admission_say(a, 250, "2.1.0", "Ok"); /* if nothing objects */
     }
     return begin(a, ret_answer);
 }
@@ -355,7 +220,7 @@ static void give_address(struct admission *a)
 static enum step_result judge_tables(struct admission *a, const struct tables_result *result)
 {
     if (result->code != 250)
-        return say(a, result->code, result->status, result->text);
+        return admission_say(a, result->code, result->status, result->text);
     if (result->address_count > 0) {
         a->answer.addresses = result->addresses;
         a->answer.address_count = result->address_count;
@@ -369,7 +234,7 @@ static void on_tables(void *owner, const struct tables_result *result)
 {
     struct admission *a = owner;
     a->tables = NULL;
-    go_on(a, judge_tables(a, result));
+    admission_go_on(a, judge_tables(a, result));
 }
 
 static enum step_result ask_tables(struct admission *a)
@@ -381,7 +246,7 @@ static enum step_result ask_tables(struct admission *a)
         .postmaster = a->client->service->conf->postmaster,
     };
     struct tables_result result;
-    a->tables = tables_recipient(reactor_of(a)->tables, &question, on_tables, a, &result);
+    a->tables = tables_recipient(admission_reactor(a)->tables, &question, on_tables, a, &result);
     return a->tables ? STEP_WAITS : judge_tables(a, &result);
 }
 
@@ -390,8 +255,7 @@ struct admission *admission_recipient(const struct admission_client *c, const st
                                       struct smtp_answer *ret_answer)
 {
     /* The tables last: what they give is not kept. */
-    static admission_step *const steps[] = {ask_policy, take_recipient, ask_recipient_domain, ask_tables,
-                                            NULL};
+    STEPS(steps) = {ask_policy, admission_take_recipient, ask_recipient_domain, ask_tables, NULL};
     struct admission *a = admission_new(c, steps, on_answer, owner);
     a->address = *recipient;
     return begin(a, ret_answer);
@@ -403,11 +267,11 @@ struct admission *admission_session(const struct admission_client *c, struct lim
                                     admission_on_answer *on_answer, void *owner,
                                     struct smtp_answer *ret_answer)
 {
-    static admission_step *const steps[] = {take_session, take_connection, NULL};
+    STEPS(steps) = {admission_take_session, admission_take_connection, NULL};
     struct admission *a = admission_new(c, steps, on_answer, owner);
     a->address = (struct addr){.is_literal = false};
     a->ret_hold = ret_hold;
-    (void) say(a, 220, "", ""); /* if nothing objects */
+    (void) admission_say(a, 220, "", ""); /* if nothing objects */
     return begin(a, ret_answer);
 }
 
@@ -415,10 +279,10 @@ struct admission *admission_content(const struct admission_client *c, uint64_t b
                                     admission_on_answer *on_answer, void *owner,
                                     struct smtp_answer *ret_answer)
 {
-    static admission_step *const steps[] = {take_bytes, NULL};
+    STEPS(steps) = {admission_take_bytes, NULL};
     struct admission *a = admission_new(c, steps, on_answer, owner);
     a->address = (struct addr){.is_literal = false};
     a->bytes = bytes;
-    (void) say(a, 250, "2.0.0", "Ok"); /* if nothing objects */
+    (void) admission_say(a, 250, "2.0.0", "Ok"); /* if nothing objects */
     return begin(a, ret_answer);
 }

@@ -27,7 +27,7 @@ static struct span part(const struct buf *b, size_t from, size_t to)
 /* The length of a line with its end; of what is left where it has none. */
 static size_t line_len(struct span rest)
 {
-    const char *end = memchr(rest.at, '\n', rest.len);
+    const char *end = rest.len > 0 ? memchr(rest.at, '\n', rest.len) : NULL;
     return end ? (size_t) (end - rest.at) + 1 : rest.len;
 }
 

@@ -23,7 +23,7 @@
 #include "ingress/overload.h"
 #include "ingress/reactor.h"
 #include "ingress/service.h"
-#include "ingress/table_files.h"
+#include "ingress/table_watch.h"
 
 enum { EXIT_USAGE = 2, VIEW_EVERY_MS = 1000, THREADS_MAX = 256, POLITE_PERCENT = 80, LINGER_PERCENT = 15 };
 
@@ -248,6 +248,8 @@ static bool is_ready(struct buf *why)
                                  : "a reactor has no connection to Redis");
         buf_add_char(why, '\n');
     }
+    if (overload_is_full())
+        buf_add_text(why, "ingress.max_memory is passed\n");
     return why->len == 0;
 }
 

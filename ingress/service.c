@@ -156,7 +156,7 @@ static int set_rules(struct service *s, char **ret_error)
 
 /* ---- what does not go together */
 
-static int check_certificates(const struct conf_listener *l, bool asks_for_certificates, char **ret_error)
+static int check_certificates(const struct conf_listener *l, char **ret_error)
 {
     bool has_certificate = l->certificates.count > 0;
     if (!has_certificate && (l->tls == LISTENER_TLS_REQUIRED || l->tls == LISTENER_TLS_IMPLICIT))
@@ -170,7 +170,7 @@ static int check_certificates(const struct conf_listener *l, bool asks_for_certi
             mem_format(
                 "only a certificate that an authority vouches for permits to relay: set listeners.%s.client_ca",
                 l->name));
-    if (asks_for_certificates && (!has_certificate || l->tls == LISTENER_TLS_OFF))
+    if (*l->client_ca && (!has_certificate || l->tls == LISTENER_TLS_OFF))
         return fault(
             l, "client_ca", ret_error,
             mem_format("clients have certificates in TLS only: set listeners.%s.certificates and tls",
@@ -181,6 +181,9 @@ static int check_certificates(const struct conf_listener *l, bool asks_for_certi
 static int check_combinations(const struct conf_listener *l, char **ret_error)
 {
     bool has_tls = l->certificates.count > 0 && l->tls != LISTENER_TLS_OFF;
+    int r = check_certificates(l, ret_error);
+    if (r < 0)
+        return r;
     if (l->auth != SMTP_AUTH_OFF && !has_tls && !l->auth_without_tls)
         return fault(
             l, "auth", ret_error,
@@ -201,7 +204,7 @@ static int check_combinations(const struct conf_listener *l, char **ret_error)
     if (!l->proxy && l->balancers.count > 0)
         return fault(l, "balancers", ret_error,
                      mem_format("are listed, but proxy is off: set listeners.%s.proxy to required", l->name));
-    return check_certificates(l, *l->client_ca || l->client_fingerprints.count > 0, ret_error);
+    return 0;
 }
 
 struct place {

@@ -25,11 +25,35 @@ struct buf *session_output(struct session *s, uint64_t *ret_now_ms)
     return stream_output(s->stream);
 }
 
+/* What a late answer is to: the bytes of the command are gone. */
+static void add_command(const struct session *s, struct buf *out)
+{
+    if (s->engine.ask != SMTP_ASK_SENDER && s->engine.ask != SMTP_ASK_RECIPIENT)
+        return;
+    buf_add_text(out, s->engine.ask == SMTP_ASK_SENDER ? "MAIL FROM:<" : "RCPT TO:<");
+    buf_add_span(out, s->engine.address.whole);
+    buf_add_char(out, '>');
+}
+
+/* The part of what is to be sent that came behind `before`. */
+static struct span said_behind(struct session *s, size_t before)
+{
+    struct span said = buf_span(stream_output(s->stream));
+    return (struct span){.at = said.at + before, .len = said.len > before ? said.len - before : 0};
+}
+
 void session_answer(struct session *s, const struct smtp_answer *a)
 {
     uint64_t now_ms;
     struct buf *out = session_output(s, &now_ms);
+    AUTO_BUF struct buf command = {.data = NULL};
+    size_t before = out->len;
+    bool is_told = !s->is_serving && a->code >= 500; /* else session_step() does */
+    if (is_told)
+        add_command(s, &command);
     smtp_server_answer(&s->engine, a, now_ms, out);
+    if (is_told && s->engine.errors > s->errors_told)
+        session_tell_refusal(s, buf_span(&command), said_behind(s, before));
 }
 
 void session_go_on(struct session *s)
@@ -118,9 +142,7 @@ static size_t session_step(struct session *s, struct span in, bool *ret_goes_on)
     *ret_goes_on = session_advance(s) && used > 0;
     if (s->engine.errors > s->errors_told) {
         struct span command = {.at = is_told ? in.at : NULL, .len = is_told ? used : 0};
-        struct span said = buf_span(stream_output(s->stream));
-        struct span reply = {.at = said.at + before, .len = said.len > before ? said.len - before : 0};
-        session_tell_refusal(s, command, reply);
+        session_tell_refusal(s, command, said_behind(s, before));
     }
     s->errors_told = s->engine.errors; /* it falls with each message accepted */
     return used;

@@ -205,7 +205,7 @@ bool session_looks_up_user(struct session *s)
     if (!s->who.user || s->engine.phase == SMTP_CONTENT)
         return false;
     uint64_t users = change_version(TABLE_USERS);
-    if (!s->who.user->is_foreign && users != s->login->users) {
+    if (users != s->login->users) {
         s->login->users = users;
         user_get(s->reactor->store, span_of(s->who.user->name), READ_MS, on_user, ask(s));
         return true;

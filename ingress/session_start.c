@@ -48,11 +48,9 @@ void session_leave(struct session *s)
     limit_leave(STEAL(s->hold));
 }
 
-/* What the engine is told of the client; it may change with TLS, AUTH and XCLIENT. */
+/* What the engine is told of the client, which may change with TLS, AUTH and XCLIENT. */
 void session_set_rights(struct session *s)
 {
-    const struct service *service = s->who.service;
-    s->engine.is_xclient_allowed = networks_have(&service->xclient, &s->who.ip);
     s->engine.is_auth_believed = admission_may_relay(&s->who);
     s->engine.wall_offset_ms = (int64_t) store_redis_ms(s->reactor->store) -
                                (int64_t) loop_now_ms(s->reactor->loop);
@@ -192,6 +190,8 @@ void session_begin(struct service *service, int fd, const struct proxy_header *h
     if (stream_peer(s->stream, &peer, &port) < 0)
         peer = (struct ip){.is_v4 = false}; /* it has gone already; :: is trusted by nobody */
     session_set_client(s, header && !header->is_local ? &header->ip : &peer);
+    s->engine.is_xclient_allowed = networks_have(&service->xclient,
+                                                 &s->who.ip); /* also for another client after the first */
     s->is_health_check = header && header->is_local;
     s->has_spoken = is_early;
     bool is_within_limits = s->is_health_check || session_enter(s);

@@ -6,12 +6,16 @@
 
 #include "ingress/smtp_private.h"
 
-static void refuse_line(struct smtp_server *s)
+/* has_end: it has been found; else so much is too much. */
+static void refuse_line(struct smtp_server *s, bool has_end)
 {
-    if (s->phase == SMTP_SASL)
-        smtp_sasl_cancel(s, 500, "5.5.6", "Line too long");
+    const char *status = s->phase == SMTP_SASL ? "5.5.6" : "5.5.2";
+    if (has_end && s->phase == SMTP_SASL)
+        smtp_sasl_cancel(s, 500, status, "Line too long");
     else
-        smtp_say(s, 500, "5.5.2", "Line too long");
+        smtp_say(s, 500, status, "Line too long");
+    if (!has_end)
+        smtp_close(s);
 }
 
 /* An over-long line is read past to its CR LF, and answered there. */
@@ -28,9 +32,7 @@ static size_t skip_line(struct smtp_server *s, struct span in)
         return i;
     s->skipped = 0;
     s->skipped_cr = false;
-    refuse_line(s);
-    if (!is_over)
-        smtp_close(s);
+    refuse_line(s, is_over);
     return i;
 }
 

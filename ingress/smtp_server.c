@@ -140,8 +140,8 @@ static void set_command_deadline(struct smtp_server *s)
 /* What every call does last: the session may have used up its errors, or the owner wants its end. used: input, or an answer. */
 static void end_call(struct smtp_server *s, size_t used)
 {
-    if (s->errors > s->profile->limits.errors && s->phase != SMTP_CONTENT && s->phase != SMTP_CLOSED &&
-        !s->skip) {
+    if (used > 0 && s->errors > s->profile->limits.errors && s->phase != SMTP_CONTENT &&
+        s->phase != SMTP_CLOSED && !s->skip) {
         smtp_say(s, 421, "4.7.0", "Too many errors");
         smtp_close(s);
     }
@@ -270,6 +270,7 @@ static void answer_sender(struct smtp_server *s, const struct smtp_answer *a)
         smtp_end_transaction(s);
         return;
     }
+    s->address = (struct addr){0};
     s->phase = SMTP_OPEN;
     s->transactions++;
 }

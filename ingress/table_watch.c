@@ -2,6 +2,8 @@
  * Watches the files of the address tables: a look at each once a second. What has changed, and has stayed as it is for one look (somebody may
  * be writing it), is read on another thread and put in force whole, or not at all.
  */
+#include "ingress/table_watch.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -10,7 +12,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "ingress/table_files_private.h"
 
 enum { LOOK_EVERY_MS = 1000 };
 
@@ -45,18 +46,18 @@ struct table_files *table_watch_hold(unsigned *ret_number)
     (void) pthread_mutex_lock(&lock); /* cannot fail: no thread holds it twice */
     struct table_files *f = table_files_hold(in_force);
     *ret_number = table_watch_number();
-    (void) pthread_mutex_unlock(&lock);
+    (void) pthread_mutex_unlock(&lock); /* as above */
     return f;
 }
 
 static void put_in_force(struct table_files *f)
 {
-    (void) pthread_mutex_lock(&lock);
+    (void) pthread_mutex_lock(&lock); /* as above */
     struct table_files *old = in_force;
     in_force = f;
     atomic_fetch_add(&number, 1);
-    (void) pthread_mutex_unlock(&lock);
-    (void) table_files_release(old);
+    (void) pthread_mutex_unlock(&lock); /* as above */
+    (void) table_files_release(old);    /* always NULL */
     metric_set(METRIC_TABLE_ROWS, (int64_t) table_files_rows(f));
     metric_set(METRIC_TABLE_FILES_STALE, 0);
     if (watch.loop && (f || old))
@@ -101,8 +102,8 @@ static void on_loaded(void *context)
     } else if (watch.loop) {
         put_in_force(STEAL(l->files));
     }
-    (void) table_files_release(l->files);
-    (void) conf_release(l->conf); /* always NULL */
+    (void) table_files_release(l->files); /* always NULL */
+    (void) conf_release(l->conf);         /* always NULL */
     mem_free(l->error);
     mem_free(l);
     if (watch.loop && watch.is_asked)

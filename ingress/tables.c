@@ -18,8 +18,8 @@
 #include "cluster/address_text.h"
 #include "ingress/change.h"
 #include "ingress/table_ask.h"
-#include "ingress/table_files.h"
 #include "ingress/table_keys.h"
+#include "ingress/table_watch.h"
 #include "ingress/tables_private.h"
 #include "io/idn.h"
 
@@ -111,16 +111,6 @@ static void refresh_files(struct tables *t)
 }
 
 /* ---- looking */
-
-static struct span local_of(const struct item *item)
-{
-    return (struct span){.at = item->text, .len = item->local_len};
-}
-
-static struct span domain_of(const struct item *item)
-{
-    return (struct span){.at = item->text + item->local_len + 1, .len = item->len - item->local_len - 1};
-}
 
 static enum outcome end_with(struct tables_call *c, const struct tables_result *result)
 {
@@ -244,7 +234,7 @@ static bool add_listing(struct listing *l, struct span value)
 /* Mail for a postmaster is taken (RFC 5321 section 4.5.1); one who is listed nowhere can have it elsewhere. */
 static enum outcome judge_unknown(struct tables_call *c, struct item *item)
 {
-    if (!c->is_ours || c->at > 0 || !span_equal_nocase(local_of(item), SPAN("postmaster")))
+    if (!c->is_ours || c->at > 0 || !span_equal_nocase(item_local(item), SPAN("postmaster")))
         return end_with(c, &unknown_recipient);
     return c->postmaster.len ? expand(c, item, buf_span(&c->postmaster)) : settle(c, item);
 }
@@ -304,7 +294,7 @@ static bool run(struct tables_call *c)
     while (outcome == GO_ON && c->at < e->count) {
         struct item *item = e->items[c->at];
         struct table_keys keys;
-        table_keys_make(&keys, local_of(item), domain_of(item), delimiters);
+        table_keys_make(&keys, item_local(item), item_domain(item), delimiters);
         outcome = c->step == STEP_ALIAS ? step_alias(c, item, &keys) : step_recipient(c, item, &keys);
         c->found = NULL;
     }

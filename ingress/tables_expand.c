@@ -48,6 +48,16 @@ struct item *expansion_begin(struct expansion *e, struct span local, struct span
     return add(e, NULL, local, domain);
 }
 
+struct span item_local(const struct item *item)
+{
+    return (struct span){.at = item->text, .len = item->local_len};
+}
+
+struct span item_domain(const struct item *item)
+{
+    return (struct span){.at = item->text + item->local_len + 1, .len = item->len - item->local_len - 1};
+}
+
 void expansion_settle(struct expansion *e, struct item *item)
 {
     e->final_count += !item->is_final;
@@ -74,7 +84,7 @@ static bool add_one(struct expansion *e, const struct item *item, struct span on
         return false;
     struct item *known = map_get(&e->seen, buf_span(&text));
     if (!known)
-        (void) add(e, item, addr.local, addr.domain);
+        (void) add(e, item, addr.local, addr.domain); /* found by its place */
     else if (is_ancestor(item, known))
         expansion_settle(e, known);
     return true;

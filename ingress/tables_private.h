@@ -18,6 +18,9 @@ struct item {
     char text[];
 };
 
+struct span item_local(const struct item *item);
+struct span item_domain(const struct item *item);
+
 struct expansion {
     struct item **items; /* in the order they were come to */
     size_t count, room;

@@ -38,6 +38,7 @@ struct target {
 struct loading {
     struct conf *conf;
     bool gives_listen; /* ingress.listen was given */
+    struct place listen;
     char **ret_error;
 };
 
@@ -139,12 +140,17 @@ static int find_target(const struct loading *l, const struct place *at, struct t
     return 0;
 }
 
-static void note_given(struct loading *l, const struct target *t)
+static void note_given(struct loading *l, const struct place *at, const struct target *t)
 {
-    if (t->member)
+    if (t->member) {
         conf_member_give(t->member, t->row);
-    else if (t->holder == &l->conf->ingress && strcmp(t->row->name, "listen") == 0)
+    } else if (t->holder == &l->conf->ingress && strcmp(t->row->name, "listen") == 0) {
         l->gives_listen = true;
+        l->listen = (struct place){.path = "ingress.listen",
+                                   .file = at->file,
+                                   .line = at->line,
+                                   .variable = at->variable ? "BARID_INGRESS_LISTEN" : NULL};
+    }
 }
 
 /* Sets a secret from its file: all of it but a last line end. */
@@ -218,7 +224,7 @@ static int apply_item(struct loading *l, const struct conf_item *item, bool is_f
         return item->value || !item->is_map
                    ? fault_text(l, &at, "expected settings, each on a line of its own")
                    : 0;
-    note_given(l, &t);
+    note_given(l, &at, &t);
     return apply_value(l, &at, &t, item, is_first);
 }
 
@@ -263,7 +269,7 @@ static int apply_variable(struct loading *l, const char *name, const char *value
     int r = find_target(l, &at, &t);
     if (r < 0)
         return r;
-    note_given(l, &t);
+    note_given(l, &at, &t);
     if (t.is_file)
         return set_from_file(l, &at, &t, value);
     if (conf_value_set(t.holder, t.row, span_of(value)) < 0)
@@ -317,12 +323,12 @@ static int imply_listener(const struct loading *l)
     if (listen->count == 0)
         return 0;
     struct conf_member *m = conf_member_get(l->conf, group, SPAN("relay"), &why);
-    if (!m || l->conf->listener_count == count) {
-        *l->ret_error = mem_string(
-            "ingress.listen: makes a listener named relay, but listeners.relay is there too; "
-            "give the addresses to one of them only");
-        return -EINVAL;
-    }
+    if (!m)
+        return fault_text(l, &l->listen, why);
+    if (l->conf->listener_count == count)
+        return fault_text(l, &l->listen,
+                          "makes a listener named relay, but listeners.relay is there too; give the "
+                          "addresses to one of them only");
     const struct conf_row *address = conf_row_find(group, SPAN("address"));
     m->is_implied = true;
     conf_member_give(m, address);

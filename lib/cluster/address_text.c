@@ -126,6 +126,14 @@ int address_key(struct span text, struct buf *out)
     return add_address(text, true, out);
 }
 
+struct span address_domain(struct span key)
+{
+    const char *at = memrchr(key.at, '@', key.len);
+
+    must(at);
+    return (struct span){.at = at, .len = key.len - (size_t) (at - key.at)};
+}
+
 /* ---- values */
 
 bool address_next(struct span *rest, struct span *ret_text)
@@ -151,9 +159,9 @@ static int add_value(struct span text, struct span key, struct buf *out)
 int address_value(struct span text, struct span key, enum address_rule rule, struct buf *out)
 {
     size_t start = out->len, count = 0, most = rule == ADDRESS_LIST ? ADDRESS_VALUES_MAX : 1;
-    struct span rest = text, one;
-    bool ends_in_comma = text.len && span_trim(text).at[span_trim(text).len - 1] == ',';
-    int r = rule == ADDRESS_NOTHING || ends_in_comma || !span_trim(text).len ? -EINVAL : 0;
+    struct span rest = span_trim(text), one;
+    bool is_whole = rest.len && rest.at[rest.len - 1] != ','; /* what follows a comma is an address too */
+    int r = rule != ADDRESS_NOTHING && is_whole ? 0 : -EINVAL;
 
     while (r == 0 && address_next(&rest, &one)) {
         if (count++)
@@ -288,7 +296,9 @@ int address_file_read(const char *path, enum address_rule rule, address_on_row *
         (void) close(fd); /* it was only read */
     if (error < 0) {
         *ret_error = mem_format("%s cannot be read: %s", path,
-                                error == -EINVAL ? "it is no file" : log_errno_text(-error));
+                                error == -EINVAL  ? "it is no file"
+                                : error == -EBUSY ? "it is being written"
+                                                  : log_errno_text(-error));
         return error;
     }
     return address_text_read(buf_span(&text), path, rule, on_row, context, ret_error);

@@ -29,6 +29,7 @@ enum { ADDRESS_FILE_MAX = 64 << 20 };
 void address_local(struct span local, struct buf *out);
 /* Appends "local@domain" or "@domain", the domain in lower-case A-labels; a literal is no key. */
 int address_key(struct span text, struct buf *out);
+struct span address_domain(struct span key); /* the "@domain" at the end of a key */
 /* Appends what stands for a key, normalised: "a@example.com, b@example.org". Nothing is appended on failure. */
 int address_value(struct span text, struct span key, enum address_rule rule, struct buf *out);
 /* Cuts the next one off a value, normalised or not; false: there is none. Commas in quotes do not part. */

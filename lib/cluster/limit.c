@@ -96,8 +96,10 @@ static void call_settle(struct limit_call *c, const struct limit_result *result)
 static void on_call_time(struct timer *t)
 {
     const struct limit_result unknown = {.answer = LIMIT_UNKNOWN};
+    struct limit_call *c = CONTAINER_OF(t, struct limit_call, time);
 
-    call_settle(CONTAINER_OF(t, struct limit_call, time), &unknown);
+    c->limiter->is_silent = true;
+    call_settle(c, &unknown);
 }
 
 static uint64_t wait_of(const struct bucket *b, uint64_t now)

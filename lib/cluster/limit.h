@@ -27,7 +27,6 @@ struct limit_rule {
  * -EINVAL: *ret_why says in static words what was expected.
  */
 int limit_parse(struct span text, bool is_slots, struct limit_rule *ret_rule, const char **ret_why);
-void limit_format(const struct limit_rule *rule, struct buf *out);
 
 struct limit_want {
     struct span key; /* any bytes, 1 to LIMIT_KEY_MAX; copied */

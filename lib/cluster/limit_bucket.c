@@ -90,6 +90,8 @@ void bucket_put_back(struct bucket *b, uint64_t count)
                                                                             : b->rule.burst;
     b->used -= count < b->used ? count : b->used;
     b->refused_until_ms = 0;
+    if (b->left < PLENTY)
+        bucket_ask(b); /* near the limit others may need it */
 }
 
 /* ---- what is not used goes back */

@@ -72,21 +72,3 @@ int limit_parse(struct span text, bool is_slots, struct limit_rule *ret_rule, co
     *ret_rule = rule;
     return 0;
 }
-
-void limit_format(const struct limit_rule *rule, struct buf *out)
-{
-    static const struct {
-        const char *name;
-        uint64_t ms;
-    } units[] = {{"d", 86400000}, {"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}};
-    size_t unit = 0;
-
-    buf_add_number(out, rule->count);
-    if (rule->per_ms) {
-        while (rule->per_ms % units[unit].ms)
-            unit++;
-        buf_printf(out, "/%llu%s", (unsigned long long) (rule->per_ms / units[unit].ms), units[unit].name);
-        if (rule->burst != rule->count)
-            buf_printf(out, " burst=%llu", (unsigned long long) rule->burst);
-    }
-}

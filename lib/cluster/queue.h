@@ -111,8 +111,9 @@ void queue_settle(struct store *s, unsigned partition, const struct queue_settle
 enum rule_answer { RULE_OK, RULE_LATER, RULE_GONE, RULE_UNKNOWN };
 typedef void queue_on_rule(void *context, enum rule_answer answer);
 enum rule { RULE_HOLD, RULE_UNHOLD, RULE_RETRY, RULE_BOUNCE };
+/* why: of a hold: what is told of it; NULL: "by operator". */
 void queue_rule(struct store *s, enum rule rule, unsigned partition, const char *job, const char *queue,
-                uint64_t time_ms, queue_on_rule *on_answer, void *context);
+                const char *why, uint64_t time_ms, queue_on_rule *on_answer, void *context);
 /* pause_ms: of a first pause, 0 resumes; a further one is twice as long as the one on record, up to longest_ms. RULE_OK or RULE_UNKNOWN. */
 struct queue_pause {
     unsigned partition;

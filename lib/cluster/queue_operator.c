@@ -21,13 +21,13 @@ static void on_ruled(struct store_call *c, enum store_result result, const struc
 }
 
 void queue_rule(struct store *s, enum rule rule, unsigned partition, const char *job, const char *queue,
-                uint64_t time_ms, queue_on_rule *on_answer, void *context)
+                const char *why, uint64_t time_ms, queue_on_rule *on_answer, void *context)
 {
     struct queue_call *q = queue_call_new(sizeof *q, partition, time_ms, context, on_ruled);
 
     must(rule < ARRAY_LEN(rule_scripts));
     q->on.rule = on_answer;
-    script_begin(&q->call, rule_scripts[rule], 7, 1);
+    script_begin(&q->call, rule_scripts[rule], 7, rule == RULE_HOLD ? 2 : 1);
     queue_key_of(q, KEY_OF_JOB, span_of(job));
     queue_key_of(q, KEY_OF_QUEUE, span_of(queue));
     queue_key(q, KEY_OF_CLAIMED);
@@ -36,6 +36,8 @@ void queue_rule(struct store *s, enum rule rule, unsigned partition, const char 
     queue_key(q, KEY_OF_EVENTS);
     queue_key(q, KEY_OF_NEVER);
     resp_arg_text(&q->call.request.bytes, job);
+    if (rule == RULE_HOLD)
+        resp_arg_text(&q->call.request.bytes, why ? why : "by operator");
     store_send(s, &q->call);
 }
 

@@ -167,8 +167,8 @@ static void write_send(struct store *s, enum table table, struct span field, con
 {
     struct buf *b = &call->call.request.bytes;
 
-    must(field.len && field.len <= TABLE_FIELD_MAX);
-    must(!value || (value->len && value->len <= TABLE_VALUE_MAX));
+    must(!value ||
+         (field.len && field.len <= TABLE_FIELD_MAX && value->len && value->len <= TABLE_VALUE_MAX));
     call->is_removal = !value;
     script_begin(&call->call, SCRIPT_table, 2, 6);
     add_key(b, table);

@@ -43,7 +43,7 @@ void table_find(struct store *s, enum table table, const struct span *fields, si
  */
 void table_put(struct store *s, enum table table, struct span field, struct span value,
                const struct span *expected, uint64_t time_ms, table_on_value *on_done, void *context);
-/* The same for taking a field out: OK, NONE, CHANGED or UNKNOWN. */
+/* The same for taking a field out, whatever it is: OK, NONE, CHANGED or UNKNOWN. */
 void table_remove(struct store *s, enum table table, struct span field, const struct span *expected,
                   uint64_t time_ms, table_on_value *on_done, void *context);
 

@@ -226,10 +226,20 @@ static void tls_describe(struct tls *t)
     info->is_server_verified = t->client && t->client->has_ca && is_verified;
 }
 
+/* Who only connects and says nothing costs no handshake's memory yet. */
+static bool tls_is_silent(const struct tls *t)
+{
+    char c;
+    return t->heard.server && !t->was_spoken_to && recv(t->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           errno == EAGAIN;
+}
+
 int tls_handshake(struct tls *t)
 {
     if (tls_check(t)->has_ended)
         return t->end;
+    if (tls_is_silent(t))
+        return -EAGAIN;
     t->budget = READ_BYTES;
     t->wants_write = false;
     ERR_clear_error();

@@ -68,10 +68,10 @@ struct envelope {
 };
 
 struct recipient_state {
-    bool is_done;  /* delivered, or failed and reported; recorded */
+    bool is_done;       /* delivered, or failed and reported; recorded */
     bool is_report_due; /* done, and that it was passed on is still to be told (NOTIFY=SUCCESS) */
     bool is_delay_told; /* the sender has heard that it is late */
-    bool is_fresh; /* decided in the attempt under way; not stored */
+    bool is_fresh;      /* decided in the attempt under way; not stored */
     /* Of the last attempt; VERDICT_NONE before it. Failed and not done: recorded by a note, not reported yet. */
     struct verdict last;
 };

@@ -12,7 +12,7 @@ import time
 
 from harness import wait
 from harness.generator import REFUSED, TAKEN, Attempt, Item
-from harness.ledger import Ledger, parse_reports
+from harness.ledger import Ledger, final_recipient, parse_reports, report_blocks
 
 _FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 _SENDER = "s@origin.test"
@@ -39,7 +39,7 @@ class Report:
         self.message = email.message_from_bytes(transaction.content, policy=email.policy.SMTP)
         self.parts = self.message.get_payload()
         self.words = self.parts[0].get_content() if self.message.is_multipart() else ""
-        self.blocks = [block for block in self.parts[1].get_payload() if block.keys()]
+        self.blocks = report_blocks(self.parts[1])
         self.original = self.parts[2]
 
     @property
@@ -48,11 +48,11 @@ class Report:
 
     def of(self, recipient):
         """The block of a recipient."""
-        return next(block for block in self.blocks[1:] if block["Final-Recipient"].replace(" ", "").endswith(";" + recipient))
+        return next(block for block in self.blocks[1:] if final_recipient(block) == recipient)
 
     @property
     def recipients(self):
-        return [block["Final-Recipient"].partition(";")[2].strip() for block in self.blocks[1:]]
+        return [final_recipient(block) for block in self.blocks[1:]]
 
 
 class Post:
@@ -112,10 +112,14 @@ class Post:
         for recipient in letter.recipients:
             code, text = client.rcpt(recipient, list(wishes))
             assert code == 250, (recipient, code, text)
-        assert client.docmd("DATA")[0] == 354
-        stuffed = (b"\r\n" + letter.content).replace(b"\r\n.", b"\r\n..")[2:]
-        letter.sent_at = attempt.dot_at = time.monotonic()
-        client.sock.sendall(stuffed + (b"" if stuffed.endswith(b"\r\n") else b"\r\n") + b".\r\n")
+        if "BODY=BINARYMIME" in options:
+            letter.sent_at = attempt.dot_at = time.monotonic()
+            client.sock.sendall(b"BDAT %d LAST\r\n" % len(letter.content) + letter.content)
+        else:
+            assert client.docmd("DATA")[0] == 354
+            stuffed = (b"\r\n" + letter.content).replace(b"\r\n.", b"\r\n..")[2:]
+            letter.sent_at = attempt.dot_at = time.monotonic()
+            client.sock.sendall(stuffed + (b"" if stuffed.endswith(b"\r\n") else b"\r\n") + b".\r\n")
         code, text = client.getreply()
         attempt.outcome = TAKEN if code == 250 else REFUSED
         assert code == 250, (code, text)

@@ -95,7 +95,6 @@ def test_openssl_speaks_through_starttls(place):
     process = subprocess.Popen(["openssl", "s_client", "-connect", f"{host}:{port}", "-starttls", "smtp", "-crlf", "-quiet", "-verify_return_error", "-CAfile",
                                 place.authority.ca], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        assert process.stdout.readline().startswith(b"250 ")  # the end of EHLO's reply, which s_client leaves to us
         for line, code in ((b"EHLO openssl.test", b"250"), (b"MAIL FROM:<s@origin.test>", b"250"), (b"rcpt TO:<r@one.test>", b"250"), (b"DATA", b"354"),
                            (b"Subject: openssl\n\nhello\n.", b"250"), (b"QUIT", b"221")):
             process.stdin.write(line + b"\n")
@@ -133,7 +132,7 @@ def test_gsasl_is_let_in(place, mechanism):
     _, port = place.cluster.address("submission")
     for password, is_right in ((PASSWORD, True), ("wrong", False)):
         code, told = run([paths.peer("gsasl"), "--smtp", f"--connect=localhost:{port}", f"--x509-ca-file={place.authority.ca}", "-m", mechanism,
-                          "-a", USER, "-p", password, "-z", "", "--verbose"])
+                          "-a", USER, "-p", password, "-z", "", "--verbose", *([] if mechanism.endswith("PLUS") else ["--no-cb"])])
         assert ("235 2.7.0" in told) == is_right, told
         assert ("535 5.7.8" in told) != is_right, told
         assert (code == 0) == is_right, told
@@ -171,7 +170,7 @@ def test_haproxy_tells_who_the_client_is(place):
             client.mail("s@origin.test")
             assert client.rcpt("r@two.test")[0] == 550
         logs = [node.log_text() for node in place.cluster.of("ingress")]
-        assert all("client=127.0.0.77" in log for log in logs)
+        assert any("client=127.0.0.77" in log for log in logs)
     assert all("warn" not in line for log in logs for line in log.splitlines() if "client=127.0.0.1 " in line)
 
 

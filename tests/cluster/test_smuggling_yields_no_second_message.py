@@ -3,13 +3,12 @@ Sequences that some server takes for the end of a message: none of them makes tw
 Postfix that is set to believe them all.
 """
 
-import itertools
-import smtplib
+import re
 import socket
 
 import pytest
 
-from harness import ports
+from harness import wait
 from harness.cluster import Cluster
 from harness.postfix import Postfix
 
@@ -24,20 +23,18 @@ _GULLIBLE = {"smtpd_forbid_bare_newline": "no", "smtpd_forbid_unauth_pipelining"
 @pytest.fixture(scope="module")
 def relay():
     with Postfix.receiver(["one.test"], settings=_GULLIBLE) as receiver:
-        strict, lenient = ports.free_port(), ports.free_port()
-        settings = {"courier": {"routes": {"one.test": f"127.0.0.1:{receiver.port}"}},
-                    "listeners": {"relay": {"address": [f"127.0.0.1:{strict}"], "role": "relay"},
-                                  "devices": {"address": [f"127.0.0.1:{lenient}"], "role": "internal", "bare_lf": "normalise"}}}
-        with Cluster(settings=settings) as cluster:
-            yield cluster, receiver, {"refuse": strict, "normalise": lenient}
+        settings = {"courier": {"routes": {"one.test": f"127.0.0.1:{receiver.port}"}}}
+        listeners = {"refuse": {"role": "relay", "trusted_networks": ["127.0.0.0/8"]}, "normalise": {"role": "internal", "bare_lf": "normalise"}}
+        with Cluster(settings=settings, listeners=listeners) as cluster:
+            yield cluster, receiver
 
 
-def lines_of(client, octets, code):
+def say(client, octets, code=None):
     """Says it and reads one reply; b"" when the connection was closed."""
     try:
         client.sendall(octets)
         reply = b""
-        while not reply.endswith(b"\n"):
+        while not re.search(rb"(?m)^\d{3} .*\n\Z", reply):
             piece = client.recv(4096)
             if not piece:
                 return b""
@@ -48,62 +45,56 @@ def lines_of(client, octets, code):
     return reply
 
 
-def attack(port, name, end, with_chunks):
-    """One message whose content holds `end` and commands behind it; b"" or the last reply."""
+def attack(address, name, end, with_chunks=False):
+    """One message whose content holds `end` and commands behind it; the reply to it."""
     content = b"Subject: " + name + b"\r\n\r\nbefore" + end + _SMUGGLED
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
-        assert client.recv(4096).startswith(b"220")
-        client.sendall(b"EHLO client.test\r\n")
-        while not any(line.startswith(b"250 ") for line in client.recv(4096).splitlines()):
-            pass
-        lines_of(client, b"MAIL FROM:<s@origin.test>\r\n", b"250")
-        lines_of(client, b"RCPT TO:<r@one.test>\r\n", b"250")
+    with socket.create_connection(address, timeout=30) as client:
+        say(client, b"", b"220")
+        say(client, b"EHLO client.test\r\n", b"250")
+        say(client, b"MAIL FROM:<s@origin.test>\r\n", b"250")
+        say(client, b"RCPT TO:<r@one.test>\r\n", b"250")
         if with_chunks:
-            return lines_of(client, b"BDAT %d LAST\r\n" % (len(content) + len(_ENDING)) + content + _ENDING, None)
-        lines_of(client, b"DATA\r\n", b"354")
-        return lines_of(client, content + _ENDING, None)
+            return say(client, b"BDAT %d LAST\r\n" % (len(content) + len(_ENDING)) + content + _ENDING)
+        say(client, b"DATA\r\n", b"354")
+        return say(client, content + _ENDING)
+
+
+def is_from_smuggler(message):
+    return b"Subject: smuggled" in message.split(b"\n\n", 1)[0]
 
 
 # proves: B30
 @pytest.mark.parametrize("with_chunks", [False, True], ids=["data", "bdat"])
 @pytest.mark.parametrize("policy", ["refuse", "normalise"])
 def test_no_sequence_makes_a_second_message(relay, policy, with_chunks):
-    cluster, receiver, listeners = relay
-    accepted = []
+    cluster, receiver = relay
+    names = []
     for number, end in enumerate(_ENDS):
-        name = f"{policy}-{'bdat' if with_chunks else 'data'}-{number}".encode()
-        reply = attack(listeners[policy], name, end, with_chunks)
-        assert reply[:3] in (b"", b"250", b"554", b"550"), (end, reply)
-        is_plain = not with_chunks and b"\0" not in end and b"\r" not in end.replace(b"\r\n", b"")
-        assert (reply[:3] == b"250") == (policy == "normalise" and (is_plain or (with_chunks and end.replace(b"\r\n", b"").strip(b"\n.") == b""))), (end, reply)
+        name = f"{policy}-{'bdat' if with_chunks else 'data'}-{number}-".encode()
+        reply = attack(cluster.address(policy), name, end, with_chunks)
+        has_bare_lf_only = b"\0" not in end and b"\r" not in end.replace(b"\r\n", b"")
+        assert reply[:3] == (b"250" if policy == "normalise" and has_bare_lf_only else b"554"), (end, reply)
         if reply[:3] == b"250":
-            accepted.append(name)
+            names.append(name)
     cluster.wait_empty()
-    copies = [message for message in receiver.messages() if any(b"Subject: " + name + b"\r\n" in message.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-                                                               for name in accepted)]
-    assert len(copies) == len(accepted)
+    subject = f"Subject: {policy}-{'bdat' if with_chunks else 'data'}-".encode()
+    wait.until(lambda: sum(subject in message for message in receiver.messages()) >= len(names), 20, "all in the mailbox")
+    copies = [message for message in receiver.messages() if subject in message]
+    assert len(copies) == len(names) == (3 if policy == "normalise" else 0)
     assert all(b"\nMAIL FROM:<evil@origin.test>" in message for message in copies)  # what came behind it is text of the same message
-    assert not any(message.split(b"\n\n", 1)[0].count(b"Subject: smuggled") for message in receiver.messages())
+    assert not any(is_from_smuggler(message) for message in receiver.messages())
 
 
 # proves: B30
 def test_no_sequence_passes_from_postfix_through_barid(relay):
-    cluster, receiver, listeners = relay
-    before = len(receiver.messages())
-    with Postfix.client("127.0.0.1", listeners["refuse"], settings={"smtpd_forbid_bare_newline": "yes", "smtpd_discard_ehlo_keywords": "chunking",
-                                                                    "virtual_mailbox_domains": "origin.test"}) as client:
-        for number, end in itertools.product([1], _ENDS):
-            try:
-                with smtplib.SMTP(client.host, client.port, timeout=20) as session:
-                    session.ehlo("client.test")
-                    session.mail("s@origin.test")
-                    session.rcpt("r@one.test")
-                    assert session.docmd("DATA")[0] == 354
-                    session.sock.sendall(b"Subject: through\r\n\r\nbefore" + end + _SMUGGLED + _ENDING)
-                    session.getreply()
-            except (smtplib.SMTPServerDisconnected, ConnectionError):
-                continue
+    cluster, receiver = relay
+    strict = {"smtpd_forbid_bare_newline": "yes", "smtpd_forbid_bare_newline_exclusions": "", "smtpd_forbid_unauth_pipelining": "no", "smtpd_data_restrictions": ""}
+    with Postfix.client(*cluster.address("refuse"), settings=strict) as client:
+        replies = [attack((client.host, client.port), b"through-%d-" % number, end) for number, end in enumerate(_ENDS)]
         client.process.wait_until(lambda: client.queue_size() == 0, 60, "an empty queue at Postfix")
     cluster.wait_empty()
-    fresh = receiver.messages()[before:]
-    assert not any(message.split(b"\n\n", 1)[0].count(b"Subject: smuggled") for message in fresh)
+    copies = [message for message in receiver.messages() if b"Subject: through-" in message]
+    taken = [reply for reply in replies if reply.startswith(b"250")]
+    assert taken and all(reply.count(b"\r\n") == 1 for reply in taken)  # else Postfix itself took two of one
+    assert len(copies) <= len(taken)
+    assert not any(is_from_smuggler(message) for message in receiver.messages())

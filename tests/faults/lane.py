@@ -12,13 +12,13 @@ from harness import wait
 from harness.cluster import Cluster
 from harness.generator import LATER, TAKEN, Generator, content, noise
 from harness.ledger import Ledger
-from harness.sink import ScriptedSink, reply
+from harness.sink import DEFAULT_FEATURES, ScriptedSink, reply
 from protocol import scripts
 from protocol.calls import Partition
 
 DOMAINS = ("one.test", "two.test", "three.test")
 ORIGIN = "origin.test"
-SIZES = {"small": 1000, "chunked": 600000}
+SIZES = {"small": 1000, "chunked": 600000, "binary": 600000}
 FIRED = re.compile(r"^fault: (\w+) at (\w+), pid (\d+), time ([\d.]+)$", re.MULTILINE)
 JOINED = re.compile(r"event=joined .*?incarnation=(\d+)")
 NODES = "barid:{c}:nodes"
@@ -50,13 +50,14 @@ class Lane:
 
     def __init__(self, number, build):
         hosts = [f"127.0.{40 + number}.{place + 1}" for place in range(len(DOMAINS) + 1)]
-        self.sink = ScriptedSink(hosts)
+        self.sink = ScriptedSink(hosts, features=[*DEFAULT_FEATURES, "CHUNKING", "BINARYMIME"])
         self.sink.rule("rcpt", reply("550 5.1.1 no such user"), match=lambda session, _: "<no" in session.commands[-1])
         self.sink.rule("rcpt", reply("451 4.2.1 later"), match=self._is_first_try)
         self._tried = set()
         routes = {domain: f"{host}:{self.sink.port}" for domain, host in zip((*DOMAINS, ORIGIN), hosts)}
         self.cluster = Cluster(ingress=2, dispatchers=2, couriers=2, build=build, settings={
-            "courier": {"port": self.sink.port, "routes": routes, "max_recipients": 1, "idle_time": "0s"}, "store": {"commit_time": "2s"}})
+            "courier": {"port": self.sink.port, "routes": routes, "max_recipients": 1, "idle_time": "0s"}, "store": {"commit_time": "2s"}},
+            listeners={"relay": {"role": "relay", "extensions": ["CHUNKING", "BINARYMIME"]}})
         self.armed = os.path.join(self.cluster.folder, "armed")
         os.mkdir(self.armed)
         for node in self.cluster.nodes:
@@ -114,7 +115,8 @@ class Lane:
             "many": [f"r{name}@{DOMAINS[0]}", f"{who}{name}@{DOMAINS[1]}", f"r{name}@{DOMAINS[2]}"]}[self.step.shape]
         sender = f"s{name}@{ORIGIN}"
         text = content(f"step{name}-0", sender, recipients, body=noise(SIZES[self.step.size]))
-        self.generators.append(Generator(self.cluster.addresses, lambda _: (sender, recipients, text), sessions=1, limit=1, prefix=f"step{name}"))
+        self.generators.append(Generator(self.cluster.addresses, lambda _: (sender, recipients, text), sessions=1, limit=1, prefix=f"step{name}",
+                                         is_binary=self.step.size == "binary"))
         self.generators[-1].start()
 
     # -- what is done

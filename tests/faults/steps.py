@@ -6,7 +6,7 @@ A message is shape/size/outcome:
   single  one recipient                    small    one chunk                                   success   every recipient is taken
   two     two recipients of one queue,     chunked  three chunks; of many queues: kept by       deferral  one gets 451 once
           each in a transaction of its own          the parent until the last child is gone     failure   one gets 550: a notification
-  many    three queues
+  many    three queues                     binary    as chunked, by BDAT in and out
 crash is SIGKILL, at the first pass or at #n. pause is SIGSTOP until the process is buried and others have finished, then SIGCONT. cut is a
 crash while Redis stands still, which then loses power.
 """
@@ -23,10 +23,11 @@ data_begun        crash   single/small/success single/chunked/success many/small
 chunk_written     crash   single/chunked/success single/chunked/failure many/chunked/success
 chunk_written#2   crash   single/chunked/deferral
 chunk_written     pause   single/chunked/success
+chunk_written     crash   single/binary/success
 commit_sent       crash   single/small/success single/chunked/success many/small/failure many/chunked/success
 commit_sent       pause   single/small/success
 commit_sent       cut     single/small/success many/chunked/success
-commit_confirmed  crash   single/small/success single/chunked/failure many/small/success many/chunked/deferral
+commit_confirmed  crash   single/small/success single/binary/success single/chunked/failure many/small/success many/chunked/deferral
 commit_confirmed  pause   many/small/success
 accepted_sent     crash   single/small/success single/chunked/success many/small/deferral many/chunked/success
 accepted_sent     pause   single/small/failure
@@ -60,17 +61,17 @@ greeted           crash   single/small/deferral
 mail_sent         crash   single/small/success single/small/failure single/chunked/success
 mail_sent#2       crash   two/small/success two/small/failure
 mail_sent         pause   single/small/failure
-data_answered     crash   single/small/success many/chunked/success
+data_answered     crash   single/small/success single/binary/success many/chunked/success
 data_answered     pause   single/small/success
-mid_content       crash   single/chunked/success many/chunked/success
-mid_content       pause   single/chunked/success many/chunked/success
-before_dot        crash   single/small/success single/chunked/deferral many/small/success
-before_dot        pause   single/small/success two/small/success many/small/failure
-dot_checked       crash   single/small/success
+mid_content       crash   single/chunked/success single/binary/success many/chunked/success
+mid_content       pause   single/chunked/success single/binary/success many/chunked/success
+before_dot        crash   single/small/success single/binary/success single/chunked/deferral many/small/success
+before_dot        pause   single/small/success single/binary/success two/small/success many/small/failure
+dot_checked       crash   single/small/success single/binary/success
 dot_checked       pause   single/small/success
-after_dot         crash   single/small/success single/chunked/success many/chunked/failure
-after_dot         pause   single/small/success
-dot_answered      crash   single/small/success two/small/success many/small/success
+after_dot         crash   single/small/success single/binary/success single/chunked/success many/chunked/failure
+after_dot         pause   single/small/success single/binary/success
+dot_answered      crash   single/small/success single/binary/success two/small/success many/small/success
 dot_answered      pause   single/small/success
 note_sent         crash   two/small/success two/small/failure
 note_sent         pause   two/small/success

@@ -49,6 +49,7 @@ struct driver {
     unsigned kinds;                   /* of the messages, two bits each */
     size_t given, returned;
     size_t content_given; /* number of the last message whose content was given */
+    char heard;           /* first byte of the line just heard; 0: pieces are no lines */
     bool has_octets;      /* of a BDAT, since the last call */
     struct buf out;       /* since the last call */
     struct buf said;      /* all of it */
@@ -155,6 +156,8 @@ static bool drive(struct driver *d)
             break;
         case ASK_CONTENT: give_content(d); break;
         case ASK_DOT:
+            /* No end of binary content before its last piece was taken. */
+            must(!d->heard || !smtp_client_current(d->client)->envelope->is_binary || d->heard == '2');
             note_waiting(d, smtp_client_current(d->client));
             smtp_client_dot(d->client, &d->out);
             if (smtp_client_has_room(d->client) && d->given < MESSAGES)
@@ -225,6 +228,7 @@ static void run(struct driver *d, struct span in, size_t piece, bool by_line)
         const char *end = by_line ? memchr(in.at, '\n', n) : NULL;
 
         n = end ? (size_t) (end - in.at) + 1 : n;
+        d->heard = by_line && piece >= in.len ? *in.at : '\0';
         goes_on = feed(d, (struct span){.at = in.at, .len = n});
         in = (struct span){.at = in.at + n, .len = in.len - n};
     }

@@ -20,7 +20,14 @@ PLANTS = [
     ("a short TLSA", "fuzz_dns_answer", "lib/io/dns_answer.c", "if (r->len < TLSA_MIN_BYTES)", "if (r->len < 1)"),
     ("an error that carries records", "fuzz_dns_answer", "lib/io/dns_answer.c", "else if (rcode != 0 ||", "else if (rcode > 5 ||"),
 
+    ("an escape at the very end", "fuzz_dovecot", "ingress/dovecot_line.c", "if (++i == value.len)", "if (++i > value.len)"),
+    ("a tab that ends its field", "fuzz_dovecot", "ingress/dovecot_line.c", "while (n < sizeof escaped && value.at[i] != escaped[n])", "while (n < sizeof escaped && (n == 2 || value.at[i] != escaped[n]))"),
+
     ("an address written as it is", "fuzz_dsn", "lib/mail/dsn_words.c", "buf_add_printable(out, span_of(r->addr), PATH_MAX_LEN);", "buf_add_text(out, r->addr);"),
+
+    ("folded lines stay when their field goes", "fuzz_fixup", "ingress/fixup.c", "while (len < rest.len && is_blank(rest.at[len]))", "while (false)"),
+    ("the last of several From fields", "fuzz_fixup", "ingress/fixup.c", "found->from_count == 1 && ", "found->from_count >= 1 && "),
+    ("a header section that two pieces share", "fuzz_fixup", "ingress/fixup.c", "part(&f->held, f->line_start, f->held.len)", "line"),
 
     ("a partition too many", "fuzz_frame", "lib/cluster/wire_frame.c", "if (partition >= PARTITION_COUNT ||", "if (partition > PARTITION_COUNT ||"),
     ("an incarnation that Lua would round", "fuzz_frame", "lib/cluster/wire_frame.c", "m->hello->incarnation > WIRE_EXACT_MAX", "m->hello->incarnation > UINT64_MAX - 1"),
@@ -48,6 +55,10 @@ PLANTS = [
     ("a text without its end", "fuzz_resp", "lib/io/redis_reply.c", "arena_take(task->privdata, len + 1)", "arena_take(task->privdata, len)"),
     ("any depth", "fuzz_resp", "lib/io/redis_reply.c", "depth > DEPTH_MAX || ", ""),
 
+    ("acting for somebody else", "fuzz_sasl", "ingress/sasl_exchange.c", "(authzid.len == 0 || span_equal(authzid, name))", "authzid.len < 100"),
+    ("a channel that nobody compares", "fuzz_sasl", "ingress/sasl_scram.c", "crypto_is_equal(buf_span(&binding), buf_span(&e->scram.binding)) &&", "binding.len < 9999 &&"),
+    ("a comma cut short", "fuzz_sasl", "ingress/sasl_scram.c", 'else if (!span_starts_nocase(rest, SPAN("=3D")))', "else if (rest.at[1] != '3')"),
+
     ("go ahead is taken for delivered", "fuzz_smtp_client", "courier/smtp_client_reply.c", "if (t->phase == PHASE_DOT_SENT && reply_class(c) == 2)",
      "if (reply_class(c) < 4)"),
     ("content for nobody", "fuzz_smtp_client", "courier/smtp_client_reply.c", "if (c->reply.code == 354 && t->accepted > 0) {", "if (c->reply.code == 354) {"),
@@ -66,6 +77,17 @@ PLANTS = [
      r"c->place = **p == '\r' || **p == '\n' ? SMTP_DOT_CR : SMTP_IN_LINE;"),
     ("recipients outlive their transaction", "fuzz_smtp_server", "ingress/smtp_server.c", "    s->transaction = smtp_transaction_free(s->transaction);\n    s->address",
      "    s->address"),
+
+    ("a backslash that is not written as one", "fuzz_table", "lib/cluster/address_text.c", r"""if (plain.data[i] == '"' || plain.data[i] == '\\')""",
+     """if (plain.data[i] == '"')"""),
+    ("a domain that stands for an address", "fuzz_table", "lib/cluster/address_text.c", "if (is_domain && (!key.len || key.at[0] != '@'))", "if (is_domain && !key.len)"),
+    ("one address more than one", "fuzz_table", "lib/cluster/address_text.c", "count > most ? -E2BIG", "count > most + 1 ? -E2BIG"),
+
+    ("what came before the handshake gets inside", "fuzz_tls", "lib/io/stream_io.c",
+     'int r = s->in.len > 0 ? tls_refuse(s->tls, "bytes came before the handshake") : tls_handshake(s->tls);', "int r = tls_handshake(s->tls);"),
+    ("what is said in the handshake goes out plain", "fuzz_tls", "lib/io/stream.c", " &&\n           !stream_is_shaking(s);", ";"),
+    ("plain bytes after the end of TLS are read", "fuzz_tls", "lib/io/stream_io.c", "static void stream_end_input(struct stream *s)\n{\n",
+     "static void stream_end_input(struct stream *s)\n{\n    if (s->tls) {\n        s->tls = tls_free(s->tls);\n        return;\n    }\n"),
 
     ("a block of any length", "fuzz_zstd", "lib/io/zstd.c", " || told > max_len)", ")"),
     ("a frame behind the frame", "fuzz_zstd", "lib/io/zstd.c", "if (ZSTD_findFrameCompressedSize(frame.at, frame.len) != frame.len)", "if (frame.len == 0)"),

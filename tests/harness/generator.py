@@ -81,16 +81,17 @@ class Generator:
     many transactions are open at once.
     rate: new messages a second, None for as fast as it goes. limit: how many messages, None until stop().
     linger: longest random wait before each step (seconds), which spreads the sessions over all stages.
-    reply_timeout: a reply not there by then counts as lost.
+    reply_timeout: a reply not there by then counts as lost. is_binary: content goes by BDAT, as BODY=BINARYMIME.
     """
 
     def __init__(self, addresses, make, sessions=10, rate=None, limit=None, linger=0.0, per_connection=20,
                  size=1024, reply_timeout=30.0, retry_after=0.2, prefix=None, seed=None,
-                 roams=False):
+                 roams=False, is_binary=False):
         self.addresses, self.make = list(addresses), make
         self.sessions, self.rate, self.limit, self.linger = sessions, rate, limit, linger
         self.per_connection, self.size = per_connection, size
         self.reply_timeout, self.retry_after, self.roams = reply_timeout, retry_after, roams
+        self.is_binary = is_binary
         self.random = random.Random(seed)
         self.prefix = prefix if prefix is not None else f"{self.random.getrandbits(32):08x}"
         self.items = []
@@ -295,7 +296,8 @@ class _Connection:
                 self.failed = True
                 attempt.outcome, attempt.reply = LATER, text
                 return
-        code, text = await self._command(f"MAIL FROM:<{item.sender}>")
+        is_binary = self.generator.is_binary
+        code, text = await self._command(f"MAIL FROM:<{item.sender}>" + (" BODY=BINARYMIME" if is_binary else ""))
         if code != 250:
             self._settle(attempt, item, list(attempt.recipients), code, text)
             return
@@ -312,7 +314,7 @@ class _Connection:
         if not accepted:
             await self._command("RSET")
             return
-        code, text = await self._command("DATA")
+        code, text = (354, "") if is_binary else await self._command("DATA")
         if code != 354:
             self._settle(attempt, item, accepted, code, text)
             if not self.failed:
@@ -320,12 +322,21 @@ class _Connection:
             return
         await self._linger()
         stuffed = item.content.replace(b"\r\n.", b"\r\n..")
-        self.writer.write(b"." + stuffed if stuffed.startswith(b".") else stuffed)
+        if is_binary:
+            self.writer.write(f"BDAT {len(item.content)}\r\n".encode() + item.content)
+            code, text = await self._reply()
+            if code != 250:
+                self._settle(attempt, item, accepted, code, text)
+                if not self.failed:
+                    await self._command("RSET")
+                return
+        else:
+            self.writer.write(b"." + stuffed if stuffed.startswith(b".") else stuffed)
         if self.generator.linger:
             await self.writer.drain()
             await self._linger()
         attempt.dot_at = time.monotonic()
-        self.writer.write(b".\r\n")
+        self.writer.write(b"BDAT 0 LAST\r\n" if is_binary else b".\r\n")
         await self.writer.drain()
         code, text = await self._reply()
         attempt.reply_at = time.monotonic()

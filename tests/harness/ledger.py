@@ -6,6 +6,7 @@ generator and at the sinks, never in the programs under test.
 
 import email
 import email.policy
+import re
 import time
 
 
@@ -68,6 +69,20 @@ class Report:
         self.ledger_id, self.recipient, self.action, self.status = ledger_id, recipient, action, status
 
 
+def report_blocks(part):
+    """The groups of fields of message/delivery-status, or of message/global-delivery-status, which the MIME library does not know."""
+    if part.get_content_type() == "message/delivery-status":
+        return [group for group in part.get_payload() if group.keys()]
+    text = part.get_payload()[0].as_bytes().replace(b"\r\n", b"\n").decode("utf-8")
+    return [email.message_from_string(group) for group in text.split("\n\n") if group.strip()]
+
+
+def final_recipient(group):
+    """The address, whatever its type (RFC 6533 section 3)."""
+    address = str(group["Final-Recipient"]).partition(";")[2].strip()
+    return re.sub(r"\\x\{([0-9A-F]+)\}", lambda found: chr(int(found.group(1), 16)), address)
+
+
 def parse_reports(content):
     """The recipients a DSN tells of; [] when the content is no DSN."""
     message = email.message_from_bytes(content, policy=email.policy.compat32)
@@ -76,15 +91,15 @@ def parse_reports(content):
     ledger_id, groups = None, []
     for part in message.get_payload():  # not deeper: the original may hold messages of its own
         kind = part.get_content_type()
-        if kind == "message/delivery-status":
-            groups = [group for group in part.get_payload() if group["Final-Recipient"]]
-        elif kind in ("message/rfc822", "text/rfc822-headers", "message/rfc822-headers"):
+        if kind in ("message/delivery-status", "message/global-delivery-status"):
+            groups = [group for group in report_blocks(part) if group["Final-Recipient"]]
+        elif kind in ("message/rfc822", "text/rfc822-headers", "message/rfc822-headers", "message/global", "message/global-headers"):
             inner = part.get_payload()
             if isinstance(inner, list):
                 ledger_id = inner[0]["X-Ledger-Id"]
             else:
                 ledger_id = email.message_from_string(inner)["X-Ledger-Id"]
-    return [Report(ledger_id and ledger_id.strip(), group["Final-Recipient"].partition(";")[2].strip(),
+    return [Report(ledger_id and ledger_id.strip(), final_recipient(group),
                    (group["Action"] or "").strip().lower(), (group["Status"] or "").strip())
                    for group in groups]
 

@@ -176,13 +176,13 @@ class Partition:
         keys = [self.claimed, self.due_index, self.held, self.events, self.never]
         return Call("reap", keys, [self.tag, last, *live])
 
-    def order(self, script, job, queue):
-        """hold, unhold, retry or bounce."""
+    def order(self, script, job, queue, why="by operator"):
+        """hold, unhold, retry or bounce; why: of a hold."""
         return Call(
             script,
             [self.record(job), self.queue(queue), self.claimed, self.held, self.due_index, self.events,
              self.never],
-            [job])
+            [job, why] if script == "hold" else [job])
 
     def acquire(self, me, floor=0):
         return Call("acquire", [self.lease, self.never], [me, floor])

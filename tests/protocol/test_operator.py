@@ -62,6 +62,12 @@ def test_hold_of_a_waiting_job(store, part, order, waiting):
     assert store.history(part)[-1] == ("held", JOB, "by operator")
 
 
+def test_a_hold_says_why(store, part, waiting):
+    store.run(part.order("hold", JOB, QUEUE, "by operator: user disabled"))
+    assert store.record(part, JOB)["h"] == "by operator: user disabled"
+    assert store.history(part)[-1] == ("held", JOB, "by operator: user disabled")
+
+
 def test_hold_of_a_held_job_changes_nothing(store, order, held):
     before = store.dump()
     assert order("hold") == "ok"

@@ -328,6 +328,12 @@ def test_a_job_held_by_order_says_so(store, part, courier):
     assert store.record(part, JOB)["h"] == "by operator"
 
 
+def test_a_job_held_by_order_says_why_that_was(store, part, courier):
+    assert store.run(part.order("hold", JOB, QUEUE, "by operator: user disabled")) == "later"
+    courier.settle(end(courier, "back", delay=60000, event="deferred", detail="421 later"))
+    assert store.record(part, JOB)["h"] == "by operator: user disabled" and "f" not in store.record(part, JOB)
+
+
 def test_bounced_parent_keeps_its_delay(store, part):
     courier = fanout_parent(store, part, 1)
     store.run(part.order("bounce", "P.0", "#fanout"))

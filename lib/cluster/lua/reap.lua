@@ -37,7 +37,7 @@ check(d, h)
 math.randomseed(now_us % 2147483648) -- Redis seeds every run of a script alike
 for _, work in ipairs(works) do
   work.j = "j:{" .. t .. "}:" .. work.job
-  local record = redis.pcall("HMGET", work.j, "q", "f", "x", "k")
+  local record = redis.pcall("HMGET", work.j, "q", "f", "x", "k", "h")
   local queue, fate, crashes, token = record[1], record[2], record[3], record[4]
   if queue then
     work.q, work.queue, work.token = "q:{" .. t .. "}:" .. queue, queue, token or work.token
@@ -45,7 +45,7 @@ for _, work in ipairs(works) do
     if work.crashes >= CRASHES_MOST then
       work.why = "crashed couriers"
     elseif fate == "hold" then
-      work.why = "by operator"
+      work.why = record[5] or "by operator"
     elseif not read("ZCARD", work.q) then
       work.why = "queue unreadable"
     else

@@ -19,6 +19,6 @@ if at == "h" then
   redis.call("HDEL", j, "f", "x", "h")
   event(ev, "released", { "j", job, "x", "by operator" })
 elseif at == "c" and redis.call("HGET", j, "f") == "hold" then
-  redis.call("HDEL", j, "f")
+  redis.call("HDEL", j, "f", "h")
 end
 return "ok"

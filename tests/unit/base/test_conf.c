@@ -413,9 +413,10 @@ static void faults_of_a_listener_name_it(void **state)
         {.path = "listeners.relay.tls", .value = "off", .line = 1},
         {.path = "ingress.listen", .value = "127.0.0.1:25", .line = 2},
     };
-    assert_refused(twice, 2,
-                   "ingress.listen: makes a listener named relay, but listeners.relay is there too; give the "
-                   "addresses to one of them only");
+    assert_refused(
+        twice, 2,
+        "b.yaml:2: ingress.listen: makes a listener named relay, but listeners.relay is there too; give the "
+        "addresses to one of them only");
 }
 
 static void a_listener_without_settings_is_there(void **state)

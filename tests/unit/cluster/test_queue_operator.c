@@ -11,7 +11,7 @@ static int rule(enum rule what, const char *job)
 {
     int answer = -1;
 
-    queue_rule(store, what, TEST_PARTITION, job, "example.com", 5000, on_rule, &answer);
+    queue_rule(store, what, TEST_PARTITION, job, "example.com", NULL, 5000, on_rule, &answer);
     assert_int_equal(answer, -1);
     loop_go();
     return answer;

@@ -15,6 +15,7 @@ enum { WHOLE = -1, EACH_BYTE = -2, NOWHERE = -3, START_MS = 1000000 };
 struct smtp_profile test_profile;
 struct smtp_answer test_commit, test_body, test_greeting, test_sender, test_tls;
 struct smtp_server test_owner;
+bool test_separates;
 
 struct play {
     struct smtp_server engine;
@@ -34,6 +35,7 @@ void test_limits_reset(void)
 {
     test_profile = (struct smtp_profile){.mechanisms = NULL};
     test_owner = (struct smtp_server){.wall_offset_ms = 0};
+    test_separates = false;
     test_tls = (struct smtp_answer){220, "2.0.0", "Go ahead", NULL, 0};
     test_limits = (struct smtp_limits){
         .message_bytes = 100000,
@@ -117,6 +119,8 @@ static void commit(struct play *p)
         p->stored++;
         tell(p);
         buf_clear(&p->message);
+        if (test_separates && t->content->header.starts_with_body)
+            buf_add_text(&p->message, "\r\n");
         buf_add_span(&p->message, buf_span(&p->content));
         buf_clear(&p->recipients);
         for (size_t i = 0; i < t->recipient_count; i++) {

@@ -74,6 +74,8 @@ void test_limits_reset(void);
 
 /* The answer to every commit; and to a body. */
 extern struct smtp_answer test_commit, test_body, test_greeting, test_sender, test_tls;
+/* The stored message has an empty line in front where it begins with its body, as submit.c puts there. */
+extern bool test_separates;
 /* Flags that the owner sets: is_secured, is_xclient_allowed, is_auth_believed, wall_offset_ms. */
 extern struct smtp_server test_owner;
 /*

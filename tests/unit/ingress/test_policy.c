@@ -45,6 +45,15 @@ static const struct addr *addr_of(const char *path)
     return addr_parse_path(span_of(path), &addr) < 0 ? NULL : &addr;
 }
 
+static unsigned code_of_utf8(const struct policy *p, bool is_trusted, const char *path)
+{
+    struct smtp_answer a;
+    struct addr addr;
+    assert_true(addr_parse_path_utf8(span_of(path), &addr) >= 0);
+    policy_recipient(p, is_trusted, &addr, &a);
+    return a.code;
+}
+
 static struct smtp_answer ask(const struct policy *p, bool is_trusted, const char *path)
 {
     struct smtp_answer a;
@@ -109,7 +118,7 @@ static void strangers_may_send_to_relay_domains_only(void **state UNUSED)
         struct smtp_answer a = ask(p, false, refused[i]);
         assert_int_equal(a.code, 550);
         assert_string_equal(a.status, "5.7.1");
-        assert_null(a.address);
+        assert_int_equal(a.address_count, 0);
     }
     (void) policy_free(p);
 }
@@ -164,12 +173,47 @@ static void postmaster_goes_to_the_first_relay_domain(void **state UNUSED)
     struct policy *p = usual();
     struct smtp_answer a = ask(p, false, "<PostMaster>");
     assert_int_equal(a.code, 250);
-    assert_string_equal(a.address, "postmaster@relay.example");
+    assert_int_equal(a.address_count, 1);
+    assert_string_equal(a.addresses[0], "postmaster@relay.example");
     (void) policy_free(p);
     p = make(NULL, 0, parents, 1);
     a = ask(p, true, "<postmaster>");
     assert_int_equal(a.code, 550);
     assert_string_equal(a.status, "5.1.1");
+    (void) policy_free(p);
+}
+
+/* proves: B19 */
+static void or_to_who_is_set(void **state UNUSED)
+{
+    char *domains[] = {(char[]){"relay.example"}};
+    static const char *const wrong[] = {"postmaster", "@relay.example", "pm@[192.0.2.1]", "<pm@relay.example>"};
+    struct conf_listener c = conf_of(NULL, 0, domains, 1);
+    struct policy *p = NULL;
+    AUTO_FREE char *none = NULL;
+    c.postmaster = (char[]){"pm@admin.example"};
+    assert_int_equal(policy_new(&c, &p, &none), 0);
+    struct smtp_answer a = ask(p, false, "<PostMaster>");
+    assert_string_equal(a.addresses[0], "pm@admin.example");
+    (void) policy_free(p);
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        AUTO_FREE char *text = mem_string(wrong[i]), *error = NULL;
+        c.postmaster = text;
+        assert_true(policy_new(&c, &p, &error) < 0);
+        assert_non_null(strstr(error, "postmaster: \""));
+    }
+}
+
+/* proves: N02 N12 */
+static void u_labels_are_the_same_domain(void **state UNUSED)
+{
+    struct policy *p = usual();
+    assert_int_equal(code_of_utf8(p, false, "<u@b\xc3\xbc\x63her.example>"), 250);
+    assert_int_equal(code_of_utf8(p, false, "<u@B\xc3\x9c\x43HER.example>"), 250);
+    assert_int_equal(code_of_utf8(p, false, "<u@xn--bcher-kva.example>"), 250);
+    assert_int_equal(code_of_utf8(p, false, "<u@buecher.example>"), 550);
+    assert_true(policy_is_ours(p, "xn--bcher-kva.example"));
+    assert_false(policy_is_ours(p, "buecher.example"));
     (void) policy_free(p);
 }
 
@@ -206,6 +250,8 @@ int main(void)
         cmocka_unit_test(trusted_clients_may_send_anywhere),
         cmocka_unit_test(trust_goes_by_network),
         cmocka_unit_test(postmaster_goes_to_the_first_relay_domain),
+        cmocka_unit_test(or_to_who_is_set),
+        cmocka_unit_test(u_labels_are_the_same_domain),
         cmocka_unit_test(unusable_settings_are_told),
         cmocka_unit_test(u_labels_in_settings_are_a_labels),
     };

@@ -11,8 +11,8 @@
 #define HELLO S("220 "), C("EHLO client.example"), S("250-")
 #define OPENED HELLO, C("MAIL FROM:<a@b.example>"), S("250 2.1.0"), C("RCPT TO:<c@d.example>"), S("250 2.1.5")
 #define QUIT C("QUIT"), S("221 2.0.0"), CLOSED
-#define CLEARED                                                                                              \
-    C("RCPT TO:<c@d.example>"), S("503 5.5.1"), C("DATA"), S("503 5.5.1"), C("MAIL FROM:<a@b.example>"),     \
+#define CLEARED                                                                                          \
+    C("RCPT TO:<c@d.example>"), S("503 5.5.1"), C("DATA"), S("503 5.5.1"), C("MAIL FROM:<a@b.example>"), \
         S("250 2.1.0"), C("DATA"), S("503 5.5.1"), C("RSET"), S("250")
 
 static int setup(void **state UNUSED)
@@ -36,8 +36,8 @@ static void last_chunk_may_be_empty(void **state UNUSED)
 {
     PLAY(OPENED, RAW("BDAT 3\r\nx\r\n"), S("250 2.0.0"), C("BDAT 0 LAST"), S("250 2.0.0"), M("x\r\n"), QUIT);
     PLAY(OPENED, C("BDAT 0 LAST"), S("250 2.0.0"), M(""), STORED(1), QUIT);
-    PLAY(OPENED, C("BDAT 0"), S("250"), C("BDAT 0"), S("250"), RAW("BDAT 3 LAST\r\nx\r\n"), S("250"), M("x\r\n"),
-         QUIT);
+    PLAY(OPENED, C("BDAT 0"), S("250"), C("BDAT 0"), S("250"), RAW("BDAT 3 LAST\r\nx\r\n"), S("250"),
+         M("x\r\n"), QUIT);
 }
 
 /* Dots are content, commands in a chunk are content, and the last line needs no end. */
@@ -54,9 +54,9 @@ static void chunks_are_pipelined(void **state UNUSED)
 {
     PLAY(HELLO, C("MAIL FROM:<a@b.example>"), C("RCPT TO:<c@d.example>"), RAW("BDAT 3\r\nx\r\n"), C("BDAT 0"),
          RAW("BDAT 3 LAST\r\ny\r\n"), C("MAIL FROM:<b@b.example>"), C("RCPT TO:<d@d.example>"),
-         RAW("BDAT 3 LAST\r\nz\r\n"), C("NOOP"), S("250 2.1.0"), S("250 2.1.5"), S("250 2.0.0"), S("250 2.0.0"),
-         S("250 2.0.0 Ok: queued"), S("250 2.1.0"), S("250 2.1.5"), S("250 2.0.0 Ok: queued"), S("250 2.0.0"),
-         M("z\r\n"), RECIPIENTS("d@d.example,"), STORED(2), QUIT);
+         RAW("BDAT 3 LAST\r\nz\r\n"), C("NOOP"), S("250 2.1.0"), S("250 2.1.5"), S("250 2.0.0"),
+         S("250 2.0.0"), S("250 2.0.0 Ok: queued"), S("250 2.1.0"), S("250 2.1.5"), S("250 2.0.0 Ok: queued"),
+         S("250 2.0.0"), M("z\r\n"), RECIPIENTS("d@d.example,"), STORED(2), QUIT);
 }
 
 /* proves: B28 B07 */
@@ -78,8 +78,8 @@ static void other_commands_wait_until_the_last_chunk(void **state UNUSED)
          S("503 5.5.1"), C("RCPT TO:<e@d.example>"), S("503 5.5.1"), C("STARTTLS"), S("503 5.5.1"), C("NOOP"),
          S("250"), C("VRFY x"), S("252"), C("HELP"), S("214"), RAW("BDAT 3 LAST\r\ny\r\n"), S("250"),
          M("x\r\ny\r\n"), RECIPIENTS("c@d.example,"), QUIT);
-    PLAY(OPENED, RAW("BDAT 3 LAST\r\nx\r\n"), S("250"), RAW("BDAT 3 LAST\r\ny\r\n"), S("503 5.5.1"), STORED(1),
-         QUIT);
+    PLAY(OPENED, RAW("BDAT 3 LAST\r\nx\r\n"), S("250"), RAW("BDAT 3 LAST\r\ny\r\n"), S("503 5.5.1"),
+         STORED(1), QUIT);
 }
 
 /* What is in a chunk that has no transaction is never a command. */
@@ -134,8 +134,8 @@ static void huge_chunks_are_bounded(void **state UNUSED)
     PLAY(OPENED, C("BDAT 18446744073709551615"), S("552 5.3.4"), CLOSED);
     PLAY(OPENED, C("BDAT 9223372036854775807"), S("552 5.3.4"), CLOSED);
     PLAY(OPENED, C("BDAT 67108865"), S("552 5.3.4"), CLOSED);
-    PLAY(OPENED, RAW("BDAT 2\r\nx\r"), S("250"), C("BDAT 9223372036854775807 LAST"), S("552 5.3.4"), STORED(0),
-         CLOSED);
+    PLAY(OPENED, RAW("BDAT 2\r\nx\r"), S("250"), C("BDAT 9223372036854775807 LAST"), S("552 5.3.4"),
+         STORED(0), CLOSED);
     PLAY(S("220"), C("BDAT 67108865"), S("503 5.5.1"), CLOSED);
 }
 
@@ -150,8 +150,8 @@ static void size_is_judged_over_all_chunks(void **state UNUSED)
          STORED(0), QUIT);
     PLAY(OPENED, RAW("BDAT 11\r\nQUIT\r\nRSET\n"), S("552 5.3.4"), RAW("BDAT 6 LAST\r\nQUIT\r\n"), S("503"),
          CLEARED, STORED(0), QUIT);
-    PLAY(OPENED, RAW("BDAT 5\r\n123\r\n"), RAW("BDAT 6\r\nRSET\r\n"), RAW("BDAT 6 LAST\r\nRSET\r\n"), C("NOOP"),
-         S("250"), S("552 5.3.4"), S("503 5.5.1"), S("250"), STORED(0), QUIT);
+    PLAY(OPENED, RAW("BDAT 5\r\n123\r\n"), RAW("BDAT 6\r\nRSET\r\n"), RAW("BDAT 6 LAST\r\nRSET\r\n"),
+         C("NOOP"), S("250"), S("552 5.3.4"), S("503 5.5.1"), S("250"), STORED(0), QUIT);
 }
 
 /* proves: B30 B31 */
@@ -211,8 +211,8 @@ static void chunks_have_deadlines(void **state UNUSED)
 /* proves: A15 */
 static void draining_node_lets_chunks_end(void **state UNUSED)
 {
-    PLAY(OPENED, RAW("BDAT 3\r\nx\r\n"), S("250"), STOP, OPEN_STILL, RAW("BDAT 3 LAST\r\ny\r\n"), S("250 2.0.0"),
-         S("421 4.3.2"), STORED(1), CLOSED);
+    PLAY(OPENED, RAW("BDAT 3\r\nx\r\n"), S("250"), STOP, OPEN_STILL, RAW("BDAT 3 LAST\r\ny\r\n"),
+         S("250 2.0.0"), S("421 4.3.2"), STORED(1), CLOSED);
     PLAY(HELLO, RAW("BDAT 3\r\nx"), STOP, OPEN_STILL, RAW("yz"), S("503"), S("421 4.3.2"), CLOSED);
 }
 
@@ -245,9 +245,10 @@ static void a_million_small_chunks_need_no_memory(void **state UNUSED)
         assert_int_equal(smtp_server_feed(&s, SPAN("BDAT 1\r\n"), 1000, &out), 8);
         if (i == 0)
             smtp_server_answer(&s, &go, 1000, &out);
-        assert_int_equal(smtp_server_feed(&s, i % LINE == LINE - 2   ? SPAN("\r")
-                                              : i % LINE == LINE - 1 ? SPAN("\n")
-                                                                     : SPAN("x"),
+        assert_int_equal(smtp_server_feed(&s,
+                                          i % LINE == LINE - 2   ? SPAN("\r")
+                                          : i % LINE == LINE - 1 ? SPAN("\n")
+                                                                 : SPAN("x"),
                                           1000, &out),
                          1);
         assert_int_equal(s.ask, SMTP_ASK_CONTENT);
@@ -270,9 +271,9 @@ static void bare_line_feeds_may_be_made_line_ends(void **state UNUSED)
     PLAY(OPENED, C("DATA"), S("354"), RAW("Subject: x\n\nHello\n..\n.x\n\n\r\n..\r\n.\r\n"), S("250"),
          M("Subject: x\r\n\r\nHello\r\n.\r\nx\r\n\r\n\r\n.\r\n"), QUIT);
     PLAY(OPENED, C("DATA"), S("354"), RAW("\n\r\n.\r\n"), S("250"), M("\r\n\r\n"), QUIT);
-    PLAY(S("220"), RAW("EHLO client.example\n"), S("250-"), RAW("MAIL FROM:<a@b.example>\nRCPT TO:<c@d.example>\n"),
-         S("250"), S("250"), RAW("DATA\n"), S("354"), RAW("x\n.\r\n\r\n.\r\n"), S("250"), M("x\r\n\r\n\r\n"),
-         RAW("QUIT\n"), S("221"), CLOSED);
+    PLAY(S("220"), RAW("EHLO client.example\n"), S("250-"),
+         RAW("MAIL FROM:<a@b.example>\nRCPT TO:<c@d.example>\n"), S("250"), S("250"), RAW("DATA\n"), S("354"),
+         RAW("x\n.\r\n\r\n.\r\n"), S("250"), M("x\r\n\r\n\r\n"), RAW("QUIT\n"), S("221"), CLOSED);
     PLAY(OPENED, RAW("BDAT 6\n.\nx\r\n\n"), S("250"), RAW("BDAT 2 LAST\r\n\ny"), S("250"),
          M(".\r\nx\r\n\r\n\r\ny"), QUIT);
 }
@@ -282,8 +283,9 @@ static void bare_line_feeds_may_be_made_line_ends(void **state UNUSED)
 static void old_devices_end_content_as_all_others(void **state UNUSED)
 {
     test_profile.normalises_lf = true;
-#define GOES_ON(bytes, content) \
-    PLAY(OPENED, C("DATA"), S("354"), RAW("x" bytes "y\r\n.\r\n"), S("250"), M("x" content "y\r\n"), STORED(1), QUIT)
+#define GOES_ON(bytes, content)                                                                      \
+    PLAY(OPENED, C("DATA"), S("354"), RAW("x" bytes "y\r\n.\r\n"), S("250"), M("x" content "y\r\n"), \
+         STORED(1), QUIT)
     GOES_ON("\n.\n", "\r\n\r\n");
     GOES_ON("\n.\r\n", "\r\n\r\n");
     GOES_ON("\r\n.\n", "\r\n\r\n");

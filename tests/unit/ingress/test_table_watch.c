@@ -12,7 +12,7 @@
 #include "base/conf.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "ingress/table_files.h"
+#include "ingress/table_watch.h"
 
 enum { GUARD_MS = 20000, PASS_MS = 2 };
 

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "ingress/change.h"
 #include "ingress/table_ask.h"
-#include "ingress/table_files.h"
+#include "ingress/table_watch.h"
 #include "ingress/tables.h"
 
 /* ---- Redis */

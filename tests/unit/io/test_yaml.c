@@ -81,7 +81,7 @@ static void reads_groups(void **state)
     assert_read(
         "listeners:\n  a:\n    address: [x, y]\n    limits: {b: c}\n  b: {role: relay}\n  c:\n  d: {}\n",
         "3 listeners.a.address []=x|3 listeners.a.address []=y|4 listeners.a.limits {}b=c|5 listeners.b.role =relay|"
-        "7 listeners.c {}=(none)|7 listeners.d {}=(none)|");
+        "6 listeners.c {}=(none)|7 listeners.d {}=(none)|");
     assert_read("listeners:\n", "");
     assert_read("listeners: {}\n", "");
     assert_read("listeners: 5\n", "error:1: expected names, each with its settings, in group: \"listeners\"");
@@ -186,6 +186,20 @@ static void refuses_files_that_are_missing_or_too_big(void **state)
 }
 
 /* The whole way: what the tables print as the default file is read back and changes nothing. */
+/* Takes out the lines of groups' members, which are deeper than those of sections. */
+static void drop_members(struct buf *yaml)
+{
+    AUTO_BUF struct buf kept = {.data = NULL};
+    struct span rest = buf_span(yaml);
+    while (rest.len) {
+        struct span line = span_cut(&rest, '\n');
+        if (!span_starts_nocase(line, SPAN("    ")) && !span_equal(line, SPAN("  name:")))
+            buf_printf(&kept, "%.*s\n", SPAN_ARG(line));
+    }
+    buf_clear(yaml);
+    buf_add_span(yaml, buf_span(&kept));
+}
+
 static void the_default_file_is_the_defaults(void **state)
 {
     (void) state;
@@ -207,7 +221,11 @@ static void the_default_file_is_the_defaults(void **state)
     put(file.data, file.len);
     assert_int_equal(conf_load(path, yaml_read_settings, &c, &error), 0);
     buf_clear(&loaded);
+    assert_int_equal(c->listener_count,
+                     2); /* the file's example, and that of ingress.listen, which is given now */
+    assert_string_equal(c->listeners[0].name, "name");
     conf_print_yaml(c, &loaded, false);
+    drop_members(&loaded);
     assert_true(span_equal(buf_span(&plain), buf_span(&loaded)));
     conf_release(c);
     put(plain.data, plain.len);
