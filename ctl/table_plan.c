@@ -111,8 +111,7 @@ static bool is_of_domain(const struct table_change *c)
     return c->field.len > 0 && c->field.at[0] == '@';
 }
 
-/* Phases: addresses set, domains set, domains taken out, addresses taken out. */
-static unsigned phase_of(const struct table_change *c)
+unsigned change_phase(const struct table_change *c)
 {
     if (c->after.at)
         return is_of_domain(c) ? 1 : 0;
@@ -123,10 +122,10 @@ static void apply(struct table_link *l, const struct table_plan *p, uint64_t *ta
 {
     static const struct span nothing = {.at = "", .len = 0};
 
-    for (unsigned phase = 0; phase < 4 && tally[TABLE_UNKNOWN] == 0; phase++) {
+    for (unsigned phase = 0; phase < CHANGE_PHASES && tally[TABLE_UNKNOWN] == 0; phase++) {
         for (size_t i = 0; i < p->count; i++) {
             const struct table_change *c = &p->changes[i];
-            if (phase_of(c) == phase)
+            if (change_phase(c) == phase)
                 table_link_write(l, p->table, c->field, c->after.at ? &c->after : NULL,
                                  c->before.len  ? &c->before
                                  : c->before.at ? NULL

@@ -12,6 +12,10 @@
 struct table_change {
     struct span field, before, after;
 };
+/* One after the other: addresses set, domains set, domains taken out, addresses taken out. */
+enum { CHANGE_PHASES = 4 };
+unsigned change_phase(const struct table_change *c);
+
 struct table_plan {
     enum table table;
     struct table_change *changes;

@@ -89,6 +89,7 @@ void sasl_finish(struct sasl *s, enum sasl_state state)
     tell(s, state);
     s->is_over = true;
     s->on_result(s->owner, &result);
+    s->is_left = true;
     sasl_wipe(s);
     sasl_drop(s);
 }

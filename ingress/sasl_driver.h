@@ -37,6 +37,8 @@ struct sasl {
     struct dovecot_request *dovecot;
     struct oauth_call *oauth;
     struct timer delay;
+    bool is_delay_over;
+    unsigned counting; /* locks that have not confirmed the failure */
 };
 
 /* To the next step, by the engine's state. */

@@ -47,8 +47,20 @@ static size_t lock_wants(const struct sasl *s, uint64_t count, struct buf keys[2
     return n;
 }
 
-static void on_counted(void *context UNUSED, const struct limit_result *result UNUSED)
+/* It is answered when the delay is over, and when every node can know of it. */
+static void answer_refused(struct sasl *s)
 {
+    if (s->is_delay_over && s->counting == 0)
+        sasl_finish(s, SASL_REFUSED);
+}
+
+static void on_counted(void *context, const struct limit_result *result UNUSED)
+{
+    struct sasl *s = context;
+    if (!sasl_is_waiting(s))
+        return;
+    s->counting--;
+    answer_refused(s);
 }
 
 /* Each for itself: that one lock is shut already does not spare the other. Where Redis is away nothing is counted, and nobody gets in either. */
@@ -56,21 +68,26 @@ void sasl_count_failure(struct sasl *s)
 {
     struct buf keys[2] = {{0}, {0}};
     struct limit_want wants[2];
-    struct limit_result ignored;
+    struct limit_result ignored; /* whatever is left: it was one more */
     if (s->is_counted)
         return;
     s->is_counted = true;
     size_t n = lock_wants(s, 1, keys, wants);
-    for (size_t i = 0; i < n; i++)
-        (void) limit_take(s->reactor->limiter, &wants[i], 1, on_counted, NULL,
-                          &ignored); /* whatever is left: it was one more */
+    for (size_t i = 0; i < n; i++) {
+        if (limit_take(s->reactor->limiter, &wants[i], 1, on_counted, s, &ignored))
+            continue;
+        s->counting++;
+        s->waits++; /* also when the client hangs up: it is counted */
+    }
     buf_done(&keys[0]);
     buf_done(&keys[1]);
 }
 
 static void on_delay(struct timer *t)
 {
-    sasl_finish(CONTAINER_OF(t, struct sasl, delay), SASL_REFUSED);
+    struct sasl *s = CONTAINER_OF(t, struct sasl, delay);
+    s->is_delay_over = true;
+    answer_refused(s);
 }
 
 void sasl_refuse(struct sasl *s)

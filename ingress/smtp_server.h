@@ -12,10 +12,9 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "base/map.h"
+#include "ingress/smtp_profile.h"
+#include "ingress/smtp_transaction.h"
 #include "mail/addr.h"
-#include "mail/envelope.h"
-#include "mail/header.h"
 
 enum {
     SMTP_LINE_MAX = 2048, /* a command with its CR LF; RFC 5321 asks for 512, extensions for some more */
@@ -23,47 +22,6 @@ enum {
     SMTP_SKIP_MAX = 65536,      /* an over-long command is read past up to here, then the session ends */
     SMTP_REPLY_TEXT_MAX = 400,
     SMTP_MECHANISM_MAX = 20, /* RFC 4422 section 3.1 */
-};
-
-/* May change between calls; content limits count from DATA or the first BDAT. */
-struct smtp_limits {
-    uint64_t message_bytes, line_bytes;
-    struct header_limits header;
-    uint64_t recipients, transactions, errors, junk;
-    uint64_t command_ms, data_ms, data_total_ms;
-    uint64_t data_rate; /* bytes a second that content must come at, after the first data_ms; 0: any */
-    bool requires_fqdn;
-};
-
-/* REQUIRED: until there is TLS only NOOP, EHLO, STARTTLS and QUIT are served; until AUTH went well no MAIL. */
-enum smtp_tls { SMTP_TLS_OFF, SMTP_TLS_OFFERED, SMTP_TLS_REQUIRED };
-enum smtp_auth { SMTP_AUTH_OFF, SMTP_AUTH_OFFERED, SMTP_AUTH_REQUIRED };
-
-/* One bit each: 1u << SMTP_CHUNKING. Those that need another (BINARYMIME: CHUNKING) are offered with it only, REQUIRETLS within TLS only. */
-enum smtp_extension {
-    SMTP_CHUNKING,
-    SMTP_DSN,
-    SMTP_UTF8,
-    SMTP_REQUIRETLS,
-    SMTP_LIMITS,
-    SMTP_BINARYMIME,
-    SMTP_FUTURERELEASE,
-    SMTP_DELIVERBY
-};
-
-/* What a listener offers and asks for. Borrowed by the engine: the address stays, its contents may change between calls. */
-struct smtp_profile {
-    struct smtp_limits limits;
-    enum smtp_tls tls;
-    enum smtp_auth auth;
-    bool auth_without_tls;
-    const char *mechanisms;     /* of AUTH without TLS: "PLAIN LOGIN"; "" or NULL: none */
-    const char *tls_mechanisms; /* within TLS */
-    unsigned extensions;        /* bits of enum smtp_extension */
-    uint64_t future_max_ms;     /* FUTURERELEASE: so far ahead */
-    uint64_t by_min_s;          /* DELIVERBY: not sooner; 0: any */
-    bool normalises_lf; /* for old devices: a bare LF in content is given out as CR LF, and ends a command */
-    const char *banner; /* behind our name in the greeting; NULL: "ESMTP" */
 };
 
 enum smtp_ask {
@@ -107,73 +65,6 @@ struct smtp_xclient {
     struct ip ip, destination_ip;
     uint16_t port, destination_port; /* 0: not said */
     char *name, *helo, *login, *proto;
-};
-
-enum smtp_fault {
-    SMTP_FAULT_NONE,
-#define SMTP_FAULT(name, closes, code, status, text) SMTP_FAULT_##name,
-#include "ingress/smtp_server.def"
-#undef SMTP_FAULT
-};
-
-/* Where in a line the next byte of content stands. */
-enum smtp_place {
-    SMTP_LINE_START,
-    SMTP_IN_LINE,
-    SMTP_AFTER_CR,
-    SMTP_DOT,
-    SMTP_DOT_CR,
-    SMTP_BARE_LF,  /* at one, that becomes CR LF */
-    SMTP_LF_START, /* behind one: a dot is taken off, and ends nothing */
-};
-
-/* Content under way: lives from 354 to the reply to the dot, or from the first BDAT to the reply to the last. */
-struct smtp_content {
-    struct header_scan header;
-    uint64_t message_max_bytes, line_max_bytes, total_ms, piece_ms, rate;
-    uint64_t size_bytes; /* without stuffing */
-    uint64_t line_bytes; /* of the line under way */
-    uint64_t started_ms;
-    uint64_t waited_ms; /* for the owner to take pieces */
-    enum smtp_place place;
-    enum smtp_fault fault;
-    bool is_dropped; /* SMTP_ASK_DROP was asked */
-    bool is_ended;   /* CR LF . CR LF came, or all of the last chunk */
-    bool is_chunked; /* by BDAT: no dots */
-    bool is_binary;  /* any bytes, no lines */
-    bool normalises_lf;
-};
-
-/* Where in the transaction's text; 0: not said, for the sender is there. */
-struct smtp_slot {
-    uint32_t addr, orcpt;
-    uint32_t notify;
-};
-
-struct smtp_transaction {
-    struct buf text; /* sender, then recipients and what else was said, each with a NUL */
-    struct smtp_slot *recipients;
-    size_t recipient_count, recipient_room;
-    struct smtp_slot asked;  /* of the RCPT under way, */
-    size_t asked_at;         /* which is in text from here on until it is taken */
-    struct map known;        /* of many recipients: which there are */
-    uint64_t declared_bytes; /* SIZE=, 0: not said */
-    uint32_t envid, auth;    /* where in text; 0: not said */
-    enum dsn_ret ret;
-    bool is_8bit;           /* BODY=8BITMIME */
-    bool is_binary;         /* BODY=BINARYMIME */
-    bool is_utf8;           /* SMTPUTF8 */
-    bool requires_tls;      /* REQUIRETLS */
-    uint64_t release_in_ms; /* HOLDFOR; 0: not said */
-    uint64_t release_at_ms; /* HOLDUNTIL, since 1970; 0: not said */
-    int64_t by_s;           /* BY, with by_mode; from now on */
-    enum by_mode by_mode;
-    bool by_trace;
-    bool has_refused;             /* a recipient was refused */
-    bool is_chunked;              /* BDAT was said */
-    bool is_last_chunk;           /* LAST was said */
-    uint64_t chunk_left;          /* bytes of the chunk under way */
-    struct smtp_content *content; /* NULL before content is taken */
 };
 
 enum smtp_phase {
@@ -249,13 +140,3 @@ void smtp_server_stop(struct smtp_server *s, bool at_once, uint64_t now_ms, stru
 
 /* The owner ends the session with a 421 at the next boundary between commands, maybe now, but never in content. Texts: literals. */
 void smtp_server_end(struct smtp_server *s, const struct smtp_answer *a, uint64_t now_ms, struct buf *out);
-
-const char *smtp_sender(const struct smtp_transaction *t);    /* "": null */
-const char *smtp_envid(const struct smtp_transaction *t);     /* xtext as given; NULL: not said */
-const char *smtp_mail_auth(const struct smtp_transaction *t); /* AUTH= decoded; "": <>; NULL: not said */
-const char *smtp_recipient(const struct smtp_transaction *t, size_t i);
-struct smtp_dsn {
-    uint32_t notify;   /* NOTIFY_*; 0: not said */
-    const char *orcpt; /* "type;xtext" as given; NULL: not said */
-};
-struct smtp_dsn smtp_recipient_dsn(const struct smtp_transaction *t, size_t i);

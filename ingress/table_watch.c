@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "base/redact.h"
 
 enum { LOOK_EVERY_MS = 1000 };
 
@@ -97,7 +98,9 @@ static void on_loaded(void *context)
 
     watch.is_loading = false;
     if (l->error) {
-        log_event(LOG_TABLES_REFUSED, F("error", l->error));
+        AUTO_BUF struct buf shown = {.data = NULL};
+        redact_add(&shown, span_of(l->error));
+        log_event(LOG_TABLES_REFUSED, FS("error", buf_span(&shown)));
         metric_set(METRIC_TABLE_FILES_STALE, 1);
     } else if (watch.loop) {
         put_in_force(STEAL(l->files));

@@ -103,8 +103,8 @@ void received_add(const struct received *r, struct buf *out)
     }
     char id[ID_TEXT_LEN + 1];
     id_format(&r->id, id);
-    fold_text(&f, "id");
     bool has_for = r->only_recipient && is_addr_usable(r->only_recipient);
+    buf_add_text(&word, "id ");
     buf_add(&word, id, ID_TEXT_LEN);
     if (!has_for)
         buf_add_char(&word, ';');

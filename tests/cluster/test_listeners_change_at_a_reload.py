@@ -38,7 +38,7 @@ class Place:
 
 @pytest.fixture
 def place():
-    with Cluster(dispatchers=0, couriers=0, listeners=_LISTENERS) as cluster:
+    with Cluster(dispatchers=0, couriers=0, listeners=_LISTENERS, settings={"ingress": {"threads": 2}}) as cluster:
         yield Place(cluster)
 
 

@@ -45,7 +45,7 @@ class Place:
 def place():
     authority = Authority(paths.scratch("authority"))
     file = authority.issue("localhost")
-    with Cluster(dispatchers=0, couriers=0, settings={"tls": {"certificates": [file]}}, listeners=_LISTENERS) as cluster:
+    with Cluster(dispatchers=0, couriers=0, settings={"ingress": {"threads": 2}, "tls": {"certificates": [file]}}, listeners=_LISTENERS) as cluster:
         yield Place(cluster, authority, file)
 
 

@@ -127,7 +127,8 @@ class Step:
 
     @property
     def has_open_dot(self):
-        return (self.point.name, self.action) in DOT_IS_OPEN
+        # Of a message to many queues one job may be settled while the dots of the others are open.
+        return (self.point.name, self.action) in DOT_IS_OPEN or (self.point.name, self.shape) == ("settle_confirmed", "many")
 
     def __str__(self):
         return f"{self.name:<17} {self.point.program:<10} {self.action:<6} {self.message:<23}"

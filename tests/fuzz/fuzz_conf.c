@@ -131,7 +131,7 @@ static void check_file(struct span text)
             check_row(conf_holder(c, conf_rows[i].section, h), &conf_rows[i]);
     conf_print_yaml(c, &printed, text.len % 2);
     if (conf_load(file_of(buf_span(&printed)), yaml_read_settings, &same, &error) < 0)
-        must_fail(error, printed.data, 0);
+        must_fail(error, buf_steal_text(&printed), 0);
     check_same(c, same);
     conf_release(same);
     conf_release(c);

@@ -13,6 +13,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+enum { USER = 4 };
+
 static const uint64_t time_max = UINT64_C(1) << 48;
 
 /* What a SMTP command or a header line could be made of. */
@@ -135,6 +137,26 @@ static void try_stats(struct span in)
     node_stats_done(&s);
 }
 
+static void try_user(struct span in)
+{
+    struct user *u = NULL, *same = NULL;
+    struct addr sender;
+    AUTO_BUF struct buf again = {.data = NULL}, third = {.data = NULL};
+
+    if (wire_get_user(in, &u) < 0)
+        return;
+    must(user_name_check(span_of(u->name)) == 0 && verifier_is_sound(&u->verifier));
+    must(u->sender_count <= USER_SENDERS_MAX);
+    must(addr_parse(SPAN("a@one.test"), &sender) == 0);
+    (void) user_may_send(u, &sender); /* any answer will do */
+    wire_put_user(u, &again);
+    must(!wire_get_user(buf_span(&again), &same));
+    wire_put_user(same, &third);
+    must(span_equal(buf_span(&again), buf_span(&third)));
+    user_unref(same);
+    user_unref(u);
+}
+
 static struct redis_value string_value(struct span text)
 {
     return (struct redis_value){.type = REDIS_STRING, .text = text};
@@ -179,10 +201,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     record = realloc(record, head + len ? head + len : 1);
     must(record);
     struct span in = {.at = record, .len = head + len};
-    switch (data[0] % 4) {
+    switch (data[0] & 64 ? USER : data[0] % USER) {
     case 0: try_envelope(in); break;
     case 1: try_state(in); break;
     case 2: try_stats(in); break;
+    case USER: try_user(in); break;
     default: try_nodes(in); break;
     }
     free(record);

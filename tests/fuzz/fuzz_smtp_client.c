@@ -219,7 +219,7 @@ static void check_offered(const struct driver *d, struct span heard)
 /* The remote says `in` in pieces of at most so many bytes, which end with their lines if asked for. */
 static void run(struct driver *d, struct span in, size_t piece, bool by_line)
 {
-    bool goes_on = true;
+    bool goes_on = true, has_lines = by_line && piece == in.len;
     struct span heard = in;
 
     d->client = smtp_client_new(&settings, "mx [192.0.2.1]:25");
@@ -228,7 +228,7 @@ static void run(struct driver *d, struct span in, size_t piece, bool by_line)
         const char *end = by_line ? memchr(in.at, '\n', n) : NULL;
 
         n = end ? (size_t) (end - in.at) + 1 : n;
-        d->heard = by_line && piece >= in.len ? *in.at : '\0';
+        d->heard = has_lines ? *in.at : '\0';
         goes_on = feed(d, (struct span){.at = in.at, .len = n});
         in = (struct span){.at = in.at + n, .len = in.len - n};
     }

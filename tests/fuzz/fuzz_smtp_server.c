@@ -34,18 +34,39 @@ struct world {
     struct buf content; /* as we were given it */
 };
 
-static const struct smtp_profile profile = {.limits = {
-                                                .message_bytes = 3000,
-                                                .line_bytes = 1000,
-                                                .header = {.size_bytes = 500, .fields = 10, .hops = 3},
-                                                .recipients = SMALL_RECIPIENTS,
-                                                .transactions = 20,
-                                                .errors = 15,
-                                                .junk = 15,
-                                                .command_ms = 300,
-                                                .data_ms = 300,
-                                                .data_total_ms = 3000,
-                                            }};
+static struct smtp_profile profile = {
+    .limits =
+        {
+            .message_bytes = 3000,
+            .line_bytes = 1000,
+            .header = {.size_bytes = 500, .fields = 10, .hops = 3},
+            .recipients = SMALL_RECIPIENTS,
+            .transactions = 20,
+            .errors = 15,
+            .junk = 15,
+            .command_ms = 300,
+            .data_ms = 300,
+            .data_total_ms = 3000,
+        },
+    .mechanisms = "PLAIN LOGIN",
+    .tls_mechanisms = "PLAIN SCRAM-SHA-256-PLUS",
+    .auth_without_tls = true,
+    .future_max_ms = 100000,
+    .by_min_s = 10,
+};
+
+/* What the listener is like, by a byte of the input. */
+static void set_profile(uint8_t choice)
+{
+    profile.extensions = choice & 1 ? 0xff : 1u << SMTP_CHUNKING;
+    profile.normalises_lf = (choice & 2) != 0;
+    profile.tls = choice & 4 ? SMTP_TLS_REQUIRED : SMTP_TLS_OFFERED;
+    profile.auth = choice & 8 ? SMTP_AUTH_REQUIRED : SMTP_AUTH_OFFERED;
+    if (choice & 16)
+        profile.extensions = 0;
+    if (choice & 32)
+        profile.auth = SMTP_AUTH_OFF;
+}
 
 /* Replies: whole lines of printable ASCII, three digits first. Returns how many replies there are (last lines), and empties out. */
 static size_t hear(struct world *w)
@@ -77,8 +98,12 @@ static void check(struct world *w)
 {
     const struct smtp_server *e = &w->engine;
     const struct smtp_transaction *t = e->transaction;
-    bool is_open = e->phase == SMTP_OPEN || e->phase == SMTP_CONTENT || e->ask == SMTP_ASK_SENDER;
+    bool is_open = e->phase == SMTP_OPEN || e->phase == SMTP_CONTENT || e->phase == SMTP_BETWEEN ||
+                   e->ask == SMTP_ASK_SENDER;
     must((t != NULL) == is_open);
+    must((e->sasl != NULL) == (e->phase == SMTP_SASL || e->ask == SMTP_ASK_AUTH));
+    must((e->xclient != NULL) == (e->ask == SMTP_ASK_XCLIENT));
+    must(!e->is_authenticated || profile.auth != SMTP_AUTH_OFF);
     if (!t) {
         must(!e->content.at && e->address.whole.len == 0);
         w->accepted = 0;
@@ -88,10 +113,12 @@ static void check(struct world *w)
         buf_clear(&w->content);
         return;
     }
+    must(!(profile.tls == SMTP_TLS_REQUIRED && !e->is_secured));
+    must(!(profile.auth == SMTP_AUTH_REQUIRED && !e->is_authenticated));
     must(t->recipient_count <= w->accepted && t->recipient_count <= SMALL_RECIPIENTS);
-    must((t->content != NULL) == (e->phase == SMTP_CONTENT));
+    must((t->content != NULL) == (e->phase == SMTP_CONTENT || e->phase == SMTP_BETWEEN));
     w->has_fault = t->content && t->content->fault != SMTP_FAULT_NONE;
-    if (e->phase == SMTP_CONTENT) {
+    if (t->content) {
         must(w->was_started && t->recipient_count > 0 && e->helo);
         if (t->content->fault == SMTP_FAULT_NONE)
             must(t->content->size_bytes == w->content_bytes + e->content.len &&
@@ -103,7 +130,7 @@ static void check(struct world *w)
  * What is stored is lines, each ended by CR LF, so that nobody behind us can take a part of it for commands; and it is what was said up to the
  * first CR LF . CR LF, stuffing taken off. Told once more here, in the plainest way.
  */
-static void check_content(struct span raw, struct span content)
+static void check_lines(struct span raw, struct span content)
 {
     AUTO_BUF struct buf wanted = {0};
     struct span rest = raw, line = {0};
@@ -120,24 +147,54 @@ static void check_content(struct span raw, struct span content)
     must(span_equal(buf_span(&wanted), content));
 }
 
+/* Chunks are stored as they came; a bare LF may have become a line end, and then there is no other kind left. */
+static void check_content(const struct world *w)
+{
+    const struct smtp_content *c = w->engine.transaction->content;
+    struct span content = buf_span(&w->content);
+    if (c->normalises_lf && !c->is_binary) {
+        for (size_t i = 0; i < content.len; i++)
+            must(content.at[i] != '\n' || (i > 0 && content.at[i - 1] == '\r'));
+    } else if (c->is_chunked) {
+        must(span_equal(buf_span(&w->raw), content));
+    } else {
+        check_lines(buf_span(&w->raw), content);
+    }
+}
+
+static void answer_auth(struct world *w, uint8_t choice)
+{
+    static const struct smtp_answer good = {235, "2.7.0", "Welcome", NULL, 0},
+                                    bad = {535, "5.7.8", "No", NULL, 0};
+    struct smtp_server *e = &w->engine;
+    must(e->sasl->response.len <= SMTP_AUTH_LINE_MAX);
+    if (e->sasl->step == SMTP_SASL_CANCEL)
+        smtp_server_go_on(e, w->now_ms, &w->out);
+    else if (choice & 1)
+        smtp_server_challenge(e, e->sasl->response.len > 100 ? SPAN("x") : SPAN(""), w->now_ms, &w->out);
+    else
+        smtp_server_answer(e, choice & 2 ? &bad : &good, w->now_ms, &w->out);
+}
+
 static void answer_all(struct world *w, uint8_t choice)
 {
-    static const char *const others[] = {"other@x.example"};
+    static const char *const others[] = {"other@x.example", "\xc3\xa5@x.example"};
+    static const struct smtp_answer hello = {220, "2.0.0", "Go ahead", NULL, 0};
     static const struct smtp_answer yes = {250, "2.0.0", "Ok \x01\xff\r\n", NULL, 0},
-                                    other = {250, "2.1.5", "Ok", others, 1},
+                                    other = {250, "2.1.5", "Ok", others, 2},
                                     later = {451, "4.3.0", "Later", NULL, 0},
                                     no = {550, "5.7.1", "No", NULL, 0}, go = {354, "", "", NULL, 0};
     static const struct smtp_answer *const answers[] = {&yes, &yes, &yes, &other, &later, &no};
     struct smtp_server *e = &w->engine;
     for (int guard = 0; e->ask != SMTP_ASK_NONE && !w->is_closed; guard++) {
-        must(guard < 3);
+        must(guard < 4);
         const struct smtp_answer *a = answers[choice % ARRAY_LEN(answers)];
         must(smtp_server_feed(e, SPAN("NOOP\r\n"), w->now_ms, &w->out) == 0);
         must(smtp_server_deadline(e) == 0);
         switch ((enum smtp_ask) e->ask) {
         case SMTP_ASK_RECIPIENT:
             must(e->address.whole.len > 0);
-            w->accepted += a->code == 250;
+            w->accepted += a->code != 250 ? 0 : a->address_count > 0 ? a->address_count : 1;
             smtp_server_answer(e, a, w->now_ms, &w->out);
             break;
         case SMTP_ASK_BODY:
@@ -147,19 +204,19 @@ static void answer_all(struct world *w, uint8_t choice)
             break;
         case SMTP_ASK_CONTENT:
             must(e->content.len > 0);
-            for (size_t i = 0; i < e->content.len; i++)
+            for (size_t i = 0; i < e->content.len && !e->transaction->is_binary; i++)
                 must(e->content.at[i] != '\0');
             w->content_bytes += e->content.len;
             buf_add_span(&w->content, e->content);
             smtp_server_go_on(e, w->now_ms, &w->out);
             break;
         case SMTP_ASK_TLS:
-        case SMTP_ASK_HANDSHAKE:
-        case SMTP_ASK_AUTH:
-        case SMTP_ASK_XCLIENT: must(!"nothing of it is offered"); break;
+        case SMTP_ASK_XCLIENT: smtp_server_answer(e, a->code == 250 ? &hello : a, w->now_ms, &w->out); break;
+        case SMTP_ASK_HANDSHAKE: smtp_server_secured(e, w->now_ms, &w->out); break;
+        case SMTP_ASK_AUTH: answer_auth(w, choice); break;
         case SMTP_ASK_DROP: smtp_server_go_on(e, w->now_ms, &w->out); break;
         case SMTP_ASK_COMMIT:
-            check_content(buf_span(&w->raw), buf_span(&w->content));
+            check_content(w);
             must(e->transaction->content->is_ended &&
                  e->transaction->content->size_bytes == w->content_bytes);
             if (!w->was_refused) {
@@ -180,7 +237,7 @@ static void feed(struct world *w, uint8_t choice)
     while (w->in.len > 0 && !w->is_closed) {
         char *exact = mem_copy(w->in.data, w->in.len);
         bool is_content = w->engine.phase == SMTP_CONTENT;
-        bool is_command = w->engine.phase != SMTP_CONTENT && w->engine.skipped == 0;
+        bool is_command = w->engine.phase != SMTP_CONTENT && w->engine.skipped == 0 && !w->engine.skip;
         size_t used = smtp_server_feed(&w->engine, (struct span){.at = exact, .len = w->in.len}, w->now_ms,
                                        &w->out);
         bool has_asked = w->engine.ask != SMTP_ASK_NONE;
@@ -193,13 +250,14 @@ static void feed(struct world *w, uint8_t choice)
         buf_consume(&w->in, used);
         size_t replies = hear(w);
         /* One reply per command; the last may be followed by the session's end, which another protocol gets without a reply. */
-        if (is_command && used > 0 && w->engine.skipped == 0)
+        bool is_chunk = w->engine.skip || w->engine.phase == SMTP_CONTENT; /* answered behind its bytes */
+        if (is_command && used > 0 && w->engine.skipped == 0 && !is_chunk)
             must(replies == 1 || w->is_closed);
         must(replies <= 2);
         if (used == 0 && !has_asked)
             break;
     }
-    must(w->is_closed || w->in.len < SMTP_LINE_MAX);
+    must(w->is_closed || w->in.len < SMTP_AUTH_LINE_MAX);
 }
 
 static void say(struct world *w, struct span text, uint8_t choice)
@@ -242,7 +300,11 @@ static void run(struct world *w, const uint8_t *data, size_t size)
 {
     static const struct smtp_answer welcome = {220, "", "", NULL, 0};
     w->now_ms = 1000;
+    set_profile(size > 1 ? data[1] : 0);
     smtp_server_init(&w->engine, "mx.relay.example", &profile);
+    w->engine.is_secured = size > 0 && (data[0] & 1);
+    w->engine.is_xclient_allowed = size > 0 && (data[0] & 2);
+    w->engine.is_auth_believed = size > 0 && (data[0] & 4);
     if (size > 0 && (data[0] & 0xc0)) {
         smtp_server_greet(&w->engine, &welcome, w->now_ms, &w->out);
         must(hear(w) == 1);
@@ -252,13 +314,15 @@ static void run(struct world *w, const uint8_t *data, size_t size)
         buf_add_text(&w->in, "EHLO a\r\n");
         feed(w, 0);
         if (data[0] & 0x40) {
-            buf_add_text(&w->in, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n");
+            buf_add_text(&w->in, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n");
+            if (!(data[0] & 0x20))
+                buf_add_text(&w->in, "DATA\r\n");
             feed(w, 0);
         }
     }
     check(w);
-    if (size > 1)
-        play(w, data + 1, size - 1);
+    if (size > 2)
+        play(w, data + 2, size - 2);
     smtp_server_done(&w->engine);
 }
 

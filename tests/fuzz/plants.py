@@ -43,6 +43,7 @@ PLANTS = [
     ("a status longer than its room", "fuzz_record", "lib/cluster/wire_record.c", "bytes_fit(m->status, 0, status_max)", "bytes_fit(m->status, 0, VERDICT_WORDS_MAX)"),
     ("a line end in a sender", "fuzz_record", "lib/cluster/wire_envelope.c", "return bytes_fit(b, min_len, ADDR_TEXT_MAX) && bytes_are_line(b);",
      "return bytes_fit(b, min_len, ADDR_TEXT_MAX);"),
+    ("a sender that is none", "fuzz_record", "lib/cluster/wire_user.c", "if (user_sender_check(bytes_span(m->senders[i]), sender) < 0)\n            return false;", ""),
 
     ("a length without its own header", "fuzz_proxy", "ingress/proxy.c", "if (in.len < FIXED_LEN + len)", "if (in.len < len)"),
     ("a line a byte too long", "fuzz_proxy", "ingress/proxy.c", "if (len + 2 > PROXY_LINE_MAX)", "if (len > PROXY_LINE_MAX)"),
@@ -57,7 +58,6 @@ PLANTS = [
 
     ("acting for somebody else", "fuzz_sasl", "ingress/sasl_exchange.c", "(authzid.len == 0 || span_equal(authzid, name))", "authzid.len < 100"),
     ("a channel that nobody compares", "fuzz_sasl", "ingress/sasl_scram.c", "crypto_is_equal(buf_span(&binding), buf_span(&e->scram.binding)) &&", "binding.len < 9999 &&"),
-    ("a comma cut short", "fuzz_sasl", "ingress/sasl_scram.c", 'else if (!span_starts_nocase(rest, SPAN("=3D")))', "else if (rest.at[1] != '3')"),
 
     ("go ahead is taken for delivered", "fuzz_smtp_client", "courier/smtp_client_reply.c", "if (t->phase == PHASE_DOT_SENT && reply_class(c) == 2)",
      "if (reply_class(c) < 4)"),
@@ -75,6 +75,7 @@ PLANTS = [
      r"bool is_bad = p[0] == '\0';"),
     ("a dot and a bare line feed end the message", "fuzz_smtp_server", "ingress/smtp_content.c", r"c->place = **p == '\r' ? SMTP_DOT_CR : SMTP_IN_LINE;",
      r"c->place = **p == '\r' || **p == '\n' ? SMTP_DOT_CR : SMTP_IN_LINE;"),
+    ("a chunk takes a byte of what is behind it", "fuzz_smtp_server", "ingress/smtp_body.c", "in.len > t->chunk_left)", "in.len > t->chunk_left + 1)"),
     ("recipients outlive their transaction", "fuzz_smtp_server", "ingress/smtp_server.c", "    s->transaction = smtp_transaction_free(s->transaction);\n    s->address",
      "    s->address"),
 

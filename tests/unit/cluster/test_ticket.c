@@ -1,6 +1,8 @@
 /* Secrets of session tickets in a real Redis. What comes of them is seen by sessions in tests/unit/io/test_tls.c; here by keys and by tickets made or not. */
 #include "cluster_test.h"
 
+#include <signal.h>
+
 #include "cluster/keys.h"
 #include "cluster/ticket.h"
 #include "io/tls_private.h"
@@ -76,15 +78,33 @@ static void the_secret_before_opens_tickets_too(void **state)
     assert_memory_equal(secrets[1].bytes, "0123456789abcdef0123456789abcdef", 32);
 }
 
+static void two_seconds_an_epoch(void)
+{
+    struct conf *conf = NULL;
+    AUTO_FREE char *error = NULL;
+    set("BARID_TLS_TICKET_TIME", "2s");
+    must(conf_load(NULL, NULL, &conf, &error) == 0);
+    conf_set(conf);
+}
+
+/* proves: C09 */
+static void without_redis_there_are_none(void **state)
+{
+    (void) state;
+    two_seconds_an_epoch();
+    one = ticket_open(store, here);
+    WAIT_FOR(tls_tickets_are_made(here));
+    must(kill(server.pid, SIGSTOP) == 0);
+    WAIT_FOR(!tls_tickets_are_made(here));
+    must(kill(server.pid, SIGCONT) == 0);
+    WAIT_FOR(tls_tickets_are_made(here));
+}
+
 static void an_epoch_that_ends_brings_a_new_secret(void **state)
 {
     (void) state;
     struct tls_ticket_secret first[TLS_TICKET_SECRETS], second[TLS_TICKET_SECRETS];
-    set("BARID_TLS_TICKET_TIME", "2s");
-    struct conf *conf = NULL;
-    AUTO_FREE char *error = NULL;
-    must(conf_load(NULL, NULL, &conf, &error) == 0);
-    conf_set(conf);
+    two_seconds_an_epoch();
     one = ticket_open(store, here);
     WAIT_FOR(tls_tickets_are_made(here));
     (void) tls_tickets_get(here, first);
@@ -118,6 +138,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_first_node_makes_the_secret_of_an_epoch, setup, teardown),
         cmocka_unit_test_setup_teardown(all_nodes_have_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(the_secret_before_opens_tickets_too, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_redis_there_are_none, setup, teardown),
         cmocka_unit_test_setup_teardown(an_epoch_that_ends_brings_a_new_secret, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_secret_makes_no_tickets, setup, teardown),
         cmocka_unit_test_setup_teardown(it_may_end_while_it_asks, setup, teardown),

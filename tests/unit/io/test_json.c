@@ -89,6 +89,48 @@ static void numbers_that_json_has_not_are_null(void **state)
     prints(top, "[\n  null,\n  null\n]\n");
 }
 
+static void reads_members_of_their_type_only(void **state)
+{
+    (void) state;
+    struct span text;
+    int64_t number;
+    bool flag = false;
+    struct json *top = json_read(
+        SPAN("{\"a\": \"x\\u0001y\", \"n\": -7, \"t\": true, \"r\": 1.5, \"o\": {}}"));
+    assert_non_null(top);
+    assert_true(json_get_text(top, "a", &text) && span_equal(text, SPAN("x\001y")));
+    assert_true(json_get_number(top, "n", &number) && number == -7);
+    assert_true(json_get_flag(top, "t", &flag) && flag);
+    assert_false(json_get_text(top, "n", &text) || json_get_text(top, "o", &text) ||
+                 json_get_text(top, "b", &text));
+    assert_false(json_get_number(top, "r", &number) || json_get_number(top, "a", &number));
+    assert_false(json_get_flag(top, "n", &flag) || json_get_flag(top, "missing", &flag));
+    json_free(top);
+}
+
+static void refuses_what_is_not_one_object(void **state)
+{
+    (void) state;
+    static const char *const wrong[] = {"",
+                                        "[]",
+                                        "1",
+                                        "null",
+                                        "\"x\"",
+                                        "{",
+                                        "{}x",
+                                        "{} {}",
+                                        "{\"a\": 1, \"a\": 2}",
+                                        "{\"a\": \xff}",
+                                        "{'a': 1}",
+                                        "{\"a\": \"x\\u0000y\"}"};
+    AUTO_BUF struct buf deep = {.data = NULL};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+        assert_null(json_read(span_of(wrong[i])));
+    for (int i = 0; i < 100000; i++)
+        buf_add_text(&deep, "{\"a\":");
+    assert_null(json_read(buf_span(&deep)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -96,6 +138,8 @@ int main(void)
         cmocka_unit_test(a_key_said_twice_has_its_last_value),
         cmocka_unit_test(makes_any_bytes_valid),
         cmocka_unit_test(numbers_that_json_has_not_are_null),
+        cmocka_unit_test(reads_members_of_their_type_only),
+        cmocka_unit_test(refuses_what_is_not_one_object),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -284,6 +284,46 @@ static void freeing_a_loop_stops_what_is_left(void **state)
     close(fds[1]);
 }
 
+struct job {
+    struct loop *loop;
+    pthread_t worked, told;
+    unsigned *left;
+};
+
+static void work_job(void *context)
+{
+    struct job *j = context;
+    j->worked = pthread_self();
+}
+
+static void tell_job(void *context)
+{
+    struct job *j = context;
+    j->told = pthread_self();
+    if (--*j->left == 0)
+        loop_stop(j->loop);
+}
+
+static void work_is_done_elsewhere_and_told_here(void **s UNUSED)
+{
+    struct loop *other = loop_new();
+    unsigned left = 20;
+    struct job jobs[20];
+    for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
+        jobs[i] = (struct job){.loop = other, .left = &left};
+        loop_work(other, work_job, tell_job, &jobs[i]);
+    }
+    loop_run(other);
+    for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
+        assert_false(pthread_equal(jobs[i].worked, pthread_self()));
+        assert_true(pthread_equal(jobs[i].told, pthread_self()));
+    }
+    left = 1;
+    loop_work(other, work_job, tell_job, &jobs[0]);
+    other = loop_free(other); /* waits for it */
+    assert_int_equal(left, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +337,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_thread_wakes_the_loop, setup, teardown),
         cmocka_unit_test_setup_teardown(a_signal_comes_in_the_loop, setup, teardown),
         cmocka_unit_test_setup_teardown(freeing_a_loop_stops_what_is_left, setup, teardown),
+        cmocka_unit_test(work_is_done_elsewhere_and_told_here),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
