@@ -8,51 +8,25 @@
 
 #include "base/mem.h"
 #include "cluster/wire.h"
-#include "ctl/reach.h"
 #include "io/crypto.h"
 
-enum { DESK_TIME_MS = 10000, GENERATED_CHARACTERS = 24 };
+enum { GENERATED_CHARACTERS = 24 };
 static const uint64_t quota_most = UINT64_C(1) << 40;
 
 int desk_open(const struct arguments *a, struct desk *ret_desk)
 {
-    struct desk d = {.ask = NULL};
-    int status = ask_open(a, &d.ask);
-    if (status == EXIT_OK)
-        status = store_reach(d.ask, &d.store);
-    if (status == EXIT_OK)
-        *ret_desk = d;
-    else if (d.ask)
-        ask_close(d.ask);
-    return status;
+    *ret_desk = (struct desk){.link = NULL};
+    return table_link_open(a, &ret_desk->link);
 }
 
 void desk_close(struct desk *d)
 {
     d->user = user_unref(d->user);
     buf_wipe(&d->read);
-    d->store = store_close(d->store);
-    d->ask = ask_close(d->ask);
+    d->link = table_link_close(d->link);
 }
 
-/* ---- questions */
-
-struct answer {
-    struct desk *desk;
-    enum table_answer answer;
-    struct buf *value;
-    desk_on_user *on_user;
-    void *context;
-};
-
-static void on_value(void *context, enum table_answer answer, struct span value)
-{
-    struct answer *a = context;
-    a->answer = answer;
-    if (a->value)
-        buf_add_span(a->value, value);
-    loop_stop(ask_loop(a->desk->ask));
-}
+/* ---- records */
 
 static int say_unknown(void)
 {
@@ -62,22 +36,20 @@ static int say_unknown(void)
 
 int desk_find(struct desk *d, const char *name, bool must_be_new)
 {
-    struct answer a = {.desk = d, .value = &d->read};
     if (user_name_check(span_of(name)) < 0)
         return say_usage("a user's name has 1 to %d bytes of UTF-8, without control characters",
                          USER_NAME_MAX);
-    table_get(d->store, TABLE_USERS, span_of(name), DESK_TIME_MS, on_value, &a);
-    loop_run(ask_loop(d->ask));
-    if (a.answer == TABLE_UNKNOWN)
+    enum table_answer answer = table_link_get(d->link, TABLE_USERS, span_of(name), &d->read);
+    if (answer == TABLE_UNKNOWN)
         return say_unknown();
     if (must_be_new) {
-        if (a.answer == TABLE_OK)
+        if (answer == TABLE_OK)
             return say_failed("there is a user %s already; baridctl user passwd gives it another password",
                               name);
         d->user = user_new(span_of(name));
         return EXIT_OK;
     }
-    if (a.answer == TABLE_NONE)
+    if (answer == TABLE_NONE)
         return say_failed("there is no user %s", name);
     if (wire_get_user(buf_span(&d->read), &d->user) < 0)
         return say_failed("the record of %s cannot be read; baridctl user rm removes it", name);
@@ -87,16 +59,12 @@ int desk_find(struct desk *d, const char *name, bool must_be_new)
 int desk_write(struct desk *d)
 {
     AUTO_BUF struct buf value = {0};
-    struct answer a = {.desk = d};
     struct span expected = buf_span(&d->read);
-    d->user->changed_ms = store_redis_ms(d->store);
+    d->user->changed_ms = store_redis_ms(table_link_store(d->link));
     wire_put_user(d->user, &value);
     if (value.len > TABLE_VALUE_MAX)
         return say_failed("that is too much for one user: %zu bytes, %d at most", value.len, TABLE_VALUE_MAX);
-    table_put(d->store, TABLE_USERS, span_of(d->user->name), buf_span(&value), &expected, DESK_TIME_MS,
-              on_value, &a);
-    loop_run(ask_loop(d->ask));
-    switch (a.answer) {
+    switch (table_link_put(d->link, TABLE_USERS, span_of(d->user->name), buf_span(&value), &expected)) {
     case TABLE_OK: return EXIT_OK;
     case TABLE_EXISTS:
     case TABLE_NONE:
@@ -106,35 +74,30 @@ int desk_write(struct desk *d)
     return say_unknown();
 }
 
-int desk_remove(struct desk *d)
+int desk_remove(struct desk *d, const char *name)
 {
-    struct answer a = {.desk = d};
-    table_remove(d->store, TABLE_USERS, span_of(d->user->name), NULL, DESK_TIME_MS, on_value, &a);
-    loop_run(ask_loop(d->ask));
-    return a.answer == TABLE_UNKNOWN ? say_unknown() : EXIT_OK;
-}
-
-static void on_row(void *context, struct span field, struct span value)
-{
-    struct answer *a = context;
-    struct user *u = NULL;
-    if (wire_get_user(value, &u) < 0 || !span_equal(span_of(u->name), field))
-        u = user_unref(u);
-    a->on_user(a->context, field, u);
-    (void) user_unref(u); /* always NULL */
-}
-
-static void on_end(void *context, enum table_answer answer)
-{
-    on_value(context, answer, (struct span){0});
+    switch (table_link_remove(d->link, TABLE_USERS, span_of(name), NULL)) {
+    case TABLE_NONE: return say_failed("there is no user %s", name);
+    case TABLE_UNKNOWN: return say_unknown();
+    default: return EXIT_OK;
+    }
 }
 
 int desk_list(struct desk *d, desk_on_user *on_user, void *context)
 {
-    struct answer a = {.desk = d, .on_user = on_user, .context = context};
-    table_list(d->store, TABLE_USERS, DESK_TIME_MS, on_row, on_end, &a);
-    loop_run(ask_loop(d->ask));
-    return a.answer == TABLE_UNKNOWN ? say_unknown() : EXIT_OK;
+    struct table_rows rows;
+    int status = table_link_list(d->link, TABLE_USERS, &rows);
+    if (status != EXIT_OK)
+        return status;
+    for (size_t i = 0; i < rows.count; i++) {
+        struct user *u = NULL;
+        if (wire_get_user(rows.rows[i].value, &u) < 0 || !span_equal(span_of(u->name), rows.rows[i].field))
+            u = user_unref(u);
+        on_user(context, rows.rows[i].field, u);
+        (void) user_unref(u); /* always NULL */
+    }
+    table_rows_done(&rows);
+    return EXIT_OK;
 }
 
 /* ---- passwords */

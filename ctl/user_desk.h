@@ -6,13 +6,11 @@
  */
 #pragma once
 
-#include "cluster/table.h"
 #include "cluster/user.h"
-#include "ctl/ask.h"
+#include "ctl/table_link.h"
 
 struct desk {
-    struct ask *ask;
-    struct store *store;
+    struct table_link *link;
     /* The user under work, and its record as it was read: a write succeeds only when nobody else wrote meanwhile. */
     struct user *user;
     struct buf read;
@@ -23,8 +21,8 @@ void desk_close(struct desk *d);
 /* EXIT_OK: d->user is that user. must_be_new: there must be none yet, and d->user is a new one. */
 int desk_find(struct desk *d, const char *name, bool must_be_new);
 int desk_write(struct desk *d);
-int desk_remove(struct desk *d);
-/* All of them, in no order; one that cannot be read comes as NULL. */
+int desk_remove(struct desk *d, const char *name); /* also one whose record cannot be read */
+/* All of them by name; one that cannot be read comes as NULL. */
 typedef void desk_on_user(void *context, struct span name, const struct user *user);
 int desk_list(struct desk *d, desk_on_user *on_user, void *context);
 

@@ -6,7 +6,8 @@
 #include "ctl/selection.h"
 #include "ctl/survey.h"
 
-enum { PASSES_MAX = 3 };
+/* Nodes look for changes twice a second, and a command under way may take as long: what comes later has seen the record. */
+enum { PASSES_MAX = 3, NODES_SEE_MS = 2000 };
 static const char why[] = "by operator: user disabled";
 
 static int on_page(void *context, struct selected *jobs, size_t count, uint64_t now_ms)
@@ -49,6 +50,8 @@ static int go_hold(struct campaign *c, const void *context)
 {
     uint64_t before;
     int status, passes = 0;
+    if (c->orders)
+        ask_pause(c->ask, NODES_SEE_MS);
     do {
         before = tally_sum(&c->tally);
         status = hold_pass(c, context);

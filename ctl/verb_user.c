@@ -3,9 +3,6 @@
 #include "ctl/user_desk.h"
 #include "ctl/user_mail.h"
 
-/* Nodes look for changes twice a second, and a command under way may take as long. */
-enum { NODES_SEE_MS = 2000 };
-
 static const char *const verifier_names[] = {
     [VERIFIER_NONE] = "none", [VERIFIER_SCRAM] = "SCRAM-SHA-256", [VERIFIER_SCRYPT] = "scrypt"};
 
@@ -81,32 +78,27 @@ static void tell(const struct arguments *a, const struct user *u, const char *do
 
 /* ---- verbs that change one */
 
-enum change { CHANGE_ADD, CHANGE_SET, CHANGE_PASSWORD, CHANGE_REMOVE };
+enum change { CHANGE_ADD, CHANGE_SET, CHANGE_PASSWORD };
 
 static int change(struct desk *d, const struct arguments *a, enum change what, struct buf *generated)
 {
-    int status = EXIT_OK;
-    if (what == CHANGE_REMOVE)
-        return desk_remove(d);
-    if (what == CHANGE_ADD || what == CHANGE_SET)
+    int status = desk_find(d, a->operands[0], what == CHANGE_ADD);
+    if (status == EXIT_OK && what != CHANGE_PASSWORD)
         status = desk_set_options(d, a);
-    if (status == EXIT_OK && (what == CHANGE_ADD || what == CHANGE_PASSWORD))
+    if (status == EXIT_OK && what != CHANGE_SET)
         status = desk_set_password(d, a, generated);
     return status == EXIT_OK ? desk_write(d) : status;
 }
 
 static int run_change(const struct arguments *a, enum change what)
 {
-    static const char *const done[] = {"added", "changed", "has another password; its sessions end",
-                                       "removed; its sessions end"};
+    static const char *const done[] = {"added", "changed", "has another password; its sessions end"};
     struct desk d;
     struct buf generated = {0};
     int status = desk_open(a, &d);
     if (status != EXIT_OK)
         return status;
-    status = desk_find(&d, a->operands[0], what == CHANGE_ADD);
-    if (status == EXIT_OK)
-        status = change(&d, a, what, &generated);
+    status = change(&d, a, what, &generated);
     if (status == EXIT_OK)
         tell(a, d.user, done[what], &generated);
     buf_wipe(&generated);
@@ -131,7 +123,22 @@ int verb_user_passwd(const struct arguments *a)
 
 int verb_user_rm(const struct arguments *a)
 {
-    return run_change(a, CHANGE_REMOVE);
+    struct desk d;
+    int status = desk_open(a, &d);
+    if (status != EXIT_OK)
+        return status;
+    status = desk_remove(&d, a->operands[0]);
+    if (status == EXIT_OK && a->is_json) {
+        struct json *json = json_new_object();
+        json_put_text(json, "name", span_of(a->operands[0]));
+        json_put_text(json, "done", SPAN("removed"));
+        print_json(json);
+    } else if (status == EXIT_OK) {
+        print_safe(span_of(a->operands[0]));
+        printf(": removed; its sessions end\n");
+    }
+    desk_close(&d);
+    return status;
 }
 
 /* ---- disabled and enabled */
@@ -147,8 +154,6 @@ static int set_disabled(const struct arguments *a, bool is_disabled)
     if (status == EXIT_OK && !argument_is_given(a, "dry-run")) {
         d.user->is_disabled = is_disabled;
         status = desk_write(&d);
-        if (status == EXIT_OK && is_disabled)
-            ask_pause(d.ask, NODES_SEE_MS);
     }
     desk_close(&d);
     return status;

@@ -72,6 +72,14 @@ int auth_check(const struct conf *conf, char **ret_error)
             return -EINVAL;
         }
     }
+    for (size_t i = 0; i < conf->auth.foreign_senders.count; i++) {
+        char sender[USER_SENDER_MAX + 1];
+        if (user_sender_check(span_of(conf->auth.foreign_senders.items[i]), sender) < 0) {
+            *ret_error = mem_format("auth.foreign_senders: \"%s\" is no address, @domain, @.domain or *",
+                                    conf->auth.foreign_senders.items[i]);
+            return -EINVAL;
+        }
+    }
     int r = check_limit("failures_per_client", conf->auth.failures_per_client, ret_error);
     if (r >= 0)
         r = check_limit("failures_per_user", conf->auth.failures_per_user, ret_error);

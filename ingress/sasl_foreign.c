@@ -4,6 +4,18 @@
 #include "ingress/sasl_driver.h"
 #include "io/stream.h"
 
+static struct user *foreign_user(struct span name)
+{
+    const struct conf_list *senders = &conf_get()->auth.foreign_senders;
+    struct user *u = user_new(name);
+    char sender[USER_SENDER_MAX + 1];
+    u->is_foreign = true;
+    for (size_t i = 0; i < senders->count; i++)
+        if (user_sender_check(span_of(senders->items[i]), sender) >= 0) /* auth_check() */
+            user_add_sender(u, sender);
+    return u;
+}
+
 static void on_foreign_user(void *context, enum user_answer answer, struct user *user)
 {
     struct sasl *s = context;
@@ -16,8 +28,7 @@ static void on_foreign_user(void *context, enum user_answer answer, struct user 
     if (answer == USER_FOUND) {
         s->user = user_ref(user);
     } else {
-        s->user = user_new(buf_span(&s->foreign));
-        s->user->is_foreign = true;
+        s->user = foreign_user(buf_span(&s->foreign));
     }
     if (s->user->is_disabled)
         sasl_refuse(s);

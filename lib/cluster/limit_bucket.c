@@ -114,7 +114,7 @@ static bool bucket_sweep(struct bucket *b, uint64_t now)
     bool is_idle = b->used == 0;
     b->pace = is_idle ? 0 : (b->pace + b->used * (1000 / SWEEP_MS)) / 2;
     b->used = 0;
-    if (b->slice > bucket_wish(b))
+    if (b->slice > bucket_wish(b) + bucket_wish(b) / 2)
         bucket_ask(b);
     return is_idle && b->slice == 0 && now >= b->refused_until_ms && !list_is_linked(&b->link);
 }

@@ -25,10 +25,10 @@ struct batch { /* keys of one kind and partition */
     struct asked asked[];
 };
 
-/* What half a second takes. */
+/* What a second takes. */
 uint64_t bucket_wish(const struct bucket *b)
 {
-    uint64_t wish = b->pace / 2 > b->used ? b->pace / 2 : b->used;
+    uint64_t wish = b->pace > b->used ? b->pace : b->used;
 
     return wish < b->rule.burst ? wish : b->rule.burst;
 }

@@ -5,8 +5,15 @@
 #include "base/mem.h"
 #include "cluster/wire.h"
 #include "cluster/wire_private.h"
+#include "mail/ascii.h"
 #include "mail/orcpt.h"
 #include "proto/mail.pb-c.h"
+
+/*
+ * A courier of the first version would send demanding mail where or how it must not go: in the clear, by DATA, to a host that cannot read
+ * its addresses, or too late. It leaves version 2 to newer ones (BEHAVIOURS A19).
+ */
+enum { ENVELOPE_PLAIN = 1, ENVELOPE_DEMANDING = 2 };
 
 /* Far above what is ever written, far below what could harm. */
 enum {
@@ -58,6 +65,16 @@ static void put_wishes(const struct envelope *e, Barid__Envelope *m)
     PUT_TEXT(m, auth, e->auth);
 }
 
+static uint8_t version_of(const struct envelope *e)
+{
+    bool is_demanding = e->is_binary || e->requires_tls || e->has_utf8_header || e->by_mode == BY_RETURN ||
+                        !is_ascii_text(e->sender);
+
+    for (size_t i = 0; i < e->recipient_count && !is_demanding; i++)
+        is_demanding = !is_ascii_text(e->recipients[i].addr);
+    return is_demanding ? ENVELOPE_DEMANDING : ENVELOPE_PLAIN;
+}
+
 void wire_put_envelope(const struct envelope *e, struct buf *out)
 {
     struct arena a;
@@ -94,7 +111,7 @@ void wire_put_envelope(const struct envelope *e, struct buf *out)
     m.client = bytes_of_start(e->client, CLIENT_TEXT_MAX);
     m.has_client = m.client.len > 0;
     put_wishes(e, &m);
-    record_put(&m.base, out);
+    record_put_as(version_of(e), &m.base, out);
     arena_done(&a);
 }
 
@@ -192,7 +209,7 @@ int wire_get_envelope(struct span in, struct envelope *ret_envelope)
     void *message;
     char default_job[JOB_TEXT_MAX + 1];
 
-    int r = record_get(in, &barid__envelope__descriptor, &a, &message);
+    int r = record_get_to(ENVELOPE_DEMANDING, in, &barid__envelope__descriptor, &a, &message);
     if (!r && !envelope_is_sound(message))
         r = -EBADMSG;
     else if (!r && ((const Barid__Envelope *) message)->coding >= CODING_COUNT)

@@ -51,6 +51,10 @@ void record_put(const ProtobufCMessage *message, struct buf *out);
 /* -EBADMSG, -EPROTONOSUPPORT as wire.h. The arena is begun here and the caller's to end, also on failure. */
 int record_get(struct span in, const ProtobufCMessageDescriptor *descriptor, struct arena *a,
                void **ret_message);
+/* The same of a kind of record that has more than one version. */
+void record_put_as(uint8_t version, const ProtobufCMessage *message, struct buf *out);
+int record_get_to(uint8_t newest, struct span in, const ProtobufCMessageDescriptor *descriptor,
+                  struct arena *a, void **ret_message);
 
 /* Optional numbers: 0 is not written. */
 #define WIRE_PUT(message, field, value) ((message)->has_##field = ((message)->field = (value)) != 0)

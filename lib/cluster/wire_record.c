@@ -21,21 +21,26 @@ static const uint64_t capacity_max = 1000000000;
 
 /* ---- around each record ---- */
 
-void record_put(const ProtobufCMessage *message, struct buf *out)
+void record_put_as(uint8_t version, const ProtobufCMessage *message, struct buf *out)
 {
     size_t len = protobuf_c_message_get_packed_size(message);
     must(len <= RECORD_MAX_BYTES);
     char *at = buf_reserve(out, RECORD_HEAD_BYTES + len);
     protobuf_c_message_pack(message, (uint8_t *) at + RECORD_HEAD_BYTES);
     uint32_t sum = hash32((struct span){.at = at + RECORD_HEAD_BYTES, .len = len});
-    at[0] = RECORD_VERSION;
+    at[0] = (char) version;
     for (unsigned i = 0; i < 4; i++)
         at[1 + i] = (char) (uint8_t) (sum >> 8 * i);
     buf_commit(out, RECORD_HEAD_BYTES + len);
 }
 
-int record_get(struct span in, const ProtobufCMessageDescriptor *descriptor, struct arena *a,
-               void **ret_message)
+void record_put(const ProtobufCMessage *message, struct buf *out)
+{
+    record_put_as(RECORD_VERSION, message, out);
+}
+
+int record_get_to(uint8_t newest, struct span in, const ProtobufCMessageDescriptor *descriptor,
+                  struct arena *a, void **ret_message)
 {
     arena_init(a, arena_budget(in.len));
     if (in.len < RECORD_HEAD_BYTES || in.len > RECORD_MAX_BYTES)
@@ -47,13 +52,19 @@ int record_get(struct span in, const ProtobufCMessageDescriptor *descriptor, str
     if (hash32(body) != sum)
         return -EBADMSG;
     uint8_t version = (uint8_t) in.at[0];
-    if (version != RECORD_VERSION) /* whole, so its first byte means what it says */
-        return version > RECORD_VERSION ? -EPROTONOSUPPORT : -EBADMSG;
+    if (version < RECORD_VERSION || version > newest) /* whole, so its first byte means what it says */
+        return version > newest ? -EPROTONOSUPPORT : -EBADMSG;
     void *message = wire_unpack(a, descriptor, body);
     if (!message)
         return -EBADMSG;
     *ret_message = message;
     return 0;
+}
+
+int record_get(struct span in, const ProtobufCMessageDescriptor *descriptor, struct arena *a,
+               void **ret_message)
+{
+    return record_get_to(RECORD_VERSION, in, descriptor, a, ret_message);
 }
 
 /* ---- state ---- */

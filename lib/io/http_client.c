@@ -143,10 +143,7 @@ static int on_set_socket(CURL *easy UNUSED, curl_socket_t fd, int what, void *co
         s = NEW(struct http_socket);
         s->client = c;
         s->fd = fd;
-        if (watch_open(c->loop, fd, on_ready, s, &s->watch) < 0) {
-            mem_free(s);
-            return -1; /* the request fails */
-        }
+        must(watch_open(c->loop, fd, on_ready, s, &s->watch) >= 0); /* a socket of its own making */
         list_append(&c->sockets, &s->link);
         must(curl_multi_assign(c->multi, fd, s) == CURLM_OK);
     }

@@ -7,14 +7,16 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from harness import wait  # noqa: E402
+from harness import paths, wait  # noqa: E402
+from harness.authority import Authority  # noqa: E402
 from harness.cluster import Cluster  # noqa: E402
 from harness.postfix import smtp_source  # noqa: E402
 from harness.redis import RedisServer  # noqa: E402
 
 SESSIONS, FIRST_SESSIONS = 5000, 500  # the first ones pay for what is allocated once
 QUEUES, JOBS = 40, 8000
-SESSION_TARGET, JOB_TARGET = 4096, 1024  # DESIGN section 9
+TLS_SESSIONS = 1500
+SESSION_TARGET, TLS_SESSION_TARGET, JOB_TARGET = 4096, 24576, 1024  # DESIGN section 9
 PLACES = {"j": "record", "q": "queue", "ev": "history", "b": "key and object of the content"}
 
 
@@ -23,24 +25,30 @@ def pss_bytes(pid):
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:"))
 
 
-def greeted(address):
+def greeted(address, tls=None):
     client = socket.create_connection(address)
+    if tls:
+        client = tls.wrap_socket(client, server_hostname="relay.test")
     client.recv(512)
     client.sendall(b"EHLO client.bench.test\r\n")
     client.recv(512)
     return client
 
 
-def idle_session():
-    """Bytes of ingress per session that has said EHLO and waits."""
+def idle_session(count, authority=None):
+    """Bytes of ingress per session that has said EHLO and waits; within TLS if there is an authority for it."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    with Cluster(dispatchers=0, couriers=0, settings={"ingress": {"max_sessions_per_client": SESSIONS + 10}}) as cluster:
+    settings, tls = {"ingress": {"max_sessions_per_client": 2 * count, "max_sessions": 2 * count}}, None
+    if authority:
+        settings["tls"], tls = {"certificates": [authority.issue("relay.test")]}, authority.client()
+    listeners = {"bench": {"role": "internal", "tls": "implicit" if authority else "off"}}
+    with Cluster(dispatchers=0, couriers=0, settings=settings, listeners=listeners) as cluster:
         node = cluster.of("ingress")[0]
-        clients = [greeted(node.smtp) for _ in range(FIRST_SESSIONS)]
+        clients = [greeted(node.smtp, tls) for _ in range(FIRST_SESSIONS)]
         before = pss_bytes(node.pid)
-        clients += [greeted(node.smtp) for _ in range(SESSIONS - FIRST_SESSIONS)]
-        wait.until(lambda: cluster.metric("barid_sessions") == SESSIONS, 20, "all sessions are there")
-        each = (pss_bytes(node.pid) - before) / (SESSIONS - FIRST_SESSIONS)
+        clients += [greeted(node.smtp, tls) for _ in range(count - FIRST_SESSIONS)]
+        wait.until(lambda: cluster.metric("barid_sessions") == count, 20, "all sessions are there")
+        each = (pss_bytes(node.pid) - before) / (count - FIRST_SESSIONS)
         for client in clients:
             client.close()
     return each
@@ -97,6 +105,7 @@ def queued_job(size, redis_options):
 def report(result):
     print("\nmemory, bytes                          found   target")
     print(f"an idle SMTP session                {result['idle_session']:8.0f}   {SESSION_TARGET:6}")
+    print(f"the same within TLS                 {result['idle_tls_session']:8.0f}   {TLS_SESSION_TARGET:6}")
     for job in result["queued_jobs"]:
         print(f"a queued job of {job['mail']:6} bytes        {job['beyond']:8.0f}   {JOB_TARGET:6}   beyond its content ({job['content']:.0f}) and the "
               f"allocator's rounding of it ({job['rounding']:.0f})")
@@ -104,7 +113,8 @@ def report(result):
 
 
 def measure(redis_options):
-    return {"idle_session": idle_session(), "queued_jobs": [queued_job(size, redis_options) for size in (4096, 1000)]}
+    return {"idle_session": idle_session(SESSIONS), "idle_tls_session": idle_session(TLS_SESSIONS, Authority(paths.scratch("authority"))),
+            "queued_jobs": [queued_job(size, redis_options) for size in (4096, 1000)]}
 
 
 if __name__ == "__main__":

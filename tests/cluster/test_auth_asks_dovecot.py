@@ -128,7 +128,7 @@ def test_many_at_once(cluster):
 
 # Our own users first; who is not ours, or has no password here, is Dovecot's.
 def test_both_back_ends(dovecot):
-    with cluster_with(dovecot.socket, ["users", "dovecot"]) as cluster:
+    with cluster_with(dovecot.socket, ["users", "dovecot"], foreign_senders=["@both.test"]) as cluster:
         cluster.add_user("both@example.com", "of barid")
         cluster.add_user("ours@example.com", "ours")
         with client(cluster) as c:
@@ -136,6 +136,8 @@ def test_both_back_ends(dovecot):
             assert c.code(f"AUTH PLAIN {plain('both@example.com', 'of barid')}") == 235
         with client(cluster) as c:
             assert c.code(f"AUTH PLAIN {plain('dora@example.com', 'dove secret')}") == 235
+            assert c.code("MAIL FROM:<dora@example.com>") == 553
+            assert c.code("MAIL FROM:<dora@both.test>") == 250
         with client(cluster) as c:
             assert c.scram("ours@example.com", "ours") == 235
 

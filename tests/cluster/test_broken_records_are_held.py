@@ -168,7 +168,7 @@ def test_a_record_of_a_newer_version_waits_for_a_newer_courier(scene):
     place = scene.places.take()
     letter, key, rules = waiting(scene, place)
     record = bytearray(scene.redis.hget(key, "e"))
-    scene.redis.hset(key, "e", b"\x02" + bytes(record[1:]))
+    scene.redis.hset(key, "e", b"\x03" + bytes(record[1:]))
     scene.sink.clear(*rules)
     scene.cluster.wait_log("courier", f"event=record_newer .*{letter.message_id}")
     scene.wait_delivered(scene.send(place.address("after")))

@@ -43,9 +43,15 @@ def place(scene):
 def test_mail_for_later_waits_and_says_so(scene, place):
     other = scene.places.take()
     begun = time.monotonic()
-    letters = [scene.send(place.address(), options=("HOLDFOR=3",)), scene.send([place.address("a"), other.address("b")], options=("HOLDFOR=3",))]
+    letters = [scene.send(place.address(), options=("HOLDFOR=3", "ENVID=later", "RET=HDRS"), wishes=("NOTIFY=NEVER",)),
+               scene.send([place.address("a"), other.address("b")], options=("HOLDFOR=3",))]
     told = scene.cluster.baridctl("why", letters[0].message_id)
     assert "held until" in told and "as its sender asked" in told
+    shown = json.loads(scene.cluster.baridctl("msg", "show", letters[0].message_id, "--json"))
+    assert (shown["envid"], shown["ret"], shown["jobs"][0]["recipients"][0]["notify"]) == ("later", "HDRS", "NEVER")
+    assert shown["release_ms"] - shown["arrival_ms"] == 3000
+    assert "ENVID=later; RET=HDRS; not before 20" in scene.cluster.baridctl("trace", letters[0].message_id)
+    assert "(NOTIFY=NEVER)" in scene.cluster.baridctl("msg", "show", letters[0].message_id)
     for job in json.loads(scene.cluster.baridctl("why", letters[1].message_id, "--json"))["jobs"]:
         assert 0 < job["due_in_ms"] <= 3000
     for letter in letters:

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "mail/addr.h"
+#include "mail/xtext.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -41,6 +42,36 @@ static void check_path(struct span text)
     (void) addr_has_route(&a); /* any answer will do */
 }
 
+/* With UTF-8 more is taken, and nothing else of what is ASCII; no control byte comes through. */
+static void check_utf8(struct span text)
+{
+    struct addr a, b;
+    int taken = addr_parse_path(text, &a), taken_utf8 = addr_parse_path_utf8(text, &b);
+    must(taken < 0 || (taken == taken_utf8 && span_equal(a.whole, b.whole)));
+    if (taken_utf8 < 0)
+        return;
+    for (size_t i = 0, step; i < b.whole.len; i += step) {
+        struct span rest = {.at = b.whole.at + i, .len = b.whole.len - i};
+        bool is_ascii = (unsigned char) rest.at[0] < 0x80;
+        must(!is_ascii || (rest.at[0] >= ' ' && rest.at[0] <= '~'));
+        step = is_ascii ? 1 : span_utf8_len(rest);
+        must(step > 0);
+    }
+    must(b.local.len <= LOCAL_MAX && b.domain.len <= DOMAIN_MAX);
+}
+
+/* Decoded, it is one line, and the same when it is written and read again. */
+static void check_xtext(struct span text)
+{
+    AUTO_BUF struct buf plain = {0}, xtext = {0}, again = {0};
+    if (xtext_decode(text, true, &plain) < 0)
+        return;
+    for (size_t i = 0; i < plain.len; i++)
+        must((unsigned char) plain.data[i] >= ' ' && plain.data[i] != 0x7f);
+    xtext_encode(buf_span(&plain), &xtext);
+    must(xtext_decode(buf_span(&xtext), true, &again) == 0 && span_equal(buf_span(&plain), buf_span(&again)));
+}
+
 static void check_ip(struct span text)
 {
     AUTO_BUF struct buf out = {0};
@@ -69,6 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char host[DOMAIN_MAX + 1];
     uint16_t port;
     check_path(text);
+    check_utf8(text);
+    check_xtext(text);
     check_domain(text);
     check_ip(text);
     if (network_parse(text, &network) == 0)

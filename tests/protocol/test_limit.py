@@ -42,7 +42,7 @@ PLANTS = [
     (walk_tokens, "grants wishes twice", "limit", "gone, left, moved = gone + granted,", "gone, left, moved = gone + math.min(need, granted),"),
     (walk_tokens, "rounds for the asker", "limit", "gone, now_us", "math.floor(gone), now_us"),
     (walk_tokens, "expires too early", "limit", "text(math.ceil(gone * per_ms / count))", "text(math.ceil(gone * per_ms / count / 2))"),
-    (walk_tokens, "never expires", "limit", 'value, "PX", text(math.ceil(gone * per_ms / count))', "value"),
+    (walk_tokens, "never expires", "limit", ', "PX", text(math.ceil(gone * per_ms / count))', ""),
     (walk_tokens, "loses time with every look", "limit", "local moved = now_us < at", "local moved = true\n  gone = math.ceil(gone)"),
     (walk_slots, "counts no others", "slot", "taken = taken + slots", "taken = taken"),
     (walk_slots, "counts the dead", "slot", "or ends <= now or", "or"),

@@ -6,19 +6,24 @@
 --      in parts of which the smallest is `least`; wish: tokens beyond, while there are plenty)
 -- answer: per l, {granted, left, ms until `least` more can be had}
 --
--- Nothing is written where no token moves: time is not cut into pieces, however often a bucket is looked at.
+-- Nothing is written where no token moves: time is not cut into pieces, however often a bucket is looked at. No
+-- call here can fail, so keys are written one by one; each is whole.
 
 local PLENTY = 16 -- of what is left, a slice takes one part at most
 
-local answers, writes, arg = {}, {}, 1
+local answers, arg = {}, 1
 for i = 2, #KEYS do
+  local key = KEYS[i]
   local count, per_ms, burst, back, need, least, wish = unpack(ARGV, arg, arg + 6)
   count, per_ms, burst, back = tonumber(count), tonumber(per_ms), tonumber(burst), tonumber(back)
   need, least, wish = tonumber(need), tonumber(least), tonumber(wish)
   arg = arg + 7
 
-  local gone, at = string.match(read("GET", KEYS[i]) or "", "^([%d.e+-]+) (%d+)$")
-  gone, at = tonumber(gone), number(at)
+  local value, gone, at = redis.pcall("GET", key), nil, nil
+  if type(value) == "string" then
+    gone, at = string.match(value, "^([%d.e+-]+) (%d+)$")
+    gone, at = tonumber(gone), number(at)
+  end
   if not gone or not at then
     gone, at = 0, now_us -- nothing, or nothing of ours: full
   end
@@ -41,14 +46,9 @@ for i = 2, #KEYS do
   local short = least - (burst - gone)
   answers[i - 1] = { granted, left, short > 0 and math.ceil(short * per_ms / count) or 0 }
   if moved and gone > 0 then
-    local value = string.format("%.17g %d", gone, now_us)
-    writes[#writes + 1] = { "SET", KEYS[i], value, "PX", text(math.ceil(gone * per_ms / count)) }
+    redis.call("SET", key, string.format("%.17g %d", gone, now_us), "PX", text(math.ceil(gone * per_ms / count)))
   elseif moved then
-    writes[#writes + 1] = { "UNLINK", KEYS[i] }
+    redis.call("UNLINK", key)
   end
-end
-
-for _, command in ipairs(writes) do
-  redis.call(unpack(command))
 end
 return answers

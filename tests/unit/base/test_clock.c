@@ -1,5 +1,6 @@
 /* Unit tests of base/clock. */
 #include "base/clock.h"
+#include "base/mem.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,6 +34,51 @@ static void stamps_have_milliseconds(void **state)
     assert_text(&b, "2026-11-22T07:15:45.003Z");
 }
 
+static void stamps_are_read_as_they_are_written(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *text;
+        uint64_t ms;
+    } rows[] = {{"2026-11-22T07:15:45.003Z", 1795331745003},
+                {"2026-11-22T07:15:45Z", 1795331745000},
+                {"2026-11-22t08:15:45+01:00", 1795331745000},
+                {"2026-11-22T00:15:45-07:00", 1795331745000},
+                {"2026-11-22T07:15:45.1239z", 1795331745123},
+                {"2024-02-29T12:34:56Z", 1709210096000},
+                {"1970-01-01T00:00:00Z", 0}};
+    static const char *const bad[] = {"",
+                                      "2026",
+                                      "2026-11-22",
+                                      "2026-11-22T07:15:45",
+                                      "2026-11-22 07:15:45Z",
+                                      "2026-11-31T07:15:45Z",
+                                      "2025-02-29T07:15:45Z",
+                                      "2026-13-01T07:15:45Z",
+                                      "2026-11-22T24:15:45Z",
+                                      "2026-11-22T07:60:45Z",
+                                      "2026-11-22T07:15:61Z",
+                                      "1969-12-31T23:59:59Z",
+                                      "1970-01-01T00:00:00+00:01",
+                                      "2026-11-22T07:15:45.Z",
+                                      "2026-11-22T07:15:45Zx",
+                                      "2026-11-22T07:15:45+1:00",
+                                      "2026-11-22T07:15:45+0100",
+                                      "2026-11-22T07:15:45+24:00",
+                                      "+026-11-22T07:15:45Z",
+                                      "2026-11-22T07:15:4"};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        uint64_t ms = 1;
+        assert_int_equal(clock_parse_stamp(span_of(rows[i].text), &ms), 0);
+        assert_true(ms == rows[i].ms);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        uint64_t ms;
+        if (clock_parse_stamp(span_of(bad[i]), &ms) == 0)
+            fail_msg("%s is none", bad[i]);
+    }
+}
+
 static void the_two_clocks_agree_on_units(void **state)
 {
     (void) state;
@@ -46,6 +92,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dates_have_the_form_of_rfc_5322),
         cmocka_unit_test(stamps_have_milliseconds),
+        cmocka_unit_test(stamps_are_read_as_they_are_written),
         cmocka_unit_test(the_two_clocks_agree_on_units),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

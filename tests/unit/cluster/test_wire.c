@@ -385,7 +385,7 @@ static void knows_a_newer_version(void **state)
     AUTO_BUF struct buf body = {0}, newer = {0}, zero = {0};
     struct envelope back;
     put_text(&body, 1, "0123456789abcdef");
-    seal(&newer, &body, 2);
+    seal(&newer, &body, 3);
     seal(&zero, &body, 0);
     assert_int_equal(wire_get_envelope(buf_span(&newer), &back), -EPROTONOSUPPORT);
     assert_int_equal(wire_get_envelope(buf_span(&zero), &back), -EBADMSG);

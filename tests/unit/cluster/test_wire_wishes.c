@@ -130,6 +130,33 @@ static void who_asks_for_nothing_costs_nothing(void **state UNUSED)
     assert_read_back();
 }
 
+/* proves: A19 */
+static void what_an_older_courier_would_do_wrong_it_is_not_given(void **state)
+{
+    struct envelope plain = {.id = envelope.id,
+                             .sender = text("s@us.test"),
+                             .recipients = recipients,
+                             .recipient_count = 1,
+                             .queues = queues,
+                             .queue_count = 1,
+                             .content_job = text(""),
+                             .client = text("c"),
+                             .envid = text("x"),
+                             .by_mode = BY_NOTIFY};
+    struct envelope demanding[] = {plain, plain, plain, plain, plain};
+
+    (void) state;
+    demanding[0].is_binary = demanding[1].requires_tls = demanding[2].has_utf8_header = true;
+    demanding[3].by_mode = BY_RETURN;
+    demanding[4].sender = text("\xc3\xa4@us.test");
+    for (size_t i = 0; i <= ARRAY_LEN(demanding); i++) {
+        AUTO_BUF struct buf record = {0};
+
+        wire_put_envelope(i < ARRAY_LEN(demanding) ? &demanding[i] : &plain, &record);
+        assert_int_equal(record.data[0], i < ARRAY_LEN(demanding) ? 2 : 1);
+    }
+}
+
 static void assert_refused(void **state)
 {
     static const struct envelope nothing = {.arrival_ms = 77};
@@ -214,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(all_of_it_is_read_back, setup),
         cmocka_unit_test_setup(who_asks_for_nothing_costs_nothing, setup),
+        cmocka_unit_test_setup(what_an_older_courier_would_do_wrong_it_is_not_given, setup),
         cmocka_unit_test_setup(values_out_of_range_are_refused, setup),
         cmocka_unit_test_setup(what_is_still_to_be_told_is_kept, setup),
     };

@@ -104,9 +104,30 @@ static void names_that_cannot_be_queues_are_refused(void **state)
     assert_int_equal(queue_name_check(longest), EXIT_OK);
 }
 
+static void who_submitted_it_is_compared_whole(void **state)
+{
+    struct scene *s = scene_of(state);
+    char user[] = "anna", tenant[] = "shop", because[] = "by operator: user disabled", none[] = "";
+
+    s->record.held_because = none;
+    assert_false(passes(s, (struct filter){.user = "anna"}));
+    s->record.envelope.user = user;
+    s->record.envelope.tenant = tenant;
+    assert_true(passes(s, (struct filter){.user = "anna"}));
+    assert_true(passes(s, (struct filter){.user = "anna", .tenant = "shop"}));
+    assert_false(passes(s, (struct filter){.user = "Anna"}));
+    assert_false(passes(s, (struct filter){.user = "ann"}));
+    assert_false(passes(s, (struct filter){.user = "anna", .tenant = "other"}));
+    assert_false(passes(s, (struct filter){.because = because}));
+    s->record.held_because = because;
+    assert_true(passes(s, (struct filter){.because = because, .user = "anna"}));
+    assert_false(passes(s, (struct filter){.because = "by operator"}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_submitted_it_is_compared_whole),
         cmocka_unit_test(a_filter_without_words_lets_all_pass),
         cmocka_unit_test(the_local_part_is_exact_and_the_domain_in_any_case),
         cmocka_unit_test(a_recipient_that_is_settled_does_not_count),

@@ -342,6 +342,36 @@ static void content_has_a_deadline_for_pieces_and_for_all(void **state UNUSED)
     PLAY(STARTED, C("x"), WAIT_MS(300000), S("421 4.4.2"), STORED(0), CLOSED);
 }
 
+/* After the first data_ms it must come at the rate, counted from the beginning; the owner's waiting is not the client's. */
+/* proves: B16 */
+static void content_must_come_at_its_rate(void **state UNUSED)
+{
+    test_limits.data_ms = 10000;
+    test_limits.data_rate = 1;
+    PLAY(STARTED, C("12345678"), WAIT_MS(9999), C("12345678"), WAIT_MS(9999), OPEN_STILL, C("12345678"),
+         WAIT_MS(9999), OPEN_STILL, WAIT_MS(9999), S("421 4.4.2"), STORED(0), CLOSED);
+    PLAY(STARTED, RAW("1"), WAIT_MS(9000), RAW("2"), WAIT_MS(2999), OPEN_STILL, WAIT_MS(1), S("421 4.4.2"),
+         CLOSED);
+}
+
+/* proves: B16 */
+static void owner_may_hurry_a_client(void **state UNUSED)
+{
+    struct smtp_server s;
+    AUTO_BUF struct buf out = {0};
+    smtp_server_init(&s, "mx.relay.example", &test_profile);
+    smtp_server_greet(&s, &test_greeting, 1000, &out);
+    assert_true(smtp_server_deadline(&s) == 301000);
+    smtp_server_hurry(&s, 11000);
+    assert_true(smtp_server_deadline(&s) == 11000);
+    smtp_server_hurry(&s, 12000);
+    assert_true(smtp_server_deadline(&s) == 11000);
+    smtp_server_tick(&s, 11000, &out);
+    assert_int_equal(s.ask, SMTP_ASK_CLOSE);
+    assert_int_equal(s.last_code, 421);
+    smtp_server_done(&s);
+}
+
 /* proves: B17 */
 static void errors_are_counted_up_to_the_limit(void **state UNUSED)
 {
@@ -715,6 +745,8 @@ int main(void)
         cmocka_unit_test_setup(slow_command_does_not_gain_time, setup),
         cmocka_unit_test_setup(over_long_command_does_not_gain_time, setup),
         cmocka_unit_test_setup(content_has_a_deadline_for_pieces_and_for_all, setup),
+        cmocka_unit_test_setup(content_must_come_at_its_rate, setup),
+        cmocka_unit_test_setup(owner_may_hurry_a_client, setup),
         cmocka_unit_test_setup(errors_are_counted_up_to_the_limit, setup),
         cmocka_unit_test_setup(junk_is_counted_between_messages, setup),
         cmocka_unit_test_setup(transactions_are_counted_up_to_the_limit, setup),

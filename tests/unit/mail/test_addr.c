@@ -228,6 +228,61 @@ static void tells_local_parts_that_ask_for_relaying(void **state)
     }
 }
 
+/* proves: N01 N08 */
+static void takes_utf8_only_where_it_is_asked_for(void **state)
+{
+    (void) state;
+    static const char *const good[] = {"\xc3\xa5@b.example",
+                                       "a@\xc3\xa5.example",
+                                       "\xf0\x9f\x98\x80@b",
+                                       "\"\xc3\xa5 b\"@c",
+                                       "\xe4\xb8\xad.\xe6\x96\x87@\xe4\xb8\xad\xe6\x96\x87.example",
+                                       "a@b.\xc3\xa5",
+                                       "plain@b.example",
+                                       "a@[192.0.2.1]"};
+    static const char *const bad[] = {
+        "\xc3@b",     "\xc3(@b",       "\xc0\xaf@b",    "\xed\xa0\x80@b", "\xff@b",     "\xf5\x80\x80\x80@b",
+        "a@\xc3",     "a@\xc3\xa5..b", "a@-\xc3\xa5.b", "a@.\xc3\xa5",    "\xc2\x80@b", "\xe2\x80\xae@b",
+        "\"\xc3\"@b", "\xc3\xa5"};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        struct addr addr;
+        AUTO_FREE char *path = mem_format("<%s> x", good[i]);
+        assert_int_equal(addr_parse_utf8(span_of(good[i]), &addr), 0);
+        assert_span(addr.whole, good[i]);
+        assert_int_equal(addr_parse_path_utf8(span_of(path), &addr), strlen(good[i]) + 2);
+        assert_int_equal(addr_parse(span_of(good[i]), &addr), i < 6 ? -EINVAL : 0);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct addr addr;
+        struct span copy = exact_copy(span_of(bad[i]));
+        assert_int_equal(addr_parse_utf8(copy, &addr), -EINVAL);
+        exact_free(copy);
+    }
+}
+
+/* A U-label is as long as its A-label, which nobody here knows. */
+/* proves: N08 B23 */
+static void counts_utf8_in_bytes(void **state)
+{
+    (void) state;
+    struct addr addr;
+    AUTO_BUF struct buf local = {0}, label = {0};
+    for (int i = 0; i < 32; i++) {
+        buf_add_text(&local, "\xc3\xa5");
+        buf_add_text(&label, "\xc3\xa5");
+    }
+    AUTO_FREE char *most = mem_format("%.*s@b", SPAN_ARG(buf_span(&local)));
+    AUTO_FREE char *more = mem_format("%.*sa@b", SPAN_ARG(buf_span(&local)));
+    AUTO_FREE char *wide = mem_format("a@%.*s.b", SPAN_ARG(buf_span(&label)));
+    assert_int_equal(addr_parse_utf8(span_of(most), &addr), 0);
+    assert_int_equal(addr_parse_utf8(span_of(more), &addr), -E2BIG);
+    assert_int_equal(addr_parse_utf8(span_of(wide), &addr), 0);
+    AUTO_FREE char *far = mem_format("a@%.*s%.*s%.*s%.*s.b", SPAN_ARG(buf_span(&label)),
+                                     SPAN_ARG(buf_span(&label)), SPAN_ARG(buf_span(&label)),
+                                     SPAN_ARG(buf_span(&label)));
+    assert_int_equal(addr_parse_utf8(span_of(far), &addr), -E2BIG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +296,8 @@ int main(void)
         TEST(refuses_what_is_too_long),
         TEST(parses_a_bare_address_whole),
         TEST(tells_local_parts_that_ask_for_relaying),
+        TEST(takes_utf8_only_where_it_is_asked_for),
+        TEST(counts_utf8_in_bytes),
     };
     return cmocka_run_group_tests_name("mail/addr", tests, NULL, NULL);
 }
