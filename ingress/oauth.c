@@ -41,14 +41,22 @@ struct oauth_call {
 
 /* ---- settings */
 
+/* host, host:port, and a path behind it; nothing else, such as a user's name in front of another host. */
 static bool is_local(struct span rest)
 {
-    struct span host = span_cut(&rest, '/');
     static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
+    struct span host = span_cut(&rest, '/');
+    uint64_t port;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct span name = span_of(names[i]);
-        if (span_starts_nocase(host, name) && (host.len == name.len || host.at[name.len] == ':'))
+        if (!span_starts_nocase(host, name))
+            continue;
+        struct span behind = {.at = host.at + name.len, .len = host.len - name.len};
+        if (behind.len == 0)
             return true;
+        if (behind.at[0] == ':')
+            return span_number((struct span){.at = behind.at + 1, .len = behind.len - 1}, UINT16_MAX,
+                               &port) >= 0;
     }
     return false;
 }
