@@ -49,6 +49,8 @@ struct sasl *sasl_free(struct sasl *s)
         return NULL;
     must(s->magic == SASL_MAGIC);
     s->is_over = s->is_left = true;
+    if (s->check || s->oauth || (s->dovecot && s->exchange.state == EXCHANGE_PASSWORD))
+        sasl_count_failure(s); /* who does not wait to hear whether it was right pays as if it was not */
     sasl_wipe(s);
     sasl_drop(s);
     return NULL;
@@ -109,9 +111,26 @@ bool sasl_is_waiting(struct sasl *s)
 
 void sasl_judge(struct sasl *s, bool is_right)
 {
-    if (!is_right)
-        sasl_count_failure(s); /* now: the client may not stay for its answer */
-    exchange_judge(&s->exchange, is_right);
+    if (is_right) {
+        sasl_confirm(s);
+        return;
+    }
+    sasl_count_failure(s); /* now: the client may not stay for its answer */
+    exchange_judge(&s->exchange, false);
+    sasl_advance(s);
+}
+
+/* Right, and the locks are open still: whoever tries many passwords at once learns no more of them than one after the other. */
+static void go_on_confirmed(struct sasl *s)
+{
+    struct exchange *e = &s->exchange;
+    s->is_right = false;
+    if (e->mechanism == NULL) {
+        sasl_take_foreign(s);
+        return;
+    }
+    if (e->state == EXCHANGE_PASSWORD || e->state == EXCHANGE_TOKEN)
+        exchange_judge(e, true);
     sasl_advance(s);
 }
 
@@ -119,11 +138,16 @@ void sasl_judge(struct sasl *s, bool is_right)
 void sasl_go_on(struct sasl *s)
 {
     struct exchange *e = &s->exchange;
-    if (s->has_response) {
+    if (s->is_right) {
+        go_on_confirmed(s);
+    } else if (s->has_response) {
         s->has_response = false;
         exchange_respond(e, buf_span(&s->response));
         buf_wipe(&s->response);
-        sasl_advance(s);
+        if (e->state == EXCHANGE_CHALLENGE) /* a proof that is right */
+            sasl_confirm(s);
+        else
+            sasl_advance(s);
     } else if (e->mechanism == NULL) {
         sasl_ask_dovecot(s, span_of(s->mechanism), s->response.data != NULL, buf_span(&s->response));
         buf_wipe(&s->response);

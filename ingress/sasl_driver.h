@@ -18,6 +18,8 @@ struct sasl {
     bool is_starting; /* inside sasl_start(): nobody has the pointer yet */
     bool is_over;     /* on_result has had the last state */
     bool is_counted;  /* as a failure */
+    bool is_right;    /* what the client showed; the locks are looked at once more */
+    bool is_locked;   /* the failure was one too many */
     bool is_left;     /* the owner has gone: what still comes finds nobody */
     unsigned waits;   /* answers that come in any case */
     struct reactor *reactor;
@@ -47,8 +49,10 @@ void sasl_advance(struct sasl *s);
 void sasl_finish(struct sasl *s, enum sasl_state state);
 /* Once for each exchange: for the client, and for the user it names. */
 void sasl_count_failure(struct sasl *s);
-/* Counts it, and finishes with SASL_REFUSED after the delay. */
+/* Counts it, and finishes with SASL_REFUSED, or SASL_LOCKED, after the delay. */
 void sasl_refuse(struct sasl *s);
+/* What the client showed is right: if the locks did not shut meanwhile, sasl_go_on(). */
+void sasl_confirm(struct sasl *s);
 /* The engine's question is answered. */
 void sasl_judge(struct sasl *s, bool is_right);
 /* Are the locks open? Asked before anything is done that could tell right from wrong; then sasl_go_on(). */

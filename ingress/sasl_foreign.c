@@ -64,7 +64,7 @@ static void on_dovecot(void *context, const struct dovecot_result *result)
             break;
         buf_add_span(&s->foreign, result->user);
         if (is_relayed)
-            sasl_take_foreign(s);
+            sasl_confirm(s);
         else
             sasl_judge(s, true);
         return;

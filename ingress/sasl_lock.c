@@ -1,9 +1,14 @@
-/* Locks: wrong passwords are counted for the client and for the user name in the whole cluster; where a bucket is empty nobody looks at a password. */
+/*
+ * Locks: wrong passwords are counted for the client and for the user name in the whole cluster; where a bucket is empty nobody looks at a password.
+ * Many may look at once before the first of them is counted. So what was found right is not told before a second look, and what was found wrong
+ * when the bucket was empty already is told in the same words, after the same delay.
+ */
 #include <string.h>
 
 #include "base/conf.h"
 #include "base/mem.h"
 #include "ingress/sasl_driver.h"
+#include "mail/ascii.h"
 
 static struct limit_want want_of(const char *kind, struct span subject, const char *setting, uint64_t count,
                                  struct buf *key)
@@ -32,7 +37,7 @@ static size_t lock_wants(const struct sasl *s, uint64_t count, struct buf keys[2
 {
     const struct conf *conf = conf_get();
     struct span name = buf_span(&s->exchange.name);
-    AUTO_BUF struct buf client = {0};
+    AUTO_BUF struct buf client = {0}, folded = {0};
     size_t n = 0;
     if (conf->auth.failures_per_client[0] != '\0') {
         add_client(s->client->ip, &client);
@@ -41,7 +46,9 @@ static size_t lock_wants(const struct sasl *s, uint64_t count, struct buf keys[2
         n++;
     }
     if (conf->auth.failures_per_user[0] != '\0' && name.len > 0) {
-        wants[n] = want_of("auth:user:", name, conf->auth.failures_per_user, count, &keys[n]);
+        for (size_t i = 0; i < name.len; i++) /* Dovecot, for one, takes them in any case */
+            buf_add_char(&folded, to_lower(name.at[i]));
+        wants[n] = want_of("auth:user:", buf_span(&folded), conf->auth.failures_per_user, count, &keys[n]);
         n++;
     }
     return n;
@@ -51,15 +58,16 @@ static size_t lock_wants(const struct sasl *s, uint64_t count, struct buf keys[2
 static void answer_refused(struct sasl *s)
 {
     if (s->is_delay_over && s->counting == 0)
-        sasl_finish(s, SASL_REFUSED);
+        sasl_finish(s, s->is_locked ? SASL_LOCKED : SASL_REFUSED);
 }
 
-static void on_counted(void *context, const struct limit_result *result UNUSED)
+static void on_counted(void *context, const struct limit_result *result)
 {
     struct sasl *s = context;
     if (!sasl_is_waiting(s))
         return;
     s->counting--;
+    s->is_locked = s->is_locked || result->answer == LIMIT_REFUSED;
     answer_refused(s);
 }
 
@@ -68,14 +76,16 @@ void sasl_count_failure(struct sasl *s)
 {
     struct buf keys[2] = {{0}, {0}};
     struct limit_want wants[2];
-    struct limit_result ignored; /* whatever is left: it was one more */
+    struct limit_result result;
     if (s->is_counted)
         return;
     s->is_counted = true;
     size_t n = lock_wants(s, 1, keys, wants);
     for (size_t i = 0; i < n; i++) {
-        if (limit_take(s->reactor->limiter, &wants[i], 1, on_counted, s, &ignored))
+        if (limit_take(s->reactor->limiter, &wants[i], 1, on_counted, s, &result)) {
+            s->is_locked = s->is_locked || result.answer == LIMIT_REFUSED;
             continue;
+        }
         s->counting++;
         s->waits++; /* also when the client hangs up: it is counted */
     }
@@ -90,18 +100,27 @@ static void on_delay(struct timer *t)
     answer_refused(s);
 }
 
+static void delay(struct sasl *s)
+{
+    timer_start(s->reactor->loop, &s->delay, conf_get()->auth.failure_delay_ms, on_delay);
+}
+
 void sasl_refuse(struct sasl *s)
 {
     sasl_count_failure(s);
-    timer_start(s->reactor->loop, &s->delay, conf_get()->auth.failure_delay_ms, on_delay);
+    delay(s);
 }
 
 static void take_look(struct sasl *s, const struct limit_result *result)
 {
-    if (result->answer == LIMIT_PASS)
+    if (result->answer == LIMIT_PASS) {
         sasl_go_on(s);
-    else
+    } else if (result->answer == LIMIT_REFUSED && s->is_right) {
+        s->is_locked = true;
+        delay(s);
+    } else {
         sasl_finish(s, result->answer == LIMIT_REFUSED ? SASL_LOCKED : SASL_AWAY);
+    }
 }
 
 static void on_look(void *context, const struct limit_result *result)
@@ -126,4 +145,10 @@ void sasl_look(struct sasl *s)
     buf_done(&keys[1]);
     if (is_known)
         take_look(s, &result);
+}
+
+void sasl_confirm(struct sasl *s)
+{
+    s->is_right = true;
+    sasl_look(s);
 }

@@ -1,5 +1,5 @@
 /*
- * Questions about limits, and what this reactor holds of their buckets.
+ * Questions about limits, and what this reactor holds of their slices.
  *
  * A question takes what is here from each bucket and waits for the rest; when one bucket refuses, what the others gave goes back to their slices.
  * Answers are told at the end of the round, so that whoever is told may ask, cancel and leave as he likes.
@@ -16,7 +16,7 @@
 
 struct limit_hold {
     size_t count;
-    struct bucket *buckets[];
+    struct slice *slices[];
 };
 
 /* ---- calls */
@@ -36,21 +36,21 @@ static void call_undo(struct limit_call *c)
         if (list_is_linked(&w->link))
             list_remove(&w->link);
         else
-            bucket_put_back(w->bucket, w->count);
+            slice_put_back(w->slice, w->count);
     }
     c->missing = 0;
 }
 
-static struct limit_hold *hold_new(struct bucket *const *buckets, size_t count)
+static struct limit_hold *hold_new(struct slice *const *slices, size_t count)
 {
     struct limit_hold *hold = NULL;
 
     for (size_t i = 0; i < count; i++) {
-        if (!buckets[i]->is_slots)
+        if (!slices[i]->is_slots)
             continue;
         if (!hold)
-            hold = mem_alloc(sizeof *hold + count * sizeof(hold->buckets[0]));
-        hold->buckets[hold->count++] = buckets[i];
+            hold = mem_alloc(sizeof *hold + count * sizeof(hold->slices[0]));
+        hold->slices[hold->count++] = slices[i];
     }
     return hold;
 }
@@ -63,10 +63,10 @@ static void on_tell(struct tail *t)
         struct limit_call *c = LIST_FIRST(&l->settled, struct limit_call, link);
         struct limit_result result = c->result;
         if (result.answer == LIMIT_PASS) {
-            struct bucket *buckets[LIMIT_WANTS_MAX];
+            struct slice *slices[LIMIT_WANTS_MAX];
             for (size_t i = 0; i < c->count; i++)
-                buckets[i] = c->waiters[i].bucket;
-            result.hold = hold_new(buckets, c->count);
+                slices[i] = c->waiters[i].slice;
+            result.hold = hold_new(slices, c->count);
         }
         limit_on_answer *on_answer = c->on_answer;
         void *context = c->context;
@@ -102,9 +102,9 @@ static void on_call_time(struct timer *t)
     call_settle(c, &unknown);
 }
 
-static uint64_t wait_of(const struct bucket *b, uint64_t now)
+static uint64_t wait_of(const struct slice *s, uint64_t now)
 {
-    return !b->is_slots && b->refused_until_ms > now ? b->refused_until_ms - now : 0;
+    return !s->is_slots && s->refused_until_ms > now ? s->refused_until_ms - now : 0;
 }
 
 static void waiter_refuse(struct waiter *w)
@@ -113,7 +113,7 @@ static void waiter_refuse(struct waiter *w)
         .answer = LIMIT_REFUSED,
         .which = (unsigned) (w - w->call->waiters),
         .label = w->label,
-        .wait_ms = wait_of(w->bucket, clock_ms()),
+        .wait_ms = wait_of(w->slice, clock_ms()),
     };
 
     call_settle(w->call, &refused);
@@ -122,15 +122,15 @@ static void waiter_refuse(struct waiter *w)
 /* Whether a waiter that Redis was asked for gets it now; at the head of its queue. */
 static bool waiter_serve(struct waiter *w)
 {
-    struct bucket *b = w->bucket;
+    struct slice *s = w->slice;
 
-    bool is_here = b->is_slots ? b->used < b->slice
-                   : w->count  ? b->slice >= w->count
-                               : b->slice > 0 || b->left > 0; /* a look */
+    bool is_here = s->is_slots ? s->used < s->held
+                   : w->count  ? s->held >= w->count
+                               : s->held > 0 || s->left > 0; /* a look */
 
     if (!is_here)
         return false;
-    bucket_give(b, w->count);
+    slice_give(s, w->count);
     list_remove(&w->link);
     if (--w->call->missing == 0) {
         const struct limit_result pass = {.answer = LIMIT_PASS};
@@ -139,59 +139,59 @@ static bool waiter_serve(struct waiter *w)
     return true;
 }
 
-static void bucket_fail(struct bucket *b)
+static void slice_fail(struct slice *s)
 {
     const struct limit_result unknown = {.answer = LIMIT_UNKNOWN};
 
-    while (!list_is_empty(&b->waiters))
-        call_settle(LIST_FIRST(&b->waiters, struct waiter, link)->call, &unknown);
+    while (!list_is_empty(&s->waiters))
+        call_settle(LIST_FIRST(&s->waiters, struct waiter, link)->call, &unknown);
 }
 
 /* What Redis did not give now it will not give in the next moment either. */
-static void bucket_note_refusal(struct bucket *b, uint64_t count, uint64_t wait_ms)
+static void slice_note_refusal(struct slice *s, uint64_t count, uint64_t wait_ms)
 {
     uint64_t now = clock_ms();
 
-    if (wait_ms > REFUSED_MOST_MS || b->is_slots)
+    if (wait_ms > REFUSED_MOST_MS || s->is_slots)
         wait_ms = REFUSED_MOST_MS;
     if (wait_ms < REFUSED_LEAST_MS)
         wait_ms = REFUSED_LEAST_MS;
-    if (now >= b->refused_until_ms || count < b->refused_min)
-        b->refused_min = count ? count : 1;
-    b->refused_until_ms = now + wait_ms;
+    if (now >= s->refused_until_ms || count < s->refused_min)
+        s->refused_min = count ? count : 1;
+    s->refused_until_ms = now + wait_ms;
 }
 
-void bucket_answer(struct bucket *b, bool ok, uint64_t granted, uint64_t left, uint64_t wait_ms)
+void slice_answer(struct slice *s, bool ok, uint64_t granted, uint64_t left, uint64_t wait_ms)
 {
     bool is_short = false;
 
     if (!ok) {
-        bucket_fail(b);
+        slice_fail(s);
         return;
     }
-    b->seen_ms = clock_ms();
-    b->left = left;
-    b->slice = b->is_slots ? granted : b->slice + granted;
+    s->seen_ms = clock_ms();
+    s->left = left;
+    s->held = s->is_slots ? granted : s->held + granted;
     /* A refusal settles its call, which may take that call's other wants out of this queue too: so always from the start. */
     for (bool has_more = true; has_more;) {
         has_more = false;
-        LIST_EACH(&b->waiters, at, next) {
+        LIST_EACH(&s->waiters, at, next) {
             struct waiter *w = LIST_ENTRY(at, struct waiter, link);
             if (waiter_serve(w))
                 continue;
             if (!w->is_asked)
                 break;
             is_short = true;
-            bucket_note_refusal(b, w->count, wait_ms);
+            slice_note_refusal(s, w->count, wait_ms);
             waiter_refuse(w);
             has_more = true;
             break;
         }
     }
-    if (!list_is_empty(&b->waiters))
-        bucket_ask(b);
-    else if (is_short && !b->is_slots && b->slice)
-        bucket_ask(b); /* a rest that was too little: others may use it */
+    if (!list_is_empty(&s->waiters))
+        slice_ask(s);
+    else if (is_short && !s->is_slots && s->held)
+        slice_ask(s); /* a rest that was too little: others may use it */
 }
 
 /* ---- questions */
@@ -205,7 +205,7 @@ static bool answer(struct limit_result *ret, enum limit_answer answer)
 
 /* What is missing is waited for; taken: bits of the wants that are not. */
 static struct limit_call *call_new(struct limiter *l, const struct limit_want *wants,
-                                   struct bucket *const *buckets, size_t count, uint32_t taken)
+                                   struct slice *const *slices, size_t count, uint32_t taken)
 {
     struct limit_call *c = mem_alloc(sizeof *c + count * sizeof(c->waiters[0]));
 
@@ -213,13 +213,12 @@ static struct limit_call *call_new(struct limiter *l, const struct limit_want *w
     c->count = count;
     for (size_t i = 0; i < count; i++) {
         struct waiter *w = &c->waiters[i];
-        *w = (struct waiter){
-            .call = c, .bucket = buckets[i], .count = wants[i].count, .label = wants[i].label};
+        *w = (struct waiter){.call = c, .slice = slices[i], .count = wants[i].count, .label = wants[i].label};
         if (taken >> i & 1)
             continue;
-        list_append(&buckets[i]->waiters, &w->link);
+        list_append(&slices[i]->waiters, &w->link);
         c->missing++;
-        bucket_ask(buckets[i]);
+        slice_ask(slices[i]);
     }
     list_append(&l->waiting, &c->link);
     timer_start(l->loop, &c->time, conf_get()->ingress.limits_time_ms, on_call_time);
@@ -229,7 +228,7 @@ static struct limit_call *call_new(struct limiter *l, const struct limit_want *w
 bool limit_take(struct limiter *l, const struct limit_want *wants, size_t count, limit_on_answer *on_answer,
                 void *context, struct limit_result *ret)
 {
-    struct bucket *buckets[LIMIT_WANTS_MAX];
+    struct slice *slices[LIMIT_WANTS_MAX];
     uint32_t taken = 0;
     size_t missing = 0;
     uint64_t now = clock_ms();
@@ -240,38 +239,38 @@ bool limit_take(struct limiter *l, const struct limit_want *wants, size_t count,
         return true;
     metric_add(METRIC_LIMIT_QUESTIONS_TOTAL, 1);
     for (size_t i = 0; i < count; i++) {
-        buckets[i] = bucket_of(l, &wants[i]);
-        if (!buckets[i])
+        slices[i] = slice_of(l, &wants[i]);
+        if (!slices[i])
             return answer(ret, LIMIT_UNKNOWN);
-        must(buckets[i]->is_slots ? wants[i].count == 1 : wants[i].count <= LIMIT_COUNT_MAX);
-        if (bucket_refuses(buckets[i], wants[i].count, now)) {
+        must(slices[i]->is_slots ? wants[i].count == 1 : wants[i].count <= LIMIT_COUNT_MAX);
+        if (slice_refuses(slices[i], wants[i].count, now)) {
             ret->which = (unsigned) i;
             ret->label = wants[i].label;
-            ret->wait_ms = wait_of(buckets[i], now);
+            ret->wait_ms = wait_of(slices[i], now);
             return answer(ret, LIMIT_REFUSED);
         }
     }
     for (size_t i = 0; i < count; i++) {
-        if (bucket_take(buckets[i], wants[i].count, now))
+        if (slice_take(slices[i], wants[i].count, now))
             taken |= UINT32_C(1) << i;
         else
             missing++;
     }
     if (missing == 0) {
-        ret->hold = hold_new(buckets, count);
+        ret->hold = hold_new(slices, count);
         return true;
     }
     if (store_is_ready(l->store) && !l->is_silent) {
-        ret->call = call_new(l, wants, buckets, count, taken);
+        ret->call = call_new(l, wants, slices, count, taken);
         ret->call->on_answer = on_answer;
         ret->call->context = context;
         return false;
     }
     for (size_t i = 0; i < count; i++) {
         if (taken >> i & 1)
-            bucket_put_back(buckets[i], wants[i].count);
+            slice_put_back(slices[i], wants[i].count);
         else if (store_is_ready(l->store))
-            bucket_ask(buckets[i]); /* to hear whether it speaks again */
+            slice_ask(slices[i]); /* to hear whether it speaks again */
     }
     return answer(ret, LIMIT_UNKNOWN);
 }
@@ -288,9 +287,9 @@ void limit_cancel(struct limit_call *c)
 void limit_give_back(struct limiter *l, const struct limit_want *wants, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        struct bucket *b = wants[i].rule.per_ms ? bucket_of(l, &wants[i]) : NULL;
-        if (b)
-            bucket_put_back(b, wants[i].count);
+        struct slice *s = wants[i].rule.per_ms ? slice_of(l, &wants[i]) : NULL;
+        if (s)
+            slice_put_back(s, wants[i].count);
     }
 }
 
@@ -299,7 +298,7 @@ void limit_leave(struct limit_hold *hold)
     if (!hold)
         return;
     for (size_t i = 0; i < hold->count; i++)
-        bucket_put_back(hold->buckets[i], 1);
+        slice_put_back(hold->slices[i], 1);
     mem_free(hold);
 }
 
@@ -336,11 +335,11 @@ struct limiter *limiter_close(struct limiter *l)
     tail_remove(&l->tell);
     timer_stop(&l->sweep);
     batches_forget(l);
-    for (size_t i = 0; i < ARRAY_LEN(l->buckets); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(l->slices); i++) {
         size_t cursor = 0;
-        while (map_next(&l->buckets[i], &cursor, &key, &value))
+        while (map_next(&l->slices[i], &cursor, &key, &value))
             mem_free(value);
-        map_done(&l->buckets[i]);
+        map_done(&l->slices[i]);
     }
     return mem_free(l);
 }

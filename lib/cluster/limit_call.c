@@ -1,4 +1,4 @@
-/* Asking Redis about buckets: those of a round together, one script call for each partition. */
+/* Asking Redis about slices: those of a round together, one script call for each partition. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -11,7 +11,7 @@
 enum { TOKEN_ARGS = 7, SLOT_ARGS = 3 };
 
 struct asked {
-    struct bucket *bucket;
+    struct slice *slice;
     uint64_t back, need, least, wish; /* tokens */
     uint64_t most, held, want;        /* slots */
 };
@@ -26,7 +26,7 @@ struct batch { /* keys of one kind and partition */
 };
 
 /* What a second takes. */
-uint64_t bucket_wish(const struct bucket *b)
+uint64_t slice_wish(const struct slice *b)
 {
     uint64_t wish = b->pace > b->used ? b->pace : b->used;
 
@@ -35,9 +35,9 @@ uint64_t bucket_wish(const struct bucket *b)
 
 /* ---- what is asked */
 
-static void ask_tokens(struct bucket *b, struct asked *a)
+static void ask_tokens(struct slice *b, struct asked *a)
 {
-    uint64_t least = UINT64_MAX, sum = 0, wish = bucket_wish(b);
+    uint64_t least = UINT64_MAX, sum = 0, wish = slice_wish(b);
 
     LIST_EACH(&b->waiters, at, next) {
         struct waiter *w = LIST_ENTRY(at, struct waiter, link);
@@ -47,22 +47,22 @@ static void ask_tokens(struct bucket *b, struct asked *a)
             least = w->count;
     }
     if (least != UINT64_MAX) {
-        a->need = sum > b->slice ? sum - b->slice : 0;
-        a->least = least > b->slice ? least - b->slice : 0;
+        a->need = sum > b->held ? sum - b->held : 0;
+        a->least = least > b->held ? least - b->held : 0;
         if (sum == 0)
             a->least = 1; /* a look */
     }
     if (clock_ms() < b->refused_until_ms || (b->seen_ms && b->left < PLENTY))
         wish = 0; /* near the limit others may need it more */
-    if (list_is_empty(&b->waiters) && b->slice > wish) {
-        a->back = b->slice - wish;
-        b->slice = wish;
+    if (list_is_empty(&b->waiters) && b->held > wish) {
+        a->back = b->held - wish;
+        b->held = wish;
     } else {
-        a->wish = wish > b->slice ? wish - b->slice : 0;
+        a->wish = wish > b->held ? wish - b->held : 0;
     }
 }
 
-static void ask_slots(struct bucket *b, struct asked *a)
+static void ask_slots(struct slice *b, struct asked *a)
 {
     a->most = b->rule.count;
     a->held = a->want = b->used;
@@ -73,8 +73,8 @@ static void ask_slots(struct bucket *b, struct asked *a)
     if (a->want < b->pace)
         a->want = b->pace; /* as many as there were of late come again */
     b->pace = b->used;
-    if (b->slice > a->want)
-        b->slice = a->want; /* before Redis gives the rest to others */
+    if (b->held > a->want)
+        b->held = a->want; /* before Redis gives the rest to others */
 }
 
 static void add_numbers(struct buf *b, const uint64_t *numbers, size_t count)
@@ -87,7 +87,7 @@ static void batch_encode(struct batch *batch)
 {
     struct buf *b = &batch->call.request.bytes;
     bool is_slots = batch->is_slots;
-    unsigned partition = batch->asked[0].bucket->partition;
+    unsigned partition = batch->asked[0].slice->partition;
 
     buf_clear(b);
     batch->call.request.reply_count = 0;
@@ -95,7 +95,7 @@ static void batch_encode(struct batch *batch)
                  is_slots ? 2 + SLOT_ARGS * batch->count : TOKEN_ARGS * batch->count);
     key_arg(b, KEY_OF_NEVER, partition, (struct span){.at = NULL}, 0);
     for (size_t i = 0; i < batch->count; i++) {
-        const struct bucket *of = batch->asked[i].bucket;
+        const struct slice *of = batch->asked[i].slice;
         key_arg(b, is_slots ? KEY_OF_SLOTS : KEY_OF_LIMIT, partition,
                 (struct span){.at = of->key, .len = of->key_len}, 0);
     }
@@ -105,7 +105,7 @@ static void batch_encode(struct batch *batch)
     }
     for (size_t i = 0; i < batch->count; i++) {
         const struct asked *a = &batch->asked[i];
-        const struct limit_rule *rule = &a->bucket->rule;
+        const struct limit_rule *rule = &a->slice->rule;
         if (is_slots)
             add_numbers(b, (const uint64_t[]){a->most, a->held, a->want}, SLOT_ARGS);
         else
@@ -163,8 +163,8 @@ static void on_done(struct store_call *c, enum store_result result, const struct
             const struct asked *a = &batch->asked[i];
             uint64_t said[3] = {0};
             bool ok = is_whole && read_answer(a, batch->is_slots, &values[0].items[i], said);
-            a->bucket->is_under_way = false;
-            bucket_answer(a->bucket, ok, said[0], said[1], said[2]);
+            a->slice->is_under_way = false;
+            slice_answer(a->slice, ok, said[0], said[1], said[2]);
         }
     }
     store_call_done(c);
@@ -173,20 +173,20 @@ static void on_done(struct store_call *c, enum store_result result, const struct
 
 /* ---- the end of a round */
 
-static void batch_send(struct limiter *l, struct bucket *const *buckets, size_t count)
+static void batch_send(struct limiter *l, struct slice *const *slices, size_t count)
 {
     struct batch *batch = mem_alloc(sizeof *batch + count * sizeof(batch->asked[0]));
 
     batch->limiter = l;
-    batch->is_slots = buckets[0]->is_slots;
+    batch->is_slots = slices[0]->is_slots;
     batch->count = count;
     for (size_t i = 0; i < count; i++) {
-        batch->asked[i].bucket = buckets[i];
-        buckets[i]->is_under_way = true;
+        batch->asked[i].slice = slices[i];
+        slices[i]->is_under_way = true;
         if (batch->is_slots)
-            ask_slots(buckets[i], &batch->asked[i]);
+            ask_slots(slices[i], &batch->asked[i]);
         else
-            ask_tokens(buckets[i], &batch->asked[i]);
+            ask_tokens(slices[i], &batch->asked[i]);
     }
     batch_encode(batch);
     batch->call.give_up_ms = clock_ms() + conf_get()->ingress.limits_time_ms;
@@ -197,14 +197,14 @@ static void batch_send(struct limiter *l, struct bucket *const *buckets, size_t 
     store_send(l->store, &batch->call);
 }
 
-static unsigned group_of(const struct bucket *b)
+static unsigned group_of(const struct slice *b)
 {
     return b->partition * 2 + b->is_slots;
 }
 
 static int by_group(const void *left, const void *right)
 {
-    const struct bucket *a = *(struct bucket *const *) left, *b = *(struct bucket *const *) right;
+    const struct slice *a = *(struct slice *const *) left, *b = *(struct slice *const *) right;
 
     return (group_of(a) > group_of(b)) - (group_of(a) < group_of(b));
 }
@@ -212,26 +212,26 @@ static int by_group(const void *left, const void *right)
 static void on_flush(struct tail *t)
 {
     struct limiter *l = CONTAINER_OF(t, struct limiter, flush);
-    struct bucket **buckets = mem_array(l->asking_count, sizeof *buckets);
+    struct slice **slices = mem_array(l->asking_count, sizeof *slices);
     size_t count = 0, end;
 
     while (!list_is_empty(&l->asking)) {
-        buckets[count] = LIST_FIRST(&l->asking, struct bucket, link);
-        list_remove(&buckets[count++]->link);
+        slices[count] = LIST_FIRST(&l->asking, struct slice, link);
+        list_remove(&slices[count++]->link);
     }
     must(count == l->asking_count);
     l->asking_count = 0;
-    qsort(buckets, count, sizeof *buckets, by_group);
+    qsort(slices, count, sizeof *slices, by_group);
     for (size_t start = 0; start < count; start = end) {
         for (end = start + 1; end < count && end - start < BATCH_MAX; end++)
-            if (group_of(buckets[end]) != group_of(buckets[start]))
+            if (group_of(slices[end]) != group_of(slices[start]))
                 break;
-        batch_send(l, buckets + start, end - start);
+        batch_send(l, slices + start, end - start);
     }
-    mem_free(buckets);
+    mem_free(slices);
 }
 
-void bucket_ask(struct bucket *b)
+void slice_ask(struct slice *b)
 {
     struct limiter *l = b->limiter;
 

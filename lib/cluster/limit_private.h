@@ -1,5 +1,5 @@
 /*
- * Does: what limit.c (questions), limit_bucket.c (what is held here) and limit_call.c (asking Redis) share.
+ * Does: what limit.c (questions), limit_slice.c (what is held here) and limit_call.c (asking Redis) share.
  * Does not: concern anybody else: limit.h is the contract.
  * Owns: see limit.h. Fails: never.
  */
@@ -18,12 +18,12 @@ enum {
     PLENTY = 16,     /* tokens; as limit.lua's: below, no slice is more than what is asked for */
     SLOT_MS = 12000, /* a node's slots, unless it renews them */
     SLOT_RENEW_MS = 4000,
-    BUCKETS_MAX = 200000,
+    SLICES_MAX = 200000,
     BATCH_MAX = 64 /* keys of one script call */
 };
 
-/* One key, as far as it is held or asked for here. */
-struct bucket {
+/* One bucket, or the slots of one key, as far as they are held or asked for here. */
+struct slice {
     struct limiter *limiter;
     struct list link;    /* in limiter.asking */
     struct list waiters; /* struct waiter, first come, first served */
@@ -31,10 +31,9 @@ struct bucket {
     unsigned partition;
     bool is_slots;
     bool is_under_way;    /* a call for it */
-    uint64_t slice;       /* tokens held here and not given out; slots: what Redis grants us */
+    uint64_t held;        /* tokens held here and not given out; slots: what Redis grants us */
     uint64_t used;        /* tokens given out in this window; slots: in use now */
     uint64_t pace;        /* tokens a second, as of late; slots: most in use in this window */
-    uint64_t back;        /* tokens on their way back with the next call */
     uint64_t left;        /* in Redis at seen_ms */
     uint64_t seen_ms;     /* last answer; clock_ms() */
     uint64_t refused_min; /* so many or more are refused until then */
@@ -45,9 +44,9 @@ struct bucket {
 
 /* One want of a call that waits. */
 struct waiter {
-    struct list link; /* in bucket.waiters; in no list: taken */
+    struct list link; /* in slice.waiters; in no list: taken */
     struct limit_call *call;
-    struct bucket *bucket;
+    struct slice *slice;
     uint64_t count;
     const char *label;
     bool is_asked; /* a call under way counts it in */
@@ -68,8 +67,8 @@ struct limit_call {
 struct limiter {
     struct store *store;
     struct loop *loop;
-    struct map buckets[2]; /* tokens, slots */
-    struct list asking;    /* buckets that the next flush asks Redis about */
+    struct map slices[2]; /* tokens, slots */
+    struct list asking;   /* slices that the next flush asks Redis about */
     size_t asking_count;
     struct list waiting, settled; /* limit_call: without and with an answer that is to be told */
     struct list batches;          /* under way */
@@ -79,17 +78,17 @@ struct limiter {
     char node[33];  /* whose slots */
 };
 
-/* ---- limit_bucket.c */
-struct bucket *bucket_of(struct limiter *l, const struct limit_want *want); /* NULL: there are too many */
-bool bucket_refuses(const struct bucket *b, uint64_t count, uint64_t now);
-bool bucket_take(struct bucket *b, uint64_t count, uint64_t now); /* true: it was here */
-void bucket_give(struct bucket *b, uint64_t count);               /* what is here for sure */
-void bucket_put_back(struct bucket *b, uint64_t count);
+/* ---- limit_slice.c */
+struct slice *slice_of(struct limiter *l, const struct limit_want *want); /* NULL: there are too many */
+bool slice_refuses(const struct slice *s, uint64_t count, uint64_t now);
+bool slice_take(struct slice *s, uint64_t count, uint64_t now); /* true: it was here */
+void slice_give(struct slice *s, uint64_t count);               /* what is here for sure */
+void slice_put_back(struct slice *s, uint64_t count);
 
 /* ---- limit_call.c */
-void bucket_ask(struct bucket *b); /* at the end of this round, once */
-uint64_t bucket_wish(const struct bucket *b);
+void slice_ask(struct slice *s); /* at the end of this round, once */
+uint64_t slice_wish(const struct slice *s);
 void batches_forget(struct limiter *l); /* their answers find nobody */
 
 /* ---- limit.c: what Redis says. ok false: nothing. */
-void bucket_answer(struct bucket *b, bool ok, uint64_t granted, uint64_t left, uint64_t wait_ms);
+void slice_answer(struct slice *s, bool ok, uint64_t granted, uint64_t left, uint64_t wait_ms);

@@ -3,7 +3,7 @@
 #include "cluster/queue_call.h"
 #include "io/hash.h"
 
-enum { COMMIT_KEYS = 6, COMMIT_ARGS = 11, COMMIT_OVERHEAD = 1024, CHUNK_KEY_SIZE = 64 };
+enum { COMMIT_KEYS = 6, COMMIT_ARGS = 9, COMMIT_OVERHEAD = 1024, CHUNK_KEY_SIZE = 64 };
 
 static const char *const commit_words[] = {
     [COMMIT_NEW] = "new",         [COMMIT_AGAIN] = "again",           [COMMIT_CLASH] = "clash",
@@ -51,7 +51,9 @@ static void commit_put(struct queue_call *q, const struct queue_job *job, bool c
     struct span name = span_of(job->job), queue = span_of(job->queue);
     char digest[33];
 
-    script_begin(&q->call, carry ? SCRIPT_carry : SCRIPT_commit, COMMIT_KEYS + job->chunk_count, COMMIT_ARGS);
+    bool has_wishes = job->tenant || job->delay_ms > 0; /* most have none: each argument costs */
+    script_begin(&q->call, carry ? SCRIPT_carry : SCRIPT_commit, COMMIT_KEYS + job->chunk_count,
+                 COMMIT_ARGS + (has_wishes ? 2 : 0));
     queue_key_of(q, KEY_OF_JOB, name);
     queue_key_of(q, KEY_OF_SEEN, name);
     queue_key_of(q, KEY_OF_QUEUE, queue);
@@ -70,8 +72,10 @@ static void commit_put(struct queue_call *q, const struct queue_job *job, bool c
     resp_arg_number(b, (int64_t) job->mark_ms);
     queue_flag(q, job->keeps_content);
     queue_detail(q, job->detail);
-    resp_arg_text(b, job->tenant ? job->tenant : "");
-    resp_arg_number(b, (int64_t) job->delay_ms);
+    if (has_wishes) {
+        resp_arg_text(b, job->tenant ? job->tenant : "");
+        resp_arg_number(b, (int64_t) job->delay_ms);
+    }
 }
 
 void queue_commit(struct store *s, const struct queue_job *job, bool carry, uint64_t time_ms,

@@ -1,5 +1,6 @@
 """Wrong passwords are counted for client and user over all nodes; who is locked out gets 454, and nobody looks at the password."""
 
+import concurrent.futures
 import time
 
 import pytest
@@ -60,6 +61,34 @@ def test_a_client_is_locked_whomever_it_tries(cluster):
     assert looked_at == 5
     assert attempt(cluster, 2, "anna", PASSWORD, "127.0.0.9")[0] == 454
     assert attempt(cluster, 1, "anna", PASSWORD, "127.0.0.10")[0] == 235
+
+
+# proves: D08
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+def test_many_passwords_at_once_are_told_no_more_of_than_one_after_the_other(mechanism):
+    """All of them look before the first failure is counted: the one that is right among them must not be told."""
+    count, guesses = 40, [f"wrong{n}" for n in range(39)] + [PASSWORD]
+    with Cluster(settings={"auth": {**AUTH, "failure_delay": "1s"}}, listeners=LISTENERS) as cluster:
+        cluster.add_user("anna", PASSWORD)
+        clients = [Client(cluster.address("bare")) for _ in range(count)]
+        if mechanism == "PLAIN":
+            for client, guess in zip(clients, guesses):
+                client.send(f"AUTH PLAIN {plain('anna', guess)}")
+            codes = [client.read()[0] for client in clients]
+        else:
+            with concurrent.futures.ThreadPoolExecutor(count) as pool:
+                codes = list(pool.map(lambda pair: pair[0].scram("anna", pair[1]), zip(clients, guesses)))
+        for client in clients:
+            client.close()
+        assert codes.count(535) <= 3, codes
+        assert set(codes) <= {454, 535}, codes
+
+
+# proves: D08
+def test_a_user_is_locked_in_whatever_case_its_name_is_written(cluster):
+    for n, name in enumerate(("anna", "Anna", "aNNa")):
+        assert attempt(cluster, 1 + n % 2, name, "wrong", f"127.0.0.{n + 2}")[0] == 535
+    assert attempt(cluster, 1, "ANNA", "wrong", "127.0.0.50")[0] == 454
 
 
 # proves: D08

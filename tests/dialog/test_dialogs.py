@@ -3,7 +3,7 @@ Plays tests/dialog/<area>/<claim>.smtp against a real ingress with a real Redis:
 second part said when the first was read. Where there are more than DIALOG_SPLITS positions (0: no limit), so many are drawn with DIALOG_SEED.
 test_dialogs_in_memory.py plays them against the engine alone.
 
-    # a comment; `# proves: B29 B30`; `# with: ingress.max_errors=3 ingress.relay_domains=a.example,b.example`
+    # a comment; `# proves:` with what it proves; `# with: ingress.max_errors=3 ingress.relay_domains=a.example,b.example`
     # `# on: submission`: the listener it is played on, made by `# with: listeners.submission.role=submission`; with
     # tls.certificates=CERTIFICATE there is one for mx.test. `# user: anna@example.com her-password`: who may log in
     `# table: aliases bob@relay.example ann@other.example`: a line of the file of setting tables.aliases
@@ -39,6 +39,9 @@ FILES = sorted(os.path.relpath(path, FOLDER) for path in glob.glob(os.path.join(
 TIMEOUT = 20
 SPLITS = int(os.environ.get("DIALOG_SPLITS", "40"))
 SEED = int(os.environ.get("DIALOG_SEED", str(int(time.time()))))
+NAME = b"ingress"  # how the replies begin that have no status: greeting, EHLO, HELO
+PRINTABLE = re.compile(rb"[ -~]*\r\n")
+STATUS = re.compile(rb"3\d\d |([245])\d\d[ -]\1\.\d{1,3}\.\d{1,3} \S")  # of the class of its code
 ULID = re.compile(rb"queued as ([0-9A-HJKMNP-TV-Z]{26})")
 
 
@@ -190,6 +193,8 @@ class Client:
         assert all(lines), f"{place}: closed, after {lines}"
         for line in lines:
             assert line.endswith(b"\r\n") and len(line) <= 512 and line[:3] == lines[0][:3], f"{place}: {line}"
+            assert PRINTABLE.fullmatch(line), f"{place}: {line}"
+        assert STATUS.match(lines[0]) or lines[0][4:].startswith(NAME), f"{place}: {lines[0]}"
         return b"".join(lines)
 
     def at_end(self):
@@ -255,6 +260,7 @@ def positions(count):
     return sorted(random.Random(SEED).sample(all_of_them, SPLITS))
 
 
+# proves: B11 B12
 @pytest.mark.skipif(not os.path.exists(paths.program("barid-ingress")), reason="barid-ingress is not built")
 @pytest.mark.parametrize("name", FILES)
 def test_dialogue(ingresses, authority, name):

@@ -5,12 +5,15 @@ every attempt.
 
 import asyncio
 import base64
+import collections
 import hashlib
 import random
+import ssl
 import threading
 import time
 
 from . import wait
+from .door import door
 
 # What became of an attempt. LOST and LATER after the dot are in doubt: the message may have been taken.
 TAKEN, REFUSED, LATER, LOST = "taken", "refused", "later", "lost"
@@ -62,36 +65,45 @@ def noise(size, rng=random):
     return b"".join(base64.encodebytes(rng.randbytes(54)).rstrip() + b"\r\n" for _ in range(size // 74))
 
 
-def content(ledger_id, sender, recipients, size=1024, body=None):
-    """A plain message that carries its id, and what its body must be: the one given, or lines of the same words, about `size` octets in all."""
+def content(ledger_id, sender, recipients, size=1024, body=None, is_bare=False):
+    """
+    A plain message that carries its id, and what its body must be: the one given, or lines of the same words, about `size` octets in all.
+    is_bare: without Date and Message-ID.
+    """
     if body is None:
         line = f"{ledger_id} 0123456789abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ ..\r\n".encode()
         body = line * max(1, (size - 350) // len(line))
-    head = "\r\n".join([
-        f"X-Ledger-Id: {ledger_id}", f"X-Ledger-Body: {hashlib.sha256(body).hexdigest()}", f"From: <{sender}>",
-        f"To: <{recipients[0]}>", f"Subject: test {ledger_id}",
-        "Date: Thu, 01 Jan 2026 00:00:00 +0000", f"Message-ID: <{ledger_id}@ledger.test>", "", ""]).encode()
-    return head + body
+    fields = [f"X-Ledger-Id: {ledger_id}", f"X-Ledger-Body: {hashlib.sha256(body).hexdigest()}", f"From: <{sender}>",
+              f"To: <{recipients[0]}>", f"Subject: test {ledger_id}"]
+    if not is_bare:
+        fields += ["Date: Thu, 01 Jan 2026 00:00:00 +0000", f"Message-ID: <{ledger_id}@ledger.test>"]
+    return "\r\n".join(fields + ["", ""]).encode() + body
 
 
 class Generator:
     """
-    addresses: [(host, port)] of ingresses; a session picks one at random, another after a failure, or, if it
+    addresses: [(host, port) or Door] of ingresses; a session picks one at random, another after a failure, or, if it
     roams, for each connection. make(n) -> (sender, recipients) or (sender, recipients, content). sessions: how
     many transactions are open at once.
     rate: new messages a second, None for as fast as it goes. limit: how many messages, None until stop().
     linger: longest random wait before each step (seconds), which spreads the sessions over all stages.
     reply_timeout: a reply not there by then counts as lost. is_binary: content goes by BDAT, as BODY=BINARYMIME.
+    chunked: share of the transactions whose content goes by BDAT, in random pieces. has_wishes: MAIL and RCPT have
+    DSN parameters, some SMTPUTF8, that change nothing for the ledger. spoken(recipient) -> the address that is said
+    for it: an alias, of several recipients maybe, who share its answers.
+    replies: {(verb, code): how many}; longest: {verb: seconds that its slowest reply took}. Before EHLO the verb is "".
     """
 
     def __init__(self, addresses, make, sessions=10, rate=None, limit=None, linger=0.0, per_connection=20,
                  size=1024, reply_timeout=30.0, retry_after=0.2, prefix=None, seed=None,
-                 roams=False, is_binary=False):
-        self.addresses, self.make = list(addresses), make
+                 roams=False, is_binary=False, chunked=0.0, has_wishes=False, spoken=None):
+        self.doors, self.make = [door(address) for address in addresses], make
         self.sessions, self.rate, self.limit, self.linger = sessions, rate, limit, linger
         self.per_connection, self.size = per_connection, size
         self.reply_timeout, self.retry_after, self.roams = reply_timeout, retry_after, roams
-        self.is_binary = is_binary
+        self.is_binary, self.chunked, self.has_wishes = is_binary, 1.0 if is_binary else chunked, has_wishes
+        self.spoken = spoken or (lambda recipient: recipient)
+        self.replies, self.longest = collections.Counter(), collections.defaultdict(float)
         self.random = random.Random(seed)
         self.prefix = prefix if prefix is not None else f"{self.random.getrandbits(32):08x}"
         self.items = []
@@ -185,7 +197,7 @@ class Generator:
         return item
 
     async def _session(self):
-        address = self.random.choice(self.addresses)
+        way = self.random.choice(self.doors)
         while True:
             try:
                 item = self._next_item()
@@ -194,13 +206,13 @@ class Generator:
             if item is None:
                 await asyncio.sleep(0.01)
                 continue
-            connection = _Connection(self, address)
+            connection = _Connection(self, way)
             try:
                 await self._work(connection, item)
             finally:
                 connection.close()
             if connection.failed or self.roams:
-                address = self.random.choice(self.addresses)
+                way = self.random.choice(self.doors)
 
     async def _work(self, connection, item):
         """Sends the item, and further ones while the connection holds."""
@@ -227,14 +239,15 @@ class Generator:
         item.attempts.append(attempt)
         try:
             await connection.transaction(attempt, item)
-        except (OSError, EOFError, asyncio.TimeoutError, asyncio.IncompleteReadError, ValueError):
+        except (OSError, EOFError, asyncio.TimeoutError, asyncio.IncompleteReadError, ValueError, ssl.SSLError):
             connection.failed = True
             attempt.outcome = LOST
 
 
 class _Connection:
-    def __init__(self, generator, address):
-        self.generator, self.address = generator, address
+    def __init__(self, generator, way):
+        self.generator, self.door, self.address = generator, way, way.address
+        self.random = generator.random
         self.reader = self.writer = None
         self.failed = False
 
@@ -248,30 +261,33 @@ class _Connection:
 
     async def _linger(self):
         if self.generator.linger:
-            await asyncio.sleep(self.generator.random.uniform(0, self.generator.linger))
+            await asyncio.sleep(self.random.uniform(0, self.generator.linger))
 
-    async def _reply(self):
+    async def _reply(self, verb):
         """(code, text) of one reply."""
-        text = []
+        text, began = [], time.monotonic()
         while True:
             line = await asyncio.wait_for(self.reader.readline(), self.generator.reply_timeout)
             if not line.endswith(b"\n"):
                 raise EOFError("closed")
             text.append(line.decode("utf-8", "replace").rstrip())
             if line[3:4] != b"-":
-                return int(line[:3]), "\n".join(text)
+                break
+        code = int(line[:3])
+        self.generator.replies[verb, code] += 1
+        self.generator.longest[verb] = max(self.generator.longest[verb], time.monotonic() - began)
+        return code, "\n".join(text)
 
-    async def _command(self, text):
+    async def _command(self, text, verb=None):
         await self._linger()
         self.writer.write(text.encode() + b"\r\n")
-        return await self._reply()
+        return await self._reply(verb or text.partition(" ")[0])
 
     async def _greet(self):
-        self.reader, self.writer = await asyncio.wait_for(
-            asyncio.open_connection(*self.address), self.generator.reply_timeout)
-        code, text = await self._reply()
+        self.reader, self.writer = await asyncio.wait_for(self.door.connect(), self.generator.reply_timeout)
+        code, text = await self._reply("")
         if code == 220:
-            code, text = await self._command("EHLO generator.test")
+            code, text = await asyncio.wait_for(self.door.enter(self.writer, self._command), 4 * self.generator.reply_timeout)
         return code, text
 
     def _settle(self, attempt, item, recipients, code, text):
@@ -289,55 +305,97 @@ class _Connection:
         if code == 421:
             self.failed = True
 
+    # -- a transaction
+
     async def transaction(self, attempt, item):
         if self.reader is None:
             code, text = await self._greet()
-            if code != 250:
+            if code // 100 != 2:
                 self.failed = True
                 attempt.outcome, attempt.reply = LATER, text
                 return
-        is_binary = self.generator.is_binary
-        code, text = await self._command(f"MAIL FROM:<{item.sender}>" + (" BODY=BINARYMIME" if is_binary else ""))
+        code, text = await self._command(f"MAIL FROM:<{item.sender}>" + self._wishes_of_mail(item))
         if code != 250:
             self._settle(attempt, item, list(attempt.recipients), code, text)
             return
-        accepted = []
-        for recipient in list(attempt.recipients):
-            code, text = await self._command(f"RCPT TO:<{recipient}>")
-            if code in (250, 251):
-                accepted.append(recipient)
-            else:
-                self._settle(attempt, item, [recipient], code, text)
-                if self.failed:
-                    return
-        attempt.recipients = accepted
-        if not accepted:
+        attempt.recipients = await self._name_recipients(attempt, item)
+        if self.failed:
+            return
+        if not attempt.recipients:
             await self._command("RSET")
             return
-        code, text = (354, "") if is_binary else await self._command("DATA")
-        if code != 354:
-            self._settle(attempt, item, accepted, code, text)
-            if not self.failed:
-                await self._command("RSET")
-            return
-        await self._linger()
-        stuffed = item.content.replace(b"\r\n.", b"\r\n..")
-        if is_binary:
-            self.writer.write(f"BDAT {len(item.content)}\r\n".encode() + item.content)
-            code, text = await self._reply()
-            if code != 250:
-                self._settle(attempt, item, accepted, code, text)
-                if not self.failed:
-                    await self._command("RSET")
-                return
-        else:
-            self.writer.write(b"." + stuffed if stuffed.startswith(b".") else stuffed)
+        is_chunked = self.random.random() < self.generator.chunked
+        code, text = await (self._send_chunks(attempt, item.content) if is_chunked else self._send_data(attempt, item.content))
+        self._settle(attempt, item, attempt.recipients, code, text)
+        if attempt.dot_at is not None:
+            attempt.reply_at = time.monotonic()
+        elif not self.failed:
+            await self._command("RSET")
+
+    async def _name_recipients(self, attempt, item):
+        """Those that were taken. A session that is told 421 has failed."""
+        accepted, said = [], {}
+        for recipient in attempt.recipients:
+            said.setdefault(self.generator.spoken(recipient), []).append(recipient)
+        for address, recipients in said.items():
+            code, text = await self._command(f"RCPT TO:<{address}>" + self._wishes_of_recipient(address))
+            if code in (250, 251):
+                accepted += recipients
+            else:
+                self._settle(attempt, item, recipients, code, text)
+            if self.failed:
+                break
+        return accepted
+
+    def _wishes_of_mail(self, item):
+        said = [" BODY=BINARYMIME"] if self.generator.is_binary else []
+        if self.generator.has_wishes:
+            said += self.random.sample([" RET=HDRS", f" ENVID={item.ledger_id}", " SMTPUTF8", f" SIZE={len(item.content)}"], self.random.randrange(4))
+        return "".join(said)
+
+    def _wishes_of_recipient(self, address):
+        said = [" NOTIFY=FAILURE", f" ORCPT=rfc822;{address}"]
+        return "".join(said[:self.random.randrange(3)]) if self.generator.has_wishes else ""
+
+    async def _write(self, octets):
+        """Dribbles, where the sessions are to be spread over all stages."""
+        self.writer.write(octets)
         if self.generator.linger:
             await self.writer.drain()
             await self._linger()
+
+    async def _send_data(self, attempt, text):
+        """The reply that decides; attempt.dot_at is set from when the message may have been taken."""
+        reply = await self._command("DATA")
+        if reply[0] != 354:
+            return reply
+        await self._linger()
+        stuffed = text.replace(b"\r\n.", b"\r\n..")
+        await self._write(b"." + stuffed if stuffed.startswith(b".") else stuffed)
         attempt.dot_at = time.monotonic()
-        self.writer.write(b"BDAT 0 LAST\r\n" if is_binary else b".\r\n")
+        self.writer.write(b".\r\n")
         await self.writer.drain()
-        code, text = await self._reply()
-        attempt.reply_at = time.monotonic()
-        self._settle(attempt, item, accepted, code, text)
+        return await self._reply(".")
+
+    async def _send_chunks(self, attempt, text):
+        """As _send_data(). Pieces at random, the last one maybe empty; now and then they do not wait for each other's replies."""
+        cuts = sorted(self.random.choices(range(len(text) + 1), k=self.random.randrange(4)))
+        pieces = [text[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(text)])]
+        waits = self.random.random() < 0.7
+        refusal = None
+        for piece in pieces[:-1]:
+            await self._write(b"BDAT %d\r\n" % len(piece) + piece)
+            if waits:
+                reply = await self._reply("BDAT")
+                if reply[0] != 250:
+                    return reply
+        attempt.dot_at = time.monotonic()
+        self.writer.write(b"BDAT %d LAST\r\n" % len(pieces[-1]) + pieces[-1])
+        await self.writer.drain()
+        for _ in pieces[:-1] if not waits else ():
+            reply = await self._reply("BDAT")
+            refusal = refusal or (reply if reply[0] != 250 else None)
+            if reply[0] == 421:
+                return reply
+        reply = await self._reply("LAST")
+        return refusal or reply

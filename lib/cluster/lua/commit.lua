@@ -2,13 +2,13 @@
 -- Makes a job exist: from here on the message is ours. The only script that a full Redis refuses. Couriers
 -- send the same text as `carry`, which is not refused: a full queue must be able to expand its mail.
 -- KEYS j seen q d ev never b...
--- ARGV job queue digest envelope state size mark_ms w detail tenant delay
+-- ARGV job queue digest envelope state size mark_ms w detail [tenant delay]
 --      (size: bytes of all b, of which a child that reads its parent's has none; mark_ms: how long a repeat is
 --      known after the commit; w: 1 if children read its content, else 0; tenant: whom it counts for, or empty;
---      delay: ms until it is due)
+--      delay: ms until it is due; most have neither)
 -- answer: new again revoked clash incomplete
 
-local j, seen, q, d, ev, never = unpack(KEYS, 1, 6)
+local j, seen, q, d, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local job, queue, digest, envelope, state, size, mark_ms, w, detail, tenant, delay = unpack(ARGV)
 
 if redis.call("EXISTS", seen, j) > 0 then
@@ -28,7 +28,7 @@ end
 if bytes ~= tonumber(size) then
   return "incomplete"
 end
-local mark_until, due = text(now + mark_ms), text(now + delay)
+local mark_until, due = text(now + mark_ms), text(delay and now + delay or now)
 local chunks = #KEYS == 7 and "1" or text(#KEYS - 6)
 
 -- Places first: if one of these fails, no record says that the job was accepted.
@@ -40,9 +40,9 @@ redis.call("HSET", j, "q", queue, "u", digest, "e", envelope, "s", state, "n", c
 if w == "1" then
   redis.call("HSET", j, "w", w)
 end
-if tenant ~= "" then
+if tenant and tenant ~= "" then
   redis.call("HSET", j, "t", size .. " " .. tenant)
-  tally(never, tenant, 1, tonumber(size))
+  tally(KEYS[6], tenant, 1, tonumber(size))
 end
 event(ev, "accepted", { "j", job, "x", detail })
 return "new"

@@ -99,7 +99,7 @@ for i = 1, count do
     end
   end
 
-  local record = redis.pcall("HMGET", j, "k", "f", "w", "u", "m", "t", "h")
+  local record = redis.pcall("HMGET", j, "k", "f", "w", "u", "m", "t")
   local held_token = record[1]
   local answer = "ok"
   if not held_token and redis.call("EXISTS", j) == 0 then
@@ -158,7 +158,7 @@ for i = 1, count do
         wait(q, queue, job, now + delay)
       else
         plan("HDEL", j, "k", "f")
-        plan("HSET", j, "h", fate == "hold" and (record[7] or "by operator") or detail)
+        plan("HSET", j, "h", fate == "hold" and (read("HGET", j, "h") or "by operator") or detail)
         held[#held + 1] = now
         held[#held + 1] = job
       end

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include "base/metric.h"
 #include "cluster/keys.h"
 #include "cluster_test.h"
 #include "io/hash.h"
@@ -23,11 +24,18 @@ static int nodes_setup(void **state)
     return 0;
 }
 
+static int patient_setup(void **state)
+{
+    set("BARID_INGRESS_LIMITS_TIME", "10s");
+    return nodes_setup(state);
+}
+
 static int nodes_teardown(void **state)
 {
     for (size_t i = 0; i < NODES; i++)
         nodes[i] = limiter_close(nodes[i]);
     (void) kill(server.pid, SIGCONT); /* a test that failed may have left it stopped */
+    set("BARID_INGRESS_LIMITS_TIME", NULL);
     return store_teardown(state);
 }
 
@@ -193,6 +201,34 @@ static void what_is_given_back_may_be_taken_again(void **state UNUSED)
     WAIT_FOR(take(nodes[1], want) == LIMIT_PASS);
 }
 
+/* Half comes back with a reply that is lost: the repeat may not bring it once more. */
+static void nothing_is_given_back_twice(void **state UNUSED)
+{
+    const struct limit_want all = tokens("x", 10, 10), half = tokens("x", 10, 5);
+    int64_t unknown = metric_get(METRIC_STORE_UNKNOWN_TOTAL);
+
+    assert_int_equal(take(nodes[0], all), LIMIT_PASS);
+    proxy_lose(proxy, "*3\r\n:0\r\n:5\r\n");
+    limit_give_back(nodes[0], &half, 1);
+    WAIT_FOR(proxy_has_lost(proxy));
+    WAIT_FOR(take(nodes[1], tokens("x", 10, 1)) == LIMIT_PASS);
+    WAIT_FOR(metric_get(METRIC_STORE_UNKNOWN_TOTAL) > unknown); /* repeated */
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(take(nodes[1], tokens("x", 10, 1)), LIMIT_PASS);
+    assert_int_equal(take(nodes[0], tokens("x", 10, 1)), LIMIT_REFUSED); /* behind the repeat */
+    assert_int_equal(take(nodes[1], tokens("x", 10, 1)), LIMIT_REFUSED);
+}
+
+/* What was taken twice for it, no more is taken of: it drains away. */
+static void a_lost_reply_is_asked_for_again(void **state UNUSED)
+{
+    proxy_lose(proxy, "*3\r\n:1\r\n");
+    assert_int_equal(take(nodes[0], tokens("x", 10, 1)), LIMIT_PASS);
+    assert_true(proxy_has_lost(proxy));
+    assert_int_equal(take(nodes[1], tokens("x", 10, 9)), LIMIT_REFUSED);
+    assert_int_equal(take(nodes[1], tokens("x", 10, 8)), LIMIT_PASS);
+}
+
 static void many_that_ask_in_one_round_share_a_call(void **state UNUSED)
 {
     static struct asking all[200];
@@ -222,6 +258,44 @@ static void who_leaves_gives_back(void **state UNUSED)
     limit_cancel(result.call);
     WAIT_FOR(take_all(nodes[1], wants, 2) == LIMIT_PASS);
     limit_leave(last.result.hold);
+}
+
+static struct limit_call *second;
+
+static void on_first(void *context, const struct limit_result *result)
+{
+    on_answer(context, result);
+    limit_cancel(second);
+}
+
+/* Both have passed in one round; whoever is told first sends the other away. */
+static void who_is_cancelled_before_he_is_told_gives_back(void **state UNUSED)
+{
+    const struct limit_want want = tokens("x", 2, 1);
+    struct limit_result result;
+
+    memset(&last, 0, sizeof last);
+    assert_false(limit_take(nodes[0], &want, 1, on_first, &last, &result));
+    assert_false(limit_take(nodes[0], &want, 1, on_answer, &last, &result));
+    second = result.call;
+    WAIT_FOR(last.answers);
+    WAIT_FOR(take(nodes[1], want) == LIMIT_PASS);
+    assert_int_equal(take(nodes[1], want), LIMIT_REFUSED);
+}
+
+static void nobody_jumps_the_queue(void **state UNUSED)
+{
+    const struct limit_want many = tokens("x", 100, 50), few = tokens("x", 100, 1);
+    struct asking first = {.answers = 0};
+    struct limit_result result;
+
+    assert_int_equal(take(nodes[0], few), LIMIT_PASS);
+    limit_give_back(nodes[0], &few, 1); /* held here */
+    assert_false(limit_take(nodes[0], &many, 1, on_answer, &first, &result));
+    assert_int_equal(take(nodes[0], few), LIMIT_PASS);
+    assert_int_equal(last.answers, 1);
+    assert_int_equal(first.answers, 1);
+    assert_int_equal(first.result.answer, LIMIT_PASS);
 }
 
 /* proves: B34 */
@@ -414,8 +488,12 @@ int main(void)
         TEST(a_refusal_of_many_is_none_of_few),
         TEST(a_look_takes_nothing),
         TEST(what_is_given_back_may_be_taken_again),
+        cmocka_unit_test_setup_teardown(nothing_is_given_back_twice, patient_setup, nodes_teardown),
+        cmocka_unit_test_setup_teardown(a_lost_reply_is_asked_for_again, patient_setup, nodes_teardown),
         TEST(many_that_ask_in_one_round_share_a_call),
         TEST(who_leaves_gives_back),
+        TEST(who_is_cancelled_before_he_is_told_gives_back),
+        TEST(nobody_jumps_the_queue),
         TEST(slots_hold_for_all_nodes_together),
         TEST(slots_and_tokens_are_one_question),
         TEST(a_silent_redis_is_unknown_in_time),

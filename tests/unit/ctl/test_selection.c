@@ -18,7 +18,7 @@ static struct scene *scene_of(void **state)
     static struct scene s;
 
     (void) state;
-    s = (struct scene){.recipients = {{first, 0}, {second, 0}}};
+    s = (struct scene){.recipients = {{.addr = first}, {.addr = second}}};
     s.states[0].last = (struct verdict){VERDICT_DEFERRED, 452, "4.2.2", words, remote, true, false};
     s.record = (struct record){.is_there = true, .is_readable = true};
     s.record.envelope = (struct envelope){.sender = sender, .recipients = s.recipients, .recipient_count = 2};
