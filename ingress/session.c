@@ -8,6 +8,7 @@
 
 #include "base/conf.h"
 #include "base/metric.h"
+#include "ingress/client.h"
 #include "ingress/session_private.h"
 
 struct session *session_check(void *owner)
@@ -191,8 +192,10 @@ void session_on_closed(void *owner, int reason)
     struct session *s = session_check(owner);
     struct reactor *r = s->reactor;
     session_tell_closed(s, reason);
-    if (s->is_shaking)
+    if (s->is_shaking) {
         metric_add(METRIC_HANDSHAKES, -1);
+        client_end_handshake(&s->who.ip);
+    }
     if (s->is_shaking && reason != 0)
         metric_add(METRIC_HANDSHAKES_FAILED_TOTAL, 1);
     if (s->engine.is_secured)
@@ -206,6 +209,7 @@ void session_on_closed(void *owner, int reason)
     r->session_count--;
     smtp_server_done(&s->engine);
     s->magic = 0;
+    mem_free(s->client_name);
     mem_free(s);
     reactor_check_drained(r);
 }

@@ -1,4 +1,5 @@
 /* What the engine asks about sender and recipients, TLS, and for whom a proxy speaks. */
+#include "base/mem.h"
 #include "base/metric.h"
 #include "ingress/session_private.h"
 
@@ -83,6 +84,8 @@ void session_serve_xclient(struct session *s)
     session_leave(s);
     session_logout(s);
     s->who.has_certificate = false;
+    mem_free(s->client_name);
+    s->client_name = s->engine.xclient->name ? mem_string(s->engine.xclient->name) : NULL;
     session_set_client(s, &s->engine.xclient->ip);
     session_set_rights(s);
     if (!session_enter(s)) {

@@ -9,6 +9,14 @@
 #include "ingress/fixup.h"
 #include "ingress/session_private.h"
 
+/* A piece is taken. */
+static void content_go_on(struct session *s)
+{
+    session_go_on(s);
+    if (s->engine.phase == SMTP_BETWEEN)
+        FAULT_SENT(chunk_answered);
+}
+
 /* ---- what the submission tells */
 
 static void on_room(void *owner)
@@ -16,7 +24,7 @@ static void on_room(void *owner)
     struct session *s = session_check(owner);
     if (s->engine.ask != SMTP_ASK_CONTENT)
         return; /* the session has ended meanwhile */
-    session_go_on(s);
+    content_go_on(s);
     session_resume(s);
 }
 
@@ -51,6 +59,7 @@ void session_serve_body(struct session *s)
     const struct submission_client client = {.sender = sender_of(s),
                                              .ip = s->who.ip,
                                              .ip_text = s->client_text,
+                                             .client_name = s->client_name,
                                              .helo = s->engine.helo,
                                              .is_esmtp = s->engine.is_esmtp,
                                              .tls = session_tls_text(s, room),
@@ -105,8 +114,11 @@ static void mend(struct session *s, struct span content)
     const struct fixup_facts facts = facts_of(s, message_id);
     struct span out;
     while (content.len > 0) {
+        bool was_past = s->fixup->is_past;
         size_t used = fixup_feed(s->fixup, content, &facts, &out);
         add(s, out);
+        if (s->fixup->is_past && !was_past)
+            FAULT_POINT(header_mended);
         content = (struct span){.at = content.at + used, .len = content.len - used};
     }
 }
@@ -138,7 +150,7 @@ void session_serve_content(struct session *s)
         add(s, s->engine.content);
     s->is_waiting = !submission_has_room(s->submission);
     if (!s->is_waiting)
-        session_go_on(s);
+        content_go_on(s);
 }
 
 /* ---- its end */
@@ -161,6 +173,7 @@ static void refuse(struct session *s, const struct smtp_answer *answer)
 
 static void commit(struct session *s)
 {
+    FAULT_POINT(content_judged);
     if (s->fixup)
         fixup_done(s->fixup);
     s->fixup = mem_free(s->fixup);

@@ -1,6 +1,7 @@
 /*
  * AUTH, and the user it leads to. What a session knows of its user is from the moment of AUTH; as soon as the table of users or tenants has
- * changed, the record is read again before the next command, and the session ends if it may not go on.
+ * changed, the record is read again before the next command, and the session ends if it may not go on. Where it cannot be read the session goes
+ * on, and asks again: a change is never taken for seen before it was.
  */
 #include <string.h>
 
@@ -9,7 +10,7 @@
 #include "ingress/sasl.h"
 #include "ingress/session_private.h"
 
-enum { READ_MS = 2000 };
+enum { READ_MS = 2000, AGAIN_MS = 1000 };
 
 /* A read that is answered in any case, whether the session is still there or not. */
 struct inquiry {
@@ -21,6 +22,8 @@ struct login {
     struct sasl_client client; /* what it borrows */
     struct inquiry *inquiry;   /* under way */
     uint64_t users, tenants;   /* versions of the tables that user and tenant are from */
+    uint64_t version;          /* of the table that the inquiry asks */
+    uint64_t again_ms;         /* not before then, since the last one was not answered */
     bool is_new;               /* AUTH waits for the tenant */
     char mechanism[SMTP_MECHANISM_MAX + 1];
 };
@@ -79,7 +82,10 @@ static void on_tenant(void *context, enum tenant_answer found, struct tenant *te
         return;
     bool is_known = found == TENANT_FOUND || found == TENANT_NONE, is_new = s->login->is_new;
     s->login->is_new = false;
+    if (!is_known)
+        s->login->again_ms = loop_now_ms(s->reactor->loop) + AGAIN_MS;
     if (is_known) {
+        s->login->tenants = s->login->version;
         s->who.tenant = tenant_unref(s->who.tenant);
         s->who.tenant = tenant ? tenant_ref(tenant) : NULL;
     }
@@ -97,8 +103,9 @@ static void on_tenant(void *context, enum tenant_answer found, struct tenant *te
 static bool looks_up_tenant(struct session *s)
 {
     const char *name = s->who.user->tenant;
-    s->login->tenants = change_version(TABLE_TENANTS);
+    s->login->version = change_version(TABLE_TENANTS);
     if (!name || change_is_empty(TABLE_TENANTS)) {
+        s->login->tenants = s->login->version;
         s->who.tenant = tenant_unref(s->who.tenant);
         return false;
     }
@@ -185,11 +192,14 @@ static void on_user(void *context, enum user_answer found, struct user *user)
     struct session *s = answered(context);
     if (!s)
         return;
-    if (!user_may_go_on(s->who.user, found, user)) {
+    if (found == USER_AWAY || found == USER_BROKEN) {
+        s->login->again_ms = loop_now_ms(s->reactor->loop) + AGAIN_MS;
+    } else if (!user_may_go_on(s->who.user, found, user)) {
         uint64_t now_ms;
         struct buf *out = session_output(s, &now_ms);
         smtp_server_end(&s->engine, &changed, now_ms, out);
     } else {
+        s->login->users = s->login->version;
         if (found == USER_FOUND) {
             s->who.user = user_unref(s->who.user);
             s->who.user = user_ref(user);
@@ -202,11 +212,11 @@ static void on_user(void *context, enum user_answer found, struct user *user)
 
 bool session_looks_up_user(struct session *s)
 {
-    if (!s->who.user || s->engine.phase == SMTP_CONTENT)
+    if (!s->who.user || s->engine.phase == SMTP_CONTENT || loop_now_ms(s->reactor->loop) < s->login->again_ms)
         return false;
     uint64_t users = change_version(TABLE_USERS);
     if (users != s->login->users) {
-        s->login->users = users;
+        s->login->version = users;
         user_get(s->reactor->store, span_of(s->who.user->name), READ_MS, on_user, ask(s));
         return true;
     }

@@ -45,6 +45,7 @@ struct session {
     uint64_t deadline_ms; /* as told to the stream */
     char id[SESSION_ID_MAX];
     char client_text[IP_TEXT_MAX];
+    char *client_name; /* as XCLIENT told it; NULL: not known */
 };
 
 /* ---- session.c */

@@ -107,7 +107,9 @@ size_t session_on_early_data(struct session *s)
 bool session_has_tls(const struct session *s)
 {
     const struct service *service = s->who.service;
-    return service->tls && (uint64_t) metric_get(METRIC_HANDSHAKES) < service->settings->tls.max_handshakes;
+    const struct conf_tls *most = &service->settings->tls;
+    return service->tls && (uint64_t) metric_get(METRIC_HANDSHAKES) < most->max_handshakes &&
+           client_handshakes(&s->who.ip) < most->max_handshakes_per_client;
 }
 
 void session_start_tls(struct session *s)
@@ -118,6 +120,7 @@ void session_start_tls(struct session *s)
         return;
     }
     metric_add(METRIC_HANDSHAKES, 1);
+    client_begin_handshake(&s->who.ip);
     s->is_shaking = true;
     s->deadline_ms = 0;
     stream_deadline(s->stream, service->settings->tls.handshake_timeout_ms);
@@ -130,6 +133,7 @@ void session_on_secured(void *owner)
     const struct tls_info *tls = stream_tls(s->stream);
     s->is_shaking = false;
     metric_add(METRIC_HANDSHAKES, -1);
+    client_end_handshake(&s->who.ip);
     metric_add(METRIC_HANDSHAKES_TOTAL, 1);
     metric_add(METRIC_SESSIONS_SECURED, 1);
     s->who.has_certificate = service_permits_certificate(s->who.service, tls);

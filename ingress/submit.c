@@ -41,6 +41,7 @@ struct submission *submission_new(struct reactor *r, const struct smtp_transacti
     s->owner = owner;
     s->ip = client->ip;
     s->ip_text = mem_string(client->ip_text);
+    s->client_name = client->client_name ? mem_string(client->client_name) : NULL;
     s->helo = mem_string(client->helo);
     s->session = mem_string(client->session);
     s->tls = client->tls ? mem_string(client->tls) : NULL;
@@ -67,6 +68,7 @@ static void submission_free_if_over(struct submission *s)
     r->submission_count--;
     envelope_done(&s->envelope);
     mem_free(s->ip_text);
+    mem_free(s->client_name);
     mem_free(s->helo);
     mem_free(s->session);
     mem_free(s->tls);

@@ -18,6 +18,7 @@ struct submission_client {
     const char *sender; /* as the tables have it; "": null */
     struct ip ip;
     const char *ip_text;
+    const char *client_name; /* NULL: not known */
     const char *helo;
     bool is_esmtp;
     const char *tls;           /* version and cipher; NULL: plain */

@@ -144,6 +144,7 @@ void submission_add_received(struct submission *s)
     const struct envelope *e = &s->envelope;
     const struct received received = {
         .helo = span_of(s->helo),
+        .client_name = s->client_name,
         .client_ip = &s->ip,
         .by = reactor_shared.name,
         .is_esmtp = s->is_esmtp,

@@ -29,6 +29,7 @@ struct submission {
     void *owner; /* NULL: the session has gone */
     struct ip ip;
     char *ip_text;
+    char *client_name; /* NULL: not known */
     char *helo;
     char *session;
     char *tls, *mechanism; /* NULL: none */

@@ -127,7 +127,7 @@ def report(found, args):
     for name, words in (("alone", "nobody else"), ("idle", "with idle sessions"), ("slow", "with both")):
         each = ["".join(f"{ms:9.2f}" for ms in found[name][kind]) for kind in ("greeting_ms", "dot_ms")]
         print(f"  {words:34} {each[0]:>32} {each[1]:>28}")
-    print(f"  an idle session {found['idle_bytes']:.0f} bytes; a slow upload {found['slow_bytes']:.0f} bytes (a chunk is 262,000)")
+    print(f"  an idle session {found['idle_bytes']:.0f} bytes (target {memory.SESSION_TARGET}); a slow upload {found['slow_bytes']:.0f} bytes (a chunk is 262,000)")
 
 
 def arguments():

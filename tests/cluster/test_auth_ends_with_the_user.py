@@ -66,6 +66,23 @@ def test_only_own_senders(cluster):
             client.code("RSET")
 
 
+# proves: D09
+def test_a_change_that_cannot_be_read_now_is_read_later(cluster):
+    name, users = "late@a.test", "barid:{c}:users"
+    cluster.add_user(name, PASSWORD)
+    redis = cluster.redis.client()
+    with logged_in(cluster, name) as session:
+        cluster.baridctl("user", "disable", name)
+        redis.rename(users, users + ":away")
+        redis.set(users, "of another type")
+        redis.config_resetstat()
+        wait.until(lambda: session.code("NOOP") == 250 and redis.info("commandstats").get("cmdstat_hget", {}).get("failed_calls", 0) > 0,
+                   10, "the record is asked for in vain, and the session goes on")
+        redis.rename(users + ":away", users)
+        assert_ends(session)
+
+
+# proves: D09
 @pytest.mark.parametrize("change", ["disable", "rm", "passwd"])
 def test_sessions_end(cluster, change):
     name = f"{change}@a.test"

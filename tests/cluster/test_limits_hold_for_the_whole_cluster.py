@@ -261,6 +261,22 @@ def test_a_tenants_part_of_the_queue_is_its_own(cluster):
     cluster.wait_empty()
 
 
+def test_a_message_to_many_domains_is_counted_off_in_the_end(cluster):
+    tenants(cluster, wide="queue_messages=1000")
+    user(cluster, "gil@origin.test", "--tenant", "wide")
+    client = log_in(cluster, "submission", 2, "gil@origin.test")
+    cluster.kill("courier")
+    assert client.code("MAIL FROM:<gil@origin.test>") == 250
+    for n in range(20):
+        assert client.code(f"RCPT TO:<r@d{n}.test>") == 250
+    assert client.code("DATA") == 354
+    assert client.code("Subject: x\r\n\r\n" + ("x" * 70 + "\r\n") * 1000 + ".") == 250
+    assert in_queue(cluster, "wide")["messages"] == 1  # the parent; its children come with a courier
+    cluster.restart("courier1", wait_ready=True)
+    cluster.wait_empty()
+    wait.until(lambda: in_queue(cluster, "wide") == {"messages": 0, "bytes": 0}, 10, "nothing left to count")
+
+
 def test_tenants_are_told_of_what_is_wrong(cluster):
     def told(*arguments):
         return cluster.baridctl("tenant", *arguments, check=False)

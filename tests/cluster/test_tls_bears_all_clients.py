@@ -114,10 +114,10 @@ class Place:
     def wire(self, listener="public", number=1, context=None, session=None, name="localhost"):
         """In an SMTP session inside TLS, EHLO said."""
         wire = Wire(self.cluster.address(listener, number), context or self.context(), name)
-        if listener == "public":
+        if listener != "wrapped":
             assert wire.read()[0] == 220 and wire.say(b"EHLO client.test") == 250 and wire.say(b"STARTTLS") == 220
         wire.start(session)
-        if listener != "public":
+        if listener == "wrapped":
             assert wire.read()[0] == 220
         assert wire.say(b"EHLO client.test") == 250
         return wire
@@ -266,6 +266,21 @@ def test_plain_bytes_behind_the_end_of_tls_are_not_read(place, listener, begin, 
         assert not re.search(rb"(^|\n)[2-5]\d\d[ -]", told), told  # nothing plain was answered
     place.lives()
     assert place.stored() == before
+
+
+# proves: B38 C03
+@pytest.mark.parametrize("begin", [b"AUTH PLAIN AGFubmFAaW4udGVzdA", b"AUTH LOGIN\r\n"])
+@pytest.mark.parametrize("rest", [b"BhIGdvb2QgcGFzc3dvcmQ=\r\n", b"\r\nPROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\nEHLO plain.test\r\n"])
+def test_plain_bytes_behind_the_end_of_tls_are_no_login(place, begin, rest):
+    with place.wire("submission") as wire:
+        if begin.endswith(b"\n"):
+            assert wire.say(begin[:-2]) == 334
+            wire.send(b"YW5uYUBpbi50")
+        else:
+            wire.send(begin)
+        wire.end_tls(rest)
+        assert not re.search(rb"(^|\n)[2-5]\d\d[ -]", wire.rest())
+    place.lives()
 
 
 # ---- tickets

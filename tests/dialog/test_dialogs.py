@@ -206,7 +206,7 @@ def stored_content(cluster, ulid, place):
     with cluster.redis.client() as redis:
         keys = sorted(redis.keys(b"b:*:" + ulid + b".0:*"), key=lambda key: int(key.rsplit(b":", 1)[1]))
         whole = b"".join(redis.get(key) for key in keys)
-    assert whole.startswith(b"Received: from "), f"{place}: {whole[:80]}"
+    assert whole.startswith(b"Received: from"), f"{place}: {whole[:80]}"
     return re.sub(rb"\AReceived:[^\n]*\r\n(?:[ \t][^\n]*\r\n)*", b"", whole, count=1)
 
 

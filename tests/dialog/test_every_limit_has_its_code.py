@@ -1,12 +1,13 @@
 """Each limit of a session at one below it, at it, and one above it: below and at nothing happens, above it comes its own code."""
 
 import os
+import re
 
 import pytest
 
 from harness import paths, wait
 from harness.cluster import Cluster, merged
-from test_dialogs import PLAIN, Client
+from test_dialogs import PLAIN, Client, stored_content
 from test_ingress import ask, end_data, start_data
 
 pytestmark = pytest.mark.skipif(not os.path.exists(paths.program("barid-ingress")), reason="barid-ingress is not built")
@@ -108,3 +109,40 @@ def test_each_limit_has_its_code(name):
         reply = go(cluster, limit + 1)
         assert reply.startswith(code), reply
         assert cluster.nodes[0].process.alive()
+
+
+# proves: B36
+def test_what_ehlo_tells_is_what_is_kept():
+    settings = {"max_recipients": 101, "max_transactions": 3, "max_message": "64KiB"}
+    with Cluster(ingress=1, dispatchers=0, couriers=0, settings=merged(PLAIN, {"ingress": settings})) as cluster:
+        told = ask(greeted(cluster), b"EHLO x.example", b"250").split(b"\r\n")
+        assert b"250-SIZE 65536" in told
+        mails, recipients_told = next(re.fullmatch(rb"250-LIMITS MAILMAX=(\d+) RCPTMAX=(\d+)", line).groups() for line in told if b"LIMITS" in line)
+        assert recipients(cluster, int(recipients_told)).startswith(b"250")
+        assert recipients(cluster, int(recipients_told) + 1).startswith(b"452 4.5.3")
+        assert transactions(cluster, int(mails)).startswith(b"250")
+        assert transactions(cluster, int(mails) + 1).startswith(b"421 4.7.0")
+        client = greeted(cluster)
+        ask(client, b"EHLO x.example", b"250")
+        ask(client, b"MAIL FROM:<a@b.example> SIZE=65537", b"552 5.3.4")
+        ask(client, b"MAIL FROM:<a@b.example> SIZE=65536", b"250")
+        ask(client, b"QUIT", b"221")
+
+
+# proves: B31 B30
+@pytest.mark.parametrize("octet", [b"\0", b"\r", b"\n", b"\xff"])
+def test_an_octet_is_seen_at_every_edge(octet):
+    """Refused are NUL, bare CR and bare LF wherever buffers end; any other stays where it is."""
+    edges = list(range(65)) + [at + more for at in (4096, 16384, 65536, 262144) for more in range(-2, 3)]
+    with Cluster(ingress=1, dispatchers=0, couriers=0, settings=PLAIN) as cluster:
+        for at in edges:
+            text = (b"X: " + b"y" * 70 + b"\r\n\r\n" + (b"z" * 98 + b"\r\n") * 2700)[:at]
+            text = text[:-1] + b"z" if text.endswith(b"\r") else text
+            content = text + octet + b"z\r\nend\r\n"
+            client = start_data(greeted(cluster))
+            if octet == b"\xff":
+                ulid = end_data(client, content)
+                assert stored_content(cluster, ulid, at).endswith(content)
+            else:
+                end_data(client, content, b"554 5.6.0")
+            client.socket.close()

@@ -167,6 +167,25 @@ def test_handshakes_have_a_time_and_a_bound(authority):
         ask(plain_one, b"EHLO client.example", b"250")
 
 
+# proves: C11
+def test_no_client_takes_all_handshakes(authority):
+    listeners = {"behind": {**BEHIND, "role": "submissions"}, "relay": {**BEHIND}}
+    with ingress(listeners, {"tls": {"certificates": [authority.certificate], "max_handshakes_per_client": 3}}) as cluster:
+        halves = [connect(cluster, "behind", proxy(b"192.0.2.7")) for _ in range(3)]
+        cluster.wait_metric("barid_handshakes", 3)
+        assert connect(cluster, "behind", proxy(b"192.0.2.7")).at_end()
+        for ip, answer in ((b"192.0.2.7", b"454 4.7.0"), (b"192.0.2.8", b"220")):
+            client = greeted(cluster, "relay", proxy(ip))
+            ask(client, b"EHLO client.example", b"250")
+            ask(client, b"STARTTLS", answer)
+        for half in halves:
+            half.socket.close()
+        wait.until(lambda: cluster.metric("barid_handshakes") == 1, 10, "the handshakes are over")
+        again = greeted(cluster, "relay", proxy(b"192.0.2.7"))
+        ask(again, b"EHLO client.example", b"250")
+        ask(again, b"STARTTLS", b"220")
+
+
 # proves: C10 E01
 def test_certificate_is_a_permission_only_when_it_is_verified(authority):
     mine, others = authority.issue("client.test"), Authority(authority.folder, "other")

@@ -2,14 +2,17 @@
 
 import os
 import re
+import shutil
 import signal
 import time
 
 from redis.exceptions import RedisError
 from snapshot import Snapshot, Watch
 
-from harness import wait
+from harness import paths, wait
+from harness.authority import Authority
 from harness.cluster import Cluster
+from harness.door import Door
 from harness.generator import LATER, TAKEN, Generator, content, noise
 from harness.ledger import Ledger
 from harness.sink import DEFAULT_FEATURES, ScriptedSink, reply
@@ -18,7 +21,9 @@ from protocol.calls import Partition
 
 DOMAINS = ("one.test", "two.test", "three.test")
 ORIGIN = "origin.test"
-SIZES = {"small": 1000, "chunked": 600000, "binary": 600000}
+SIZES = {"small": 1000, "chunked": 600000, "binary": 600000, "submitted": 1000, "bulky": 600000}
+SUBMITTED = ("submitted", "bulky")
+USER = ("ann", "a secret of hers")
 FIRED = re.compile(r"^fault: (\w+) at (\w+), pid (\d+), time ([\d.]+)$", re.MULTILINE)
 JOINED = re.compile(r"event=joined .*?incarnation=(\d+)")
 NODES = "barid:{c}:nodes"
@@ -54,10 +59,14 @@ class Lane:
         self.sink.rule("rcpt", reply("550 5.1.1 no such user"), match=lambda session, _: "<no" in session.commands[-1])
         self.sink.rule("rcpt", reply("451 4.2.1 later"), match=self._is_first_try)
         self._tried = set()
+        self.folder = paths.scratch("authority")
+        self.authority = Authority(self.folder)
         routes = {domain: f"{host}:{self.sink.port}" for domain, host in zip((*DOMAINS, ORIGIN), hosts)}
         self.cluster = Cluster(ingress=2, dispatchers=2, couriers=2, build=build, settings={
-            "courier": {"port": self.sink.port, "routes": routes, "max_recipients": 1, "idle_time": "0s"}, "store": {"commit_time": "2s"}},
-            listeners={"relay": {"role": "relay", "extensions": ["CHUNKING", "BINARYMIME"]}})
+            "courier": {"port": self.sink.port, "routes": routes, "max_recipients": 1, "idle_time": "0s"}, "store": {"commit_time": "2s"},
+            "tls": {"certificates": [self.authority.issue("localhost")]}},
+            listeners={"relay": {"role": "relay", "extensions": ["CHUNKING", "BINARYMIME"]}, "submission": {"role": "submission"},
+                       "submissions": {"role": "submissions"}})
         self.armed = os.path.join(self.cluster.folder, "armed")
         os.mkdir(self.armed)
         for node in self.cluster.nodes:
@@ -76,11 +85,19 @@ class Lane:
         self.sink.__enter__()
         self.cluster.__enter__()
         self.redis = self.cluster.redis.client(socket_timeout=10)
+        self.cluster.baridctl("tenant", "set", "shop", "queue_messages=1000", "queue_bytes=1GiB")
+        self.cluster.add_user(*USER, "--tenant", "shop", "--senders", f"@{ORIGIN}")
         return self
 
     def __exit__(self, *rest):
         self.cluster.__exit__(*rest)
         self.sink.__exit__(*rest)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _doors(self):
+        """TLS of both kinds in turn."""
+        listener, tls = ("submission", "starttls") if self.step.number % 2 else ("submissions", "implicit")
+        return [Door(node.listeners[listener], tls, self.authority.client(), user=USER) for node in self.cluster.of("ingress")]
 
     # -- one step
 
@@ -114,9 +131,11 @@ class Lane:
             "two": [f"r{name}a@{DOMAINS[0]}", f"{who}{name}b@{DOMAINS[0]}"],
             "many": [f"r{name}@{DOMAINS[0]}", f"{who}{name}@{DOMAINS[1]}", f"r{name}@{DOMAINS[2]}"]}[self.step.shape]
         sender = f"s{name}@{ORIGIN}"
-        text = content(f"step{name}-0", sender, recipients, body=noise(SIZES[self.step.size]))
-        self.generators.append(Generator(self.cluster.addresses, lambda _: (sender, recipients, text), sessions=1, limit=1, prefix=f"step{name}",
-                                         is_binary=self.step.size == "binary"))
+        is_submitted = self.step.size in SUBMITTED
+        text = content(f"step{name}-0", sender, recipients, body=noise(SIZES[self.step.size]), is_bare=is_submitted)
+        self.generators.append(Generator(self._doors() if is_submitted else self.cluster.addresses, lambda _: (sender, recipients, text),
+                                         sessions=1, limit=1, prefix=f"step{name}", is_binary=self.step.size == "binary",
+                                         chunked=1.0 if is_submitted else 0.0))
         self.generators[-1].start()
 
     # -- what is done
@@ -191,11 +210,15 @@ class Lane:
         fired.fault.end()
 
     def _offer_to_a_still_store(self):
-        """Redis stands still when the commit is sent: before the message comes, or, when it comes in chunks, once it has the last one."""
-        if self.step.size == "chunked":
-            self._arm("chunk_written", "pause", CHUNKS)
+        """
+        Redis stands still when the commit is sent: before the message comes, or, when it comes in chunks, once it has the last one. A user is let
+        in before.
+        """
+        if self.step.size != "small":
+            point, nth = ("data_begun", 1) if self.step.size == "submitted" else ("chunk_written", CHUNKS)
+            self._arm(point, "pause", nth)
             self._offer()
-            stopped = self._wait_fired("chunk_written")
+            stopped = self._wait_fired(point)
             self.cluster.redis.freeze()
             os.kill(stopped.node.pid, signal.SIGCONT)
             stopped.fault.end()
@@ -293,6 +316,10 @@ class Lane:
         for item in self.items:
             for recipient in item.recipients:
                 problems += self._judge_one(item.ledger_id, recipient)
+        for transaction in self.since.taken() if self.step.size in SUBMITTED else []:
+            fields = re.findall(rb"(?mi)^(?:Date|Message-ID):", transaction.content.partition(b"\r\n\r\n")[0])
+            if transaction.sender and len(fields) != 2:
+                problems.append(f"{transaction.ledger_id} was mended to {fields}")
         return problems
 
     def _judge_one(self, ledger_id, recipient):

@@ -7,6 +7,8 @@ A message is shape/size/outcome:
   two     two recipients of one queue,     chunked  three chunks; of many queues: kept by       deferral  one gets 451 once
           each in a transaction of its own          the parent until the last child is gone     failure   one gets 550: a notification
   many    three queues                     binary    as chunked, by BDAT in and out
+                                           submitted one chunk   } by a user of a tenant over TLS, in pieces by BDAT,
+                                           bulky     three chunks} its header section mended
 crash is SIGKILL, at the first pass or at #n. pause is SIGSTOP until the process is buried and others have finished, then SIGCONT. cut is a
 crash while Redis stands still, which then loses power.
 """
@@ -20,20 +22,25 @@ _ROW = re.compile(r'^FAULT\((\w+), "(\w+)", "(.*)"\)$', re.MULTILINE)
 
 _WALK = """
 data_begun        crash   single/small/success single/chunked/success many/small/success
-chunk_written     crash   single/chunked/success single/chunked/failure many/chunked/success
+header_mended     crash   single/submitted/success many/bulky/success
+chunk_answered    crash   single/submitted/success single/bulky/success
+chunk_answered    pause   single/bulky/success
+chunk_written     crash   single/chunked/success single/chunked/failure many/chunked/success many/bulky/success
 chunk_written#2   crash   single/chunked/deferral
 chunk_written     pause   single/chunked/success
 chunk_written     crash   single/binary/success
-commit_sent       crash   single/small/success single/chunked/success many/small/failure many/chunked/success
+content_judged    crash   single/small/success single/submitted/success
+content_judged    pause   single/submitted/success
+commit_sent       crash   single/small/success single/chunked/success many/small/failure many/chunked/success single/submitted/success
 commit_sent       pause   single/small/success
-commit_sent       cut     single/small/success many/chunked/success
-commit_confirmed  crash   single/small/success single/binary/success single/chunked/failure many/small/success many/chunked/deferral
+commit_sent       cut     single/small/success many/chunked/success single/submitted/success many/bulky/success
+commit_confirmed  crash   single/small/success single/binary/success many/submitted/success single/bulky/failure single/chunked/failure many/small/success many/chunked/deferral
 commit_confirmed  pause   many/small/success
-accepted_sent     crash   single/small/success single/chunked/success many/small/deferral many/chunked/success
+accepted_sent     crash   single/small/success single/submitted/failure single/chunked/success many/small/deferral many/chunked/success
 accepted_sent     pause   single/small/failure
 ring_sent         crash   single/small/success many/small/success
-revoke_sent       crash   single/small/success many/chunked/success
-revoke_confirmed  crash   single/small/success single/chunked/success
+revoke_sent       crash   single/small/success many/chunked/success single/submitted/success
+revoke_confirmed  crash   single/small/success single/chunked/success many/bulky/success
 
 lease_acquired    crash   single/small/success many/small/failure
 lease_kept        crash   single/small/success
@@ -46,7 +53,7 @@ bury_sent         crash   single/small/success
 buried            crash   single/small/success many/small/success
 buried            pause   single/small/success
 reap_sent         crash   single/small/success
-reaped            crash   single/small/success many/chunked/success
+reaped            crash   single/small/success many/chunked/success single/submitted/success
 
 grant_received    crash   single/small/success many/small/success
 claim_sent        crash   single/small/success many/small/success
@@ -77,20 +84,21 @@ note_sent         crash   two/small/success two/small/failure
 note_sent         pause   two/small/success
 note_confirmed    crash   two/small/success two/small/deferral
 note_confirmed    pause   two/small/failure
-dsn_made          crash   single/small/failure single/chunked/failure many/small/failure two/small/failure
+dsn_made          crash   single/small/failure single/chunked/failure many/small/failure two/small/failure single/submitted/failure
 dsn_made          pause   single/small/failure
 settle_sent       crash   single/small/success single/small/deferral single/small/failure single/chunked/failure many/chunked/failure
-settle_sent       pause   single/small/failure
+settle_sent       crash   many/submitted/failure single/bulky/deferral
+settle_sent       pause   single/small/failure single/submitted/success
 settle_confirmed  crash   single/small/success single/small/deferral single/small/failure single/chunked/success many/small/failure
 settle_confirmed  pause   single/small/deferral
-carry_sent        crash   many/small/success many/chunked/failure single/small/failure
+carry_sent        crash   many/small/success many/chunked/failure single/small/failure many/submitted/success
 carry_sent        pause   many/small/success
-carried           crash   many/small/success many/chunked/success
+carried           crash   many/small/success many/chunked/success many/bulky/success
 carried#2         crash   many/small/deferral
 carried           pause   many/chunked/success
 all_carried       crash   many/small/success many/chunked/deferral
 all_carried       pause   many/small/failure
-fanout_ended      crash   many/small/success many/chunked/success single/small/failure
+fanout_ended      crash   many/small/success many/chunked/success single/small/failure many/bulky/success
 fanout_ended      pause   many/chunked/success
 readers_counted   crash   many/chunked/success
 readers_counted   pause   many/chunked/success
