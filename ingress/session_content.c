@@ -79,12 +79,17 @@ void session_serve_body(struct session *s)
     FAULT_SENT(data_begun);
 }
 
-void session_drop_content(struct session *s)
+static void drop_fixup(struct session *s)
 {
-    s->submission = submission_leave(s->submission);
     if (s->fixup)
         fixup_done(s->fixup);
     s->fixup = mem_free(s->fixup);
+}
+
+void session_drop_content(struct session *s)
+{
+    s->submission = submission_leave(s->submission);
+    drop_fixup(s);
 }
 
 void session_serve_drop(struct session *s)
@@ -119,6 +124,10 @@ static void mend(struct session *s, struct span content)
         add(s, out);
         if (s->fixup->is_past && !was_past)
             FAULT_POINT(header_mended);
+        if (!was_past && !submission_set_aside(s->submission, s->fixup->is_past ? 0 : s->fixup->held.len)) {
+            drop_fixup(s);
+            return; /* the rest is read, but not kept */
+        }
         content = (struct span){.at = content.at + used, .len = content.len - used};
     }
 }
@@ -174,9 +183,7 @@ static void refuse(struct session *s, const struct smtp_answer *answer)
 static void commit(struct session *s)
 {
     FAULT_POINT(content_judged);
-    if (s->fixup)
-        fixup_done(s->fixup);
-    s->fixup = mem_free(s->fixup);
+    drop_fixup(s);
     s->is_waiting = true;
     submission_commit(s->submission);
 }

@@ -38,7 +38,8 @@ bool session_enter(struct session *s)
 
 void session_leave(struct session *s)
 {
-    bool has_said_nothing = !s->engine.helo && s->engine.errors == 0;
+    bool has_said_starttls = (s->engine.is_secured || s->is_shaking) && !s->who.service->is_tls_implicit;
+    bool has_said_nothing = !s->engine.helo && !has_said_starttls && s->engine.errors == 0;
     if (s->is_charged && has_said_nothing) /* a health check, most likely (BEHAVIOURS E07) */
         admission_give_back_session(&s->who);
     s->is_charged = false;

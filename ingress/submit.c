@@ -164,7 +164,7 @@ static void answer_trouble(struct submission *s)
 {
     submission_discard(s);
     if (s->trouble == SPOOL_FULL)
-        answer_full(s, "a chunk was refused for memory");
+        answer_full(s, "there is no memory for its content");
     else
         answer_away(s, s->trouble == SPOOL_MISSING ? "a chunk is missing" : "a chunk was not confirmed");
 }

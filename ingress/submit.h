@@ -41,6 +41,11 @@ struct submission *submission_new(struct reactor *r, const struct smtp_transacti
 void submission_add(struct submission *s, struct span content); /* copied */
 /* The content begins with its body: our Received needs an empty line behind it. To be said before 1,100 bytes or the commit. */
 void submission_starts_with_body(struct submission *s);
+/*
+ * So many bytes of it the owner holds himself for now. False: with those of all others they are more than half of ingress.max_unstored; what
+ * comes is not kept any more, and the commit will be answered 452. Nobody is made to wait for it: who holds them need not ever send the rest.
+ */
+bool submission_set_aside(struct submission *s, size_t bytes);
 /* The header section has bytes above ASCII: to be said before the commit. */
 void submission_has_8bit_header(struct submission *s);
 /* "<id@our.name>", for a message that has none. */

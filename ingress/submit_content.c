@@ -22,7 +22,7 @@ enum {
     PACK_GAIN = 16,            /* packed is stored what gets shorter by one part in so many */
 };
 
-static _Atomic int64_t unstored_bytes;
+static _Atomic int64_t unstored_bytes, aside_bytes;
 
 static void hold(struct submission *s, uint64_t bytes)
 {
@@ -39,8 +39,18 @@ static void release(struct submission *s, uint64_t bytes)
     metric_add(METRIC_UNSTORED_BYTES, -(int64_t) bytes);
 }
 
+/* Returns how many that are, by all. */
+static int64_t set_aside(struct submission *s, uint64_t bytes)
+{
+    int64_t more = (int64_t) bytes - (int64_t) s->aside_bytes;
+    s->aside_bytes = bytes;
+    metric_add(METRIC_UNSTORED_BYTES, more);
+    return atomic_fetch_add_explicit(&aside_bytes, more, memory_order_relaxed) + more;
+}
+
 void submission_release(struct submission *s)
 {
+    (void) set_aside(s, 0); /* how many are left is not asked */
     release(s, s->held_bytes);
     buf_done(&s->part);
 }
@@ -175,6 +185,19 @@ void submission_starts_with_body(struct submission *s)
     buf_add_span(&s->part, buf_span(&rest));
     s->size_bytes += 2;
     hold(s, 2);
+}
+
+bool submission_set_aside(struct submission *s, size_t bytes)
+{
+    bool is_more = bytes > s->aside_bytes;
+    int64_t all = set_aside(s, bytes);
+    if (!is_more || all <= (int64_t) conf_get()->ingress.max_unstored_bytes / 2)
+        return true;
+    if (s->trouble == SPOOL_OK)
+        s->trouble = SPOOL_FULL;
+    s->received_bytes = 0;
+    submission_release(s);
+    return false;
 }
 
 void submission_add(struct submission *s, struct span content)

@@ -44,6 +44,7 @@ struct submission {
     uint64_t size_bytes;    /* all in all */
     uint64_t stored_bytes;  /* of that, as handed to the store */
     uint64_t held_bytes;    /* counted as unstored */
+    uint64_t aside_bytes;   /* held by the owner */
     uint32_t chunk_count;   /* handed to the store */
     unsigned writing;       /* of these, not yet confirmed */
     unsigned pending;       /* callbacks of the store to come, of any kind */

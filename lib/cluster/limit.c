@@ -25,6 +25,8 @@ static void call_free(struct limit_call *c)
 {
     timer_stop(&c->time);
     list_remove(&c->link);
+    for (size_t i = 0; i < c->count; i++)
+        c->waiters[i].slice->calls--;
     mem_free(c);
 }
 
@@ -214,6 +216,7 @@ static struct limit_call *call_new(struct limiter *l, const struct limit_want *w
     for (size_t i = 0; i < count; i++) {
         struct waiter *w = &c->waiters[i];
         *w = (struct waiter){.call = c, .slice = slices[i], .count = wants[i].count, .label = wants[i].label};
+        slices[i]->calls++;
         if (taken >> i & 1)
             continue;
         list_append(&slices[i]->waiters, &w->link);

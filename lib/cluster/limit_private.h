@@ -31,6 +31,7 @@ struct slice {
     unsigned partition;
     bool is_slots;
     bool is_under_way;    /* a call for it */
+    size_t calls;         /* questions that know it, told or not */
     uint64_t held;        /* tokens held here and not given out; slots: what Redis grants us */
     uint64_t used;        /* tokens given out in this window; slots: in use now */
     uint64_t pace;        /* tokens a second, as of late; slots: most in use in this window */

@@ -98,7 +98,7 @@ void slice_put_back(struct slice *s, uint64_t count)
 /* True: nothing is known or held any more. */
 static bool slice_sweep(struct slice *s, uint64_t now)
 {
-    if (s->is_under_way || list_is_linked(&s->link) || !list_is_empty(&s->waiters))
+    if (s->is_under_way || list_is_linked(&s->link) || s->calls > 0)
         return false;
     if (s->is_slots) {
         bool is_low = s->pace < s->held, is_old = now >= s->seen_ms + SLOT_RENEW_MS;

@@ -70,7 +70,7 @@ ODD = b"subject:x  \r\n\t folded \r\nX-8: \xff\xfe \r\nX-Twice: 1\r\nX-Twice: 1\
 BODY = b"\r\n.one dot\r\n..two\r\n  \xe9 \r\nBcc: body\r\n\r\n\r\n"
 
 
-# proves: G03 G04
+# proves: G03 G04 G11
 def test_missing_date_and_message_id_are_added_at_submission(place):
     for listener in ("submission", "strict"):
         got = place.through(listener, FROM + ODD + BODY)
@@ -90,7 +90,7 @@ def test_what_is_there_already_stays(place):
         assert place.through(listener, own + ODD + BODY) == own + ODD + BODY
 
 
-# proves: G03 G04
+# proves: G03 G04 G06
 def test_a_relay_adds_nothing_but_received(place):
     for content in (ODD + BODY, FROM + ODD + BODY, b"Bcc: c@d.test\r\n" + ODD + BODY, b"Subject: header only\r\n"):
         assert place.through("relay", content) == content
@@ -132,3 +132,30 @@ def test_a_large_message_arrives_byte_for_byte(place):
     body = b"\r\n" + b"".join(lines[at:at + 900] + b"\r\n" for at in range(0, len(lines), 900)) * 3
     got = place.through("strict", header + body)
     assert got[_ADDED.match(got).end():] == header + body
+
+
+# proves: M02
+def test_header_sections_that_are_held_are_bounded_by_all_together():
+    """Who never ends his header section has it in our memory; it costs him his own message at most, and nobody else's."""
+    section = FROM + (b"X-Y: " + b"z" * 900 + b"\r\n") * 400
+    with Cluster(dispatchers=0, couriers=0, listeners={"bare": {"role": "relay", "fix_headers": True}}, settings={"ingress": {"max_unstored": "1MiB"}}) as cluster:
+        held = []
+        for n in range(6):
+            client = smtplib.SMTP(*cluster.address("bare"), timeout=60, local_hostname="client.test")
+            client.ehlo()
+            assert (client.mail(USER)[0], client.rcpt("r@one.test")[0], client.docmd("DATA")[0]) == (250, 250, 354)
+            client.sock.sendall(section)
+            held.append(client)
+            if n == 0:
+                cluster.wait_metric("barid_unstored_bytes", len(section))
+        assert cluster.metric("barid_unstored_bytes") < 1 << 20
+        with smtplib.SMTP(*cluster.address("bare"), timeout=60) as other:
+            assert other.sendmail(USER, ["r@one.test"], FROM + BODY) == {}
+        codes = []
+        for client in held:
+            client.sock.sendall(b"\r\nbody\r\n.\r\n")
+            codes.append(client.getreply()[0])
+            assert client.noop()[0] == 250
+            client.close()
+        assert codes[0] == 250 and sorted(set(codes)) == [250, 452], codes
+        assert cluster.metric("barid_unstored_bytes") == 0

@@ -273,7 +273,6 @@ def slot_of(tag):
     return crc % 16384
 
 
-# proves: G11
 def test_home_partition_of_the_id_is_where_the_job_is():
     with ingress() as cluster, cluster.redis.client() as redis:
         client = connect(cluster)

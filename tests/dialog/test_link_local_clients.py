@@ -26,9 +26,13 @@ def test_a_client_with_a_scope_is_served_and_named():
 def in_its_network():
     port = ports.free_port()
     environment = {"BARID_LISTENERS_RELAY_ADDRESS": f"[::]:{port}"}
-    listeners = {"relay": {"role": "relay", "relay_domains": ["d.example"], "limits": {"messages_per_client": "1/1h", "connections_per_network": "100/1h"}}}
+    listeners = {"relay": {"role": "relay", "relay_domains": ["d.example"], "limits": {"messages_per_client": "2/1h", "connections_per_network": "100/1h"}}}
     with Cluster(ingress=1, dispatchers=0, couriers=0, environment=environment, settings={"ingress": {"compression": "none"}}, listeners=listeners) as cluster:
         with smtplib.SMTP("fe80::1%lo", port, timeout=20, local_hostname="client.example") as client:
+            client.ehlo()
+            assert client.mail("a@b.example")[0] == 250
+            assert client.rcpt("c@foreign.example")[0] == 550  # loopback is trusted, a link is not
+            client.rset()
             client.sendmail("a@b.example", ["c@d.example"], "Subject: x\r\n\r\nx\r\n")
             assert client.docmd("EHLO [IPv6:fe80::1%lo]")[0] == 250
             assert client.mail("a@b.example")[0] == 450  # the limit knows it again
@@ -36,10 +40,6 @@ def in_its_network():
             content = b" ".join(redis.get(redis.keys(b"b:*")[0]).split())
         assert b"(unknown [IPv6:fe80::1])" in content, content
         assert re.search(r"event=accepted.* client=fe80::1%\w+ ", cluster.nodes[0].log_text())
-        with smtplib.SMTP("fe80::1%lo", port, timeout=20) as client:
-            client.ehlo("client.example")
-            client.mail("")
-            client.rcpt("c@foreign.example")
 
 
 if __name__ == "__main__":

@@ -30,12 +30,19 @@ static int patient_setup(void **state)
     return nodes_setup(state);
 }
 
+static int orderly_setup(void **state)
+{
+    set("BARID_STORE_CONNECTIONS", "1");
+    return patient_setup(state);
+}
+
 static int nodes_teardown(void **state)
 {
     for (size_t i = 0; i < NODES; i++)
         nodes[i] = limiter_close(nodes[i]);
     (void) kill(server.pid, SIGCONT); /* a test that failed may have left it stopped */
     set("BARID_INGRESS_LIMITS_TIME", NULL);
+    set("BARID_STORE_CONNECTIONS", NULL);
     return store_teardown(state);
 }
 
@@ -185,6 +192,38 @@ static void a_look_takes_nothing(void **state UNUSED)
     assert_int_equal(take(nodes[0], tokens("x", 1, 1)), LIMIT_PASS);
     assert_int_equal(take(nodes[1], tokens("x", 1, 0)), LIMIT_REFUSED);
     assert_int_equal(take(nodes[0], tokens("x", 1, 0)), LIMIT_REFUSED);
+}
+
+static void on_ping(struct store_call *c UNUSED, enum store_result result UNUSED,
+                    const struct redis_value *values UNUSED)
+{
+    enum { MORE_THAN_A_SWEEP_MS = 600 };
+    uint64_t end = clock_ms() + MORE_THAN_A_SWEEP_MS;
+
+    while (clock_ms() < end)
+        ;
+}
+
+/* Of a look nothing stays behind in a slice; in the round that answers it what is idle is thrown away before anybody is told. */
+static void an_answer_may_come_with_a_sweep(void **state UNUSED)
+{
+    enum { PASSES = 20 }; /* until both have left */
+    struct store_call ping = {.give_up_ms = UINT64_MAX, .on_done = on_ping};
+    struct limit_want want = tokens("x", 1000, 0);
+    struct limit_result result;
+
+    memset(&last, 0, sizeof last);
+    call_begin(&ping, 1);
+    resp_arg_text(&ping.request.bytes, "PING");
+    assert_int_equal(kill(server.pid, SIGSTOP), 0);
+    store_send(store, &ping); /* its answer comes in front, in one piece with the other, and takes long */
+    assert_false(limit_take(nodes[0], &want, 1, on_answer, &last, &result));
+    for (unsigned i = 0; i < PASSES; i++)
+        loop_pass();
+    assert_int_equal(kill(server.pid, SIGCONT), 0);
+    WAIT_FOR(last.answers);
+    assert_int_equal(last.result.answer, LIMIT_PASS);
+    store_call_done(&ping);
 }
 
 static void what_is_given_back_may_be_taken_again(void **state UNUSED)
@@ -487,6 +526,7 @@ int main(void)
         TEST(more_than_the_burst_never_passes),
         TEST(a_refusal_of_many_is_none_of_few),
         TEST(a_look_takes_nothing),
+        cmocka_unit_test_setup_teardown(an_answer_may_come_with_a_sweep, orderly_setup, nodes_teardown),
         TEST(what_is_given_back_may_be_taken_again),
         cmocka_unit_test_setup_teardown(nothing_is_given_back_twice, patient_setup, nodes_teardown),
         cmocka_unit_test_setup_teardown(a_lost_reply_is_asked_for_again, patient_setup, nodes_teardown),

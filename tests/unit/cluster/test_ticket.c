@@ -65,6 +65,7 @@ static void all_nodes_have_the_same(void **state)
     assert_memory_equal(first, second, sizeof first[0]);
 }
 
+/* proves: C09 */
 static void the_secret_before_opens_tickets_too(void **state)
 {
     (void) state;

@@ -105,6 +105,7 @@ static void hello_name_may_have_to_be_full(void **state UNUSED)
          S("250-"), QUIT);
 }
 
+/* proves: B04 G08 */
 static void long_hello_name_is_refused(void **state UNUSED)
 {
     char line[300] = "HELO ";

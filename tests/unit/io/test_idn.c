@@ -5,6 +5,7 @@
 
 #include "io/idn.h"
 
+/* proves: N02 N12 I17 */
 static void gives_a_labels(void **state)
 {
     (void) state;
@@ -36,6 +37,7 @@ static void gives_a_labels(void **state)
     }
 }
 
+/* proves: N01 */
 static void refuses_what_is_no_name(void **state)
 {
     (void) state;
@@ -55,6 +57,7 @@ static void refuses_what_is_no_name(void **state)
         assert_int_equal(idn_domain(bad[i], text), -EINVAL);
 }
 
+/* proves: N08 B23 */
 static void refuses_what_is_too_long(void **state)
 {
     (void) state;
