@@ -127,6 +127,8 @@ int verb_tenant_set(const struct arguments *a)
         status = set_limit(t, a->operands[i]);
     if (status == EXIT_OK)
         status = write_tenant(l, t, &record);
+    if (status == EXIT_OK && !a->is_json)
+        printf("%s: its limits count from now on\n", a->operands[0]);
     (void) tenant_unref(t);     /* always NULL */
     (void) table_link_close(l); /* always NULL */
     return status;
@@ -143,7 +145,10 @@ int verb_tenant_rm(const struct arguments *a)
         status = say_usage("that is no tenant's name");
     else
         switch (table_link_remove(l, TABLE_TENANTS, span_of(a->operands[0]), NULL)) {
-        case TABLE_OK: break;
+        case TABLE_OK:
+            if (!a->is_json)
+                printf("%s: removed; its users have no tenant's limits any more\n", a->operands[0]);
+            break;
         case TABLE_NONE: status = say_failed("there is no tenant %s", a->operands[0]); break;
         default: status = say_unknown(); break;
         }
