@@ -53,6 +53,8 @@ void session_leave(struct session *s)
 void session_set_rights(struct session *s)
 {
     s->engine.is_auth_believed = admission_may_relay(&s->who);
+    /* By who it speaks for: a client whose bytes a proxy passes on must not say whom it would like to be. */
+    s->engine.is_xclient_allowed = networks_have(&s->who.service->xclient, &s->who.ip);
     s->engine.wall_offset_ms = (int64_t) store_redis_ms(s->reactor->store) -
                                (int64_t) loop_now_ms(s->reactor->loop);
 }
@@ -195,8 +197,6 @@ void session_begin(struct service *service, int fd, const struct proxy_header *h
     if (stream_peer(s->stream, &peer, &port) < 0)
         peer = (struct ip){.is_v4 = false}; /* it has gone already; :: is trusted by nobody */
     session_set_client(s, header && !header->is_local ? &header->ip : &peer);
-    s->engine.is_xclient_allowed = networks_have(&service->xclient,
-                                                 &s->who.ip); /* also for another client after the first */
     s->is_health_check = header && header->is_local;
     s->has_spoken = is_early;
     bool is_within_limits = s->is_health_check || session_enter(s);

@@ -215,7 +215,7 @@ class Lane:
         in before.
         """
         if self.step.size != "small":
-            point, nth = ("data_begun", 1) if self.step.size == "submitted" else ("chunk_written", CHUNKS)
+            point, nth = ("header_mended", 1) if self.step.size == "submitted" else ("chunk_written", CHUNKS)
             self._arm(point, "pause", nth)
             self._offer()
             stopped = self._wait_fired(point)

@@ -18,6 +18,7 @@ def planted():
 # What is wrong: 250 before the commit is confirmed; no check before the dot; nothing recorded between two transactions.
 @pytest.mark.parametrize("name, action, message, found", [
     ("commit_sent", "cut", "single/small/success", "1 lost"),
+    ("commit_sent", "cut", "single/submitted/success", "1 lost"),
     ("before_dot", "pause", "single/small/success", "has one message 2 times, and no dot was open"),
     ("mail_sent#2", "crash", "two/small/success", "has one message 2 times, and no dot was open"),
 ])
