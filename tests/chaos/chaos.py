@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from harness import wait
 from harness.cluster import Cluster, merged
 from harness.dns import Dns
+from harness.entrance import Entrance
 from harness.ledger import Ledger
 
 SETTINGS = {
@@ -52,17 +53,19 @@ class Chaos:
         self.skipped = self.held = 0
         self.busy = set()  # names of what is hurt now
         self.lock = threading.Lock()
-        self.cluster = self.hands = self.load = self.ledger = self.result = None
+        self.entrance = self.cluster = self.hands = self.load = self.ledger = self.result = None
 
     # -- the run
 
     def run(self):
         self.began = time.monotonic()
         with self.sink, self.dns:
-            settings = merged(merged(SETTINGS, {"courier": {"port": self.sink.port}}), self.settings)
-            self.cluster = Cluster(dns_port=self.dns.port, settings=settings, seed=self.seed, **self.options)
+            self.entrance = Entrance()
+            settings = merged(merged(merged(SETTINGS, {"courier": {"port": self.sink.port}}), self.entrance.settings), self.settings)
+            self.cluster = Cluster(dns_port=self.dns.port, settings=settings, seed=self.seed, listeners=self.entrance.listeners, **self.options)
             try:
                 self.cluster.start()
+                self.entrance.open(self.cluster)
                 self._run()
                 self.cluster.stop()
             except (AssertionError, OSError) as failure:
@@ -71,6 +74,7 @@ class Chaos:
                 for node in self.cluster.nodes:
                     node.process.kill()
                 self.cluster.redis.stop()
+                self.entrance.close()
         if not self.problems:
             shutil.rmtree(self.cluster.folder, ignore_errors=True)
         return self
@@ -78,7 +82,7 @@ class Chaos:
     def _run(self):
         self.redis = recovery.connect(self.cluster.redis)
         self.hands = Hands(self.cluster, SETTLE_S, self._watch)
-        with Load(self.cluster.addresses, self.sink, self.seed, self.rate) as self.load:
+        with Load(self.entrance.doors(self.cluster, relays=8), self.sink, self.seed, self.rate) as self.load:
             self.load.wait_acknowledged(50)
             self._hurt_until(time.monotonic() + self.seconds)
             self.hurt_s = time.monotonic() - self.began
@@ -90,6 +94,7 @@ class Chaos:
         self.ledger = Ledger([self.load], [self.sink], self.cluster.faults, dropped=self.load.dropped(), settle_s=SETTLE_S)
         self.problems += self.ledger.problems
         self.problems += self._wrong_reports()
+        self.problems += [f"{verb} was answered {code} {count} times" for (verb, code), count in self.load.replies.items() if code >= 500]
         for_ever = Left(self.redis, self.say).for_ever()
         if for_ever:
             self.problems.append(f"left in Redis: {len(for_ever)} keys, e.g. {for_ever[:10]}")

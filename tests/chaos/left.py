@@ -58,6 +58,6 @@ class Left:
         return "\n".join(lines)
 
     def for_ever(self):
-        """Jobs, places and content that nobody will ever take away."""
-        left = [key for pattern in ("j:*", "q:*", "c:*", "h:*") for key in self.redis.scan_iter(pattern, count=1000)]
-        return sorted(left + [key for key in self.redis.scan_iter("b:*", count=1000) if self.redis.ttl(key) == -1])
+        """Jobs, places, content, counts and limits that nobody will ever take away."""
+        left = [key for pattern in ("j:*", "q:*", "c:*", "h:*", "t:*") for key in self.redis.scan_iter(pattern, count=1000)]
+        return sorted(left + [key for pattern in ("b:*", "l:*", "n:*") for key in self.redis.scan_iter(pattern, count=1000) if self.redis.ttl(key) == -1])

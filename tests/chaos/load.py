@@ -97,12 +97,12 @@ def sink(seed):
 
 
 class Load(Generator):
-    """Steady mail; each content is forgotten as soon as it is not needed, at both ends."""
+    """Steady mail through all doors; each content is forgotten as soon as it is not needed, at both ends."""
 
-    def __init__(self, addresses, sink, seed, rate, sessions=40):
+    def __init__(self, doors, sink, seed, rate, sessions=40):
         prefix = f"{random.Random(f'{seed}/load').getrandbits(32):08x}"
-        super().__init__(addresses, lambda number: _message(seed, prefix, number), sessions=sessions, rate=rate, linger=0.01, prefix=prefix,
-                         seed=f"{seed}/sessions", roams=True)
+        super().__init__(doors, lambda number: _message(seed, prefix, number), sessions=sessions, rate=rate, linger=0.01, prefix=prefix,
+                         seed=f"{seed}/sessions", roams=True, chunked=0.4, has_wishes=True)
         self._sink = sink
         self._items_forgotten = self._transactions_forgotten = 0
 

@@ -4,49 +4,33 @@ are killed, ingresses restarted, Redis stopped and cut while clients submit: not
 """
 
 import re
-import shutil
-import signal
 import time
 
 import pytest
 
 from harness import paths, wait
-from harness.authority import Authority
-from harness.door import Door
+from harness.entrance import Entrance
 from harness.generator import Generator, content
 
 from login import Client
 from hurt import DOMAINS, SEED, Scene, acknowledged_while_redis_stands_still
 
-PASSWORD = "a secret of theirs"
-USERS = {"ann@origin.test": "shop", "bob": "shop", "eve": "desk", "own": None}  # and their tenants
 TEAMS = {f"team{n}@{DOMAINS[n]}": [f"{who}{n}@{DOMAINS[place]}" for who, place in (("r-a", n), ("no-b", n + 4), ("r-c", n + 8))] for n in range(4)}
-LIMITS = {f"{what}_per_{whom}": "1000000000/1h" for what in ("connections", "messages", "recipients", "bytes") for whom in ("client", "user", "tenant", "listener")}
-LIMITS["sessions_per_client"] = "10000"
-LISTENERS = {"relay": {"role": "relay", "trusted_networks": ["127.0.0.0/8"]}, "submission": {"role": "submission"}, "submissions": {"role": "submissions"}}
 TEMPORARY = {421, 450, 451, 452, 454}
 
 
 class Submission(Scene):
-    """is_limited: with limits and quotas, which must be answered before content is taken."""
+    """is_limited: as an Entrance."""
 
     def __init__(self, seed, is_limited=True, settings=None, **options):
-        self.folder = paths.scratch("authority")
-        self.authority = Authority(self.folder)
-        rows = {"limits": LIMITS} if is_limited else {}
-        super().__init__(seed, {"tls": {"certificates": [self.authority.issue("localhost")]}, **(settings or {})},
-                         listeners={name: {**listener, **rows} for name, listener in LISTENERS.items()}, **options)
-        self.is_limited = is_limited
+        self.entrance = Entrance(is_limited)
+        super().__init__(seed, {**self.entrance.settings, **(settings or {})}, listeners=self.entrance.listeners, **options)
+        self.alias = {member: team for team, members in TEAMS.items() for member in members}
 
     def prepare(self):
-        run = self.cluster.baridctl
-        if self.is_limited:
-            run("tenant", "set", "shop", "queue_messages=100000", "queue_bytes=1GiB", "messages_per_hour=1000000000")
-        for name, tenant in USERS.items():
-            self.cluster.add_user(name, PASSWORD, "--senders", "@origin.test", "--messages-per-hour", "1000000000", *(["--tenant", tenant] if tenant else []))
+        self.entrance.open(self.cluster)
         for team, members in TEAMS.items():
-            run("alias", "set", team, *members, "--yes")
-        self.alias = {member: team for team, members in TEAMS.items() for member in members}
+            self.cluster.baridctl("alias", "set", team, *members, "--yes")
         for node in self.cluster.of("ingress"):
             wait.until(lambda node=node: self._has_asked(node), 10, "the aliases are known")
 
@@ -57,20 +41,11 @@ class Submission(Scene):
             assert client.code("MAIL FROM:<>") == 250 and client.code(f"RCPT TO:<{next(iter(TEAMS))}>") == 250
         return node.metrics()["barid_table_asks_total"] > 0
 
-    def doors(self):
-        context = self.authority.client()
-        for node in self.cluster.of("ingress"):
-            if self.is_limited:
-                yield Door(node.listeners["relay"], self.rng.choice([None, "starttls"]), context)
-            for number, name in enumerate(USERS):
-                user = (name, PASSWORD)
-                yield Door(node.listeners["submission"], "starttls", context, user=user, is_slow=number % 2 == 1)
-                yield Door(node.listeners["submissions"], "implicit", context, user=user, is_slow=number % 2 == 0)
-
     def load(self):
         self.prefix = f"sub{self.rng.getrandbits(24):06x}"
-        return Generator(self.doors(), self._message, sessions=20, rate=60, linger=0.03, seed=self.rng.random(), prefix=self.prefix,
-                         per_connection=8, chunked=0.6 if self.is_limited else 1.0, has_wishes=True,
+        is_limited = self.entrance.is_limited
+        return Generator(self.entrance.doors(self.cluster, relays=2 if is_limited else 0), self._message, sessions=20, rate=60, linger=0.03,
+                         seed=self.rng.random(), prefix=self.prefix, per_connection=8, chunked=0.6 if is_limited else 1.0, has_wishes=True,
                          spoken=lambda recipient: self.alias.get(recipient, recipient))
 
     def _message(self, number):
@@ -83,7 +58,7 @@ class Submission(Scene):
 
     def __exit__(self, *rest):
         super().__exit__(*rest)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.entrance.close()
 
     # -- what must hold at the end
 
