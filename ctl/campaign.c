@@ -36,7 +36,7 @@ static void add_sample(struct campaign *c, const char *job, enum place place, co
     }
     grid_cell_safe(&c->table, buf_span(&age));
     grid_cell_safe(&c->table,
-                    span_of(r->is_readable ? *r->envelope.sender ? r->envelope.sender : "<>" : "?"));
+                   span_of(r->is_readable ? *r->envelope.sender ? r->envelope.sender : "<>" : "?"));
     grid_cell_safe(&c->table, buf_span(&to));
 }
 

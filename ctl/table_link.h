@@ -12,7 +12,7 @@
 struct table_link;
 int table_link_open(const struct arguments *a, struct table_link **ret_link);
 struct table_link *table_link_close(struct table_link *l); /* always NULL */
-struct store *table_link_store(struct table_link *l);       /* for other questions */
+struct store *table_link_store(struct table_link *l);      /* for other questions */
 
 /* The value is appended to *out. */
 enum table_answer table_link_get(struct table_link *l, enum table table, struct span field, struct buf *out);

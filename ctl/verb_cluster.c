@@ -149,7 +149,7 @@ static void print_nodes(const struct status *s)
         grid_cell_safe(&t, span_of(stats->version));
         grid_cell_safe(&t, buf_span(&up));
         grid_cell(&t, "%.*s%s", SPAN_ARG(buf_span(&beat)),
-                   has_beaten && !is_beating(&s->health, p) ? " SILENT" : "");
+                  has_beaten && !is_beating(&s->health, p) ? " SILENT" : "");
         grid_cell_safe(&t, span_of(stats->http));
         grid_cell_safe(&t, buf_span(&work));
     }

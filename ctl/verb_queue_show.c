@@ -110,7 +110,7 @@ static void add_shown_row(struct grid *t, const struct show *show, const struct 
         for (int i = 0; i < 4; i++)
             grid_cell(t, "?");
         grid_cell(t, r->is_newer ? "a newer version wrote its record: it waits for a newer courier"
-                                  : "its record cannot be read; the next courier puts it aside (held)");
+                                 : "its record cannot be read; the next courier puts it aside (held)");
         return;
     }
     add_duration(&age, later_by(show->now_ms, r->envelope.arrival_ms));

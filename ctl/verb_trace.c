@@ -156,7 +156,7 @@ static void tell_events(const struct telling *t)
         uint64_t since_ms = later_by(e->ms, s->accepted_ms);
         add_detail(&detail, t, e);
         grid_cell(&table, "+%llu.%03llu s", (unsigned long long) (since_ms / 1000),
-                   (unsigned long long) (since_ms % 1000));
+                  (unsigned long long) (since_ms % 1000));
         grid_cell_safe(&table, span_of(e->event));
         grid_cell(&table, ".%u", e->job);
         grid_cell_safe(&table, buf_span(&detail));

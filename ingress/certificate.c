@@ -155,7 +155,7 @@ struct tls_server *certificate_get(size_t listener)
     must(listener < certificates.count);
     struct tls_server *t = certificates.servers[listener];
     if (t)
-        (void) tls_server_hold(t); /* the same pointer */
+        (void) tls_server_hold(t);                   /* the same pointer */
     (void) pthread_mutex_unlock(&certificates.lock); /* as above */
     return t;
 }

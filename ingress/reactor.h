@@ -55,11 +55,11 @@ struct reactor {
     struct list arrivals, sessions, submissions;
     uint64_t session_count, submission_count;
     struct admission *spare_admission; /* NULL: it is in use */
-    uint64_t session_number; /* of the last one */
-    struct timer room;                              /* submissions wait for memory */
-    struct timer fault;                             /* tells of exhausted descriptors once a second */
-    _Atomic bool is_ready;                          /* the store takes mail */
-    unsigned hurries; /* those that the sessions were told of */
+    uint64_t session_number;           /* of the last one */
+    struct timer room;                 /* submissions wait for memory */
+    struct timer fault;                /* tells of exhausted descriptors once a second */
+    _Atomic bool is_ready;             /* the store takes mail */
+    unsigned hurries;                  /* those that the sessions were told of */
     bool is_drained;
     pthread_t thread;
 };

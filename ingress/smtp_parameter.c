@@ -129,17 +129,18 @@ static const char *take_notify(struct smtp_server *s, struct span value)
     return NULL;
 }
 
-/* "rfc822;" and xtext; the type is an atom (RFC 3461 section 4.2), and may be utf-8 (RFC 6533 section 3). */
+/* "rfc822;" and xtext; the type is an atom (RFC 3461 section 4.2), and of the type utf-8 alone are addresses that are not ASCII (RFC 6533 section 3). */
 static const char *take_orcpt(struct smtp_server *s, struct span value)
 {
     AUTO_BUF struct buf text = {0};
     struct span xtext = value, type = span_cut(&xtext, ';');
+    bool is_utf8 = s->transaction->is_utf8 && span_equal_nocase(type, SPAN("utf-8"));
     if (value.len > ORCPT_MAX)
         return "ORCPT is too long";
     for (size_t i = 0; i < type.len; i++)
         if (!is_alnum(type.at[i]) && type.at[i] != '-')
             return "ORCPT takes type;xtext";
-    if (type.len == 0 || xtext.len == 0 || xtext_decode(xtext, s->transaction->is_utf8, &text) < 0)
+    if (type.len == 0 || xtext.len == 0 || xtext_decode(xtext, is_utf8, &text) < 0)
         return "ORCPT takes type;xtext";
     s->transaction->asked.orcpt = smtp_transaction_keep(s->transaction, value);
     return NULL;

@@ -17,8 +17,10 @@ enum { PARTITION_COUNT = 256, SCHEMA_VERSION = 1, LANE_MAX = 63, QUEUE_TEXT_MAX 
 #define HASH_NAME "xxh3-64"
 #define KEY_META "barid:{c}:meta"
 #define KEY_NODES "barid:{c}:nodes"
-#define KEY_SECRET "barid:{c}:secret" /* 32 random bytes, written once: what unknown users look like (ingress/auth.h) */
-#define KEY_TICKET "barid:{c}:ticket:%llu" /* 32 random bytes: what the session tickets of an epoch are made with (cluster/ticket.h) */
+#define KEY_SECRET \
+    "barid:{c}:secret" /* 32 random bytes, written once: what unknown users look like (ingress/auth.h) */
+#define KEY_TICKET \
+    "barid:{c}:ticket:%llu" /* 32 random bytes: what the session tickets of an epoch are made with (cluster/ticket.h) */
 #define KEY_CHANGED "barid:{c}:changed" /* hash: version of each table by its name */
 
 /* The shortest hex counter whose CRC16 slot falls in [64 p, 64 p + 63]. Thread-safe. */

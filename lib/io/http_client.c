@@ -227,6 +227,8 @@ static void set_options(struct http_call *call, const struct http_request *q)
     SET(call, CURLOPT_NOSIGNAL, 1L);
     SET(call, CURLOPT_FOLLOWLOCATION, 0L);
     SET(call, CURLOPT_TIMEOUT_MS, (long) q->timeout_ms);
+    SET(call, CURLOPT_QUICK_EXIT,
+        1L); /* a name still looked up is left to its thread: waiting for it would hold up the loop */
     SET(call, CURLOPT_USERAGENT, "barid/" BARID_VERSION);
     SET(call, CURLOPT_WRITEFUNCTION, on_body);
     SET(call, CURLOPT_WRITEDATA, call);

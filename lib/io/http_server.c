@@ -23,11 +23,12 @@ struct http_server {
     void *owner;
 };
 
-static enum MHD_Result http_reply(struct MHD_Connection *connection, unsigned status, struct span body, const char *type)
+static enum MHD_Result http_reply(struct MHD_Connection *connection, unsigned status, struct span body,
+                                  const char *type)
 {
     /* The library copies, though it asks for a pointer that is not const. */
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(body.len, (void *) (body.len ? body.at : ""), MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        body.len, (void *) (body.len ? body.at : ""), MHD_RESPMEM_MUST_COPY);
     if (!response)
         return MHD_NO;
     enum MHD_Result r = MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
@@ -40,8 +41,9 @@ static enum MHD_Result http_reply(struct MHD_Connection *connection, unsigned st
 }
 
 /* Called once when the header is there, with *state NULL, and again for the body and its end. */
-static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection, const char *path, const char *method,
-                                  const char *version UNUSED, const char *upload UNUSED, size_t *upload_len, void **state)
+static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection, const char *path,
+                                  const char *method, const char *version UNUSED, const char *upload UNUSED,
+                                  size_t *upload_len, void **state)
 {
     struct http_server *s = owner;
     must(s->magic == HTTP_MAGIC);
@@ -108,11 +110,11 @@ static void on_library_log(void *owner UNUSED, const char *format UNUSED, va_lis
 
 static int http_server_start(struct http_server *s, int fd)
 {
-    s->daemon =
-        MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
-                         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned) CONNECTIONS_MAX,
-                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) IDLE_MAX_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                         (size_t) REQUEST_MAX_BYTES, MHD_OPTION_END);
+    s->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned) CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) IDLE_MAX_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t) REQUEST_MAX_BYTES, MHD_OPTION_END);
     if (!s->daemon) {
         (void) close(fd); /* nobody has taken it over */
         return -EIO;
@@ -151,8 +153,8 @@ static int listen_at(const char *address, uint16_t *ret_port)
     return fd;
 }
 
-int http_server_open(struct loop *l, const char *address, http_on_get *on_get, void *owner, struct http_server **ret_server,
-                     uint16_t *ret_port)
+int http_server_open(struct loop *l, const char *address, http_on_get *on_get, void *owner,
+                     struct http_server **ret_server, uint16_t *ret_port)
 {
     uint16_t port;
     int fd = listen_at(address, &port);

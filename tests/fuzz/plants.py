@@ -4,8 +4,9 @@ made by somebody. The fuzzer starts from its committed corpus, with a fixed seed
 """
 
 PLANTS = [
-    ("a backslash ends an address", "fuzz_addr", "lib/mail/addr.c", r"if (s.at[i] == '\\' && ++i == s.len)", r"if (s.at[i] == '\\' && ++i > s.len)"),
-    ("control bytes in a quoted local part", "fuzz_addr", "lib/mail/addr.c", "if (!is_printable(s.at[i]))", r"if (s.at[i] == '\r')"),
+    ("a backslash ends an address", "fuzz_addr", "lib/mail/addr.c", r"if (s.at[i] == '\\' && (++i == s.len ||", r"if (s.at[i] == '\\' && (++i > s.len ||"),
+    ("control bytes in a quoted local part", "fuzz_addr", "lib/mail/addr.c", "if (step == 0 || (step == 1 && !is_printable(s.at[i])))",
+     r"if (step == 0 || (step == 1 && s.at[i] == '\r'))"),
     ("a domain longer than its room", "fuzz_addr", "lib/mail/domain.c", "int too_long = domain.len > DOMAIN_MAX ? -E2BIG : 0;", "int too_long = 0;"),
 
     ("control bytes in a setting", "fuzz_conf", "lib/base/conf_value.c", "if (!is_clean(text) || text.len", "if (text.len"),

@@ -187,7 +187,8 @@ static void postmaster_goes_to_the_first_relay_domain(void **state UNUSED)
 static void or_to_who_is_set(void **state UNUSED)
 {
     char *domains[] = {(char[]){"relay.example"}};
-    static const char *const wrong[] = {"postmaster", "@relay.example", "pm@[192.0.2.1]", "<pm@relay.example>"};
+    static const char *const wrong[] = {"postmaster", "@relay.example", "pm@[192.0.2.1]",
+                                        "<pm@relay.example>"};
     struct conf_listener c = conf_of(NULL, 0, domains, 1);
     struct policy *p = NULL;
     AUTO_FREE char *none = NULL;

@@ -267,7 +267,9 @@ static void utf8_may_stand_in_orcpt_and_auth(void **state UNUSED)
          C("MAIL FROM:<a@b.example> AUTH=+C3@b.example SMTPUTF8"), S("501 5.5.4"),
          C("MAIL FROM:<a@b.example> AUTH=+C3+A5@b.example SMTPUTF8"), S("250"),
          C("RCPT TO:<c@d.example> ORCPT=utf-8;" ARING "@d.example"), S("250"),
-         C("RCPT TO:<e@d.example> ORCPT=utf-8;\\x{E5}@d.example"), S("250"), SENT,
+         C("RCPT TO:<e@d.example> ORCPT=utf-8;\\x{E5}@d.example"), S("250"),
+         C("RCPT TO:<f@d.example> ORCPT=rfc822;" ARING "@d.example"), S("501 5.5.4"),
+         C("RCPT TO:<f@d.example> ORCPT=rfc822;+C3+A5@d.example"), S("501 5.5.4"), SENT,
          TOLD("from=a@b.example auth=<" ARING "@b.example> utf8 to=c@d.example orcpt=utf-8;" ARING
               "@d.example to=e@d.example orcpt=utf-8;\\x{E5}@d.example"),
          QUIT);

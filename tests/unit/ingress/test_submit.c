@@ -161,7 +161,10 @@ static struct submission *submit(const char *first, const char *second)
     const char *recipients[] = {first, second};
     struct smtp_transaction *t = smtp_transaction_new(SPAN("a@b.example"));
     struct submission_client from = {.sender = "a@b.example",
-        .ip_text = "192.0.2.1", .helo = "client.example", .is_esmtp = true, .session = "1"};
+                                     .ip_text = "192.0.2.1",
+                                     .helo = "client.example",
+                                     .is_esmtp = true,
+                                     .session = "1"};
     assert_int_equal(ip_parse(SPAN("192.0.2.1"), &from.ip), 0);
     for (size_t i = 0; i < 2 && recipients[i]; i++) {
         struct addr addr;

@@ -88,7 +88,8 @@ static void names_version_and_cipher_in_a_comment(void **state)
     AUTO_BUF struct buf out = {0};
     r.tls = "a)\r\nX: (\\";
     received_add(&r, &out);
-    assert_true(has_text(&out, "(a???X? ?" "?)"));
+    assert_true(has_text(&out, "(a???X? ?"
+                               "?)"));
 }
 
 /* proves: G08 M09 */
