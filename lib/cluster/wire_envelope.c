@@ -11,7 +11,7 @@
 
 /*
  * A courier of the first version would send demanding mail where or how it must not go: in the clear, by DATA, to a host that cannot read
- * its addresses, or too late. It leaves version 2 to newer ones (BEHAVIOURS A19).
+ * its addresses, or too late, or would not take it out of its tenant's count. It leaves version 2 to newer ones (BEHAVIOURS A19).
  */
 enum { ENVELOPE_PLAIN = 1, ENVELOPE_DEMANDING = 2 };
 
@@ -68,7 +68,7 @@ static void put_wishes(const struct envelope *e, Barid__Envelope *m)
 static uint8_t version_of(const struct envelope *e)
 {
     bool is_demanding = e->is_binary || e->requires_tls || e->has_utf8_header || e->by_mode == BY_RETURN ||
-                        !is_ascii_text(e->sender);
+                        e->tenant || !is_ascii_text(e->sender);
 
     for (size_t i = 0; i < e->recipient_count && !is_demanding; i++)
         is_demanding = !is_ascii_text(e->recipients[i].addr);
