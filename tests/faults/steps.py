@@ -107,6 +107,9 @@ readers_counted   pause   many/chunked/success
 # A dot is open there: its reply may be lost with the process, and the message may be sent again.
 DOT_IS_OPEN = {("dot_checked", "pause"), ("after_dot", "crash"), ("after_dot", "pause"), ("dot_answered", "crash"), ("dot_answered", "pause")}
 
+# Of a message to many queues one job is being settled there, while the dots of the others may be open.
+OTHER_DOTS_MAY_BE_OPEN = {"dsn_made", "settle_sent", "settle_confirmed"}
+
 
 class Point:
     """A row of fault.def."""
@@ -135,8 +138,7 @@ class Step:
 
     @property
     def has_open_dot(self):
-        # Of a message to many queues one job may be settled while the dots of the others are open.
-        return (self.point.name, self.action) in DOT_IS_OPEN or (self.point.name, self.shape) == ("settle_confirmed", "many")
+        return (self.point.name, self.action) in DOT_IS_OPEN or (self.shape == "many" and self.point.name in OTHER_DOTS_MAY_BE_OPEN)
 
     def __str__(self):
         return f"{self.name:<17} {self.point.program:<10} {self.action:<6} {self.message:<23}"
