@@ -136,17 +136,7 @@ static void die(const char *what, const char *why)
 
 static void open_dns(void)
 {
-    const struct conf *conf = conf_get();
-    struct dns_settings settings = {
-        .servers = (const char *const *) conf->dns.servers.items,
-        .server_count = conf->dns.servers.count,
-        .timeout_ms = conf->dns.timeout_ms,
-        .tries = (unsigned) conf->dns.tries,
-        .min_ttl_ms = conf->dns.min_ttl_ms,
-        .max_ttl_ms = conf->dns.max_ttl_ms,
-        .negative_ttl_ms = conf->dns.negative_ttl_ms,
-        .cache_max = conf->dns.cache,
-    };
+    const struct dns_settings settings = dns_settings_of(conf_get());
     int r = dns_open(courier.loop, &settings, &courier.dns);
 
     if (r < 0)

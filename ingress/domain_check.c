@@ -55,17 +55,7 @@ struct domain_check *domain_check_free(struct domain_check *d)
 
 static bool has_dns(struct domain_check *d)
 {
-    const struct conf *conf = conf_get();
-    const struct dns_settings settings = {
-        .servers = (const char *const *) conf->dns.servers.items,
-        .server_count = conf->dns.servers.count,
-        .timeout_ms = conf->dns.timeout_ms,
-        .tries = (unsigned) conf->dns.tries,
-        .min_ttl_ms = conf->dns.min_ttl_ms,
-        .max_ttl_ms = conf->dns.max_ttl_ms,
-        .negative_ttl_ms = conf->dns.negative_ttl_ms,
-        .cache_max = conf->dns.cache,
-    };
+    const struct dns_settings settings = dns_settings_of(conf_get());
 
     return d->dns || dns_open(d->loop, &settings, &d->dns) == 0;
 }

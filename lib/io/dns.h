@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/conf.h"
 #include "io/loop.h"
 #include "mail/addr.h"
 
@@ -52,6 +53,8 @@ struct dns_settings {
     uint64_t min_ttl_ms, max_ttl_ms, negative_ttl_ms;
     size_t cache_max;
 };
+/* Section dns of the settings; borrows from them. */
+struct dns_settings dns_settings_of(const struct conf *conf);
 
 struct dns;
 int dns_open(struct loop *l, const struct dns_settings *settings, struct dns **ret_dns);
