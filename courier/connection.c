@@ -281,6 +281,8 @@ void connection_drive(struct connection *k)
                 break;
             set_deadline(k);
             return;
+        case ASK_TLS:
+        case ASK_KEY: must(!"asked for in plain terms");
         case ASK_CLOSE:
             begin_closing(k);
             stream_abort(k->stream);
@@ -358,6 +360,7 @@ static void on_closed(void *owner, int reason)
     k->courier->connection_count--;
     metric_set(METRIC_CONNECTIONS, (int64_t) k->courier->connection_count);
     smtp_client_free(k->client);
+    target_done(&k->target);
     mem_free(k->remote);
     room_wake(k->courier);
     mem_free(k);
@@ -381,6 +384,8 @@ static const struct stream_events events = {
     .on_closed = on_closed,
 };
 
+static const struct client_terms plain_terms = {.tls = CLIENT_TLS_NEVER};
+
 void connection_open(struct work *w, const struct target *t)
 {
     struct courier *c = w->courier;
@@ -393,8 +398,8 @@ void connection_open(struct work *w, const struct target *t)
     buf_printf(&remote, "]:%u", t->port);
     k->remote = buf_steal_text(&remote);
     k->courier = c;
-    k->target = *t;
-    k->client = smtp_client_new(&c->client, k->remote);
+    target_copy(&k->target, t);
+    k->client = smtp_client_new(&c->client, &plain_terms, k->remote);
     work_connection_came(w, k);
     c->connection_count++;
     metric_set(METRIC_CONNECTIONS, (int64_t) c->connection_count);

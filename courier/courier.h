@@ -16,6 +16,8 @@
 #include "io/dns.h"
 
 struct settler;
+struct sources;
+struct sts;
 
 struct courier {
     struct loop *loop;
@@ -23,6 +25,8 @@ struct courier {
     struct node *node;
     struct dns *dns;
     struct settler *settler;
+    struct sources *sources;
+    struct sts *sts; /* MTA-STS policies */
     uint64_t incarnation; /* 0: not joined */
     uint64_t claim_seq;
     struct map works;        /* partition and queue -> struct work */

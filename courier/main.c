@@ -14,7 +14,9 @@
 #include "courier/courier.h"
 #include "courier/grant.h"
 #include "courier/settle.h"
+#include "courier/source.h"
 #include "courier/stray.h"
+#include "courier/sts.h"
 #include "courier/work.h"
 
 static struct courier courier;
@@ -111,6 +113,8 @@ static void on_stats(void *owner UNUSED, struct node_stats *s)
     s->delivered = (uint64_t) metric_get(METRIC_DELIVERED_TOTAL);
     s->deferred = (uint64_t) metric_get(METRIC_DEFERRED_TOTAL);
     s->failed = (uint64_t) metric_get(METRIC_FAILED_TOTAL);
+    mem_free(s->pools);
+    s->pools = mem_string(sources_pools(courier.sources));
     s->in_doubt = (uint64_t) metric_get(METRIC_IN_DOUBT_TOTAL);
     metric_set(METRIC_CLAIMED, (int64_t) courier.job_count);
     metric_set(METRIC_CONTENT_BYTES, (int64_t) courier.content_bytes);
@@ -165,10 +169,12 @@ static void start(struct loop *loop)
     list_init(&courier.short_of_connections);
     list_init(&courier.content_waiting);
     courier.settler = settler_new(&courier);
+    courier.sources = sources_new(&courier);
     take_names(&(struct node_view){0});
     open_dns();
     if (store_open(loop, &store_events, &courier.store, &error) < 0)
         die("store.address", error);
+    courier.sts = sts_open(&courier);
     courier.node = node_open(courier.store, &stats, 1000, &node_events);
     node_stats_done(&stats);
     grant_start(&courier);
@@ -180,6 +186,7 @@ static void reload(void)
     if (!courier.node)
         return; /* it has left */
     take_names(node_view(courier.node));
+    sources_reload(courier.sources);
     each_work(work_forget_route);
 }
 
@@ -188,6 +195,8 @@ static void on_left(void *owner UNUSED)
     courier.node = NULL;
     grant_stop(&courier);
     each_work(work_drop_search);
+    courier.sts = sts_close(courier.sts);
+    courier.sources = sources_free(courier.sources);
     courier.dns = dns_close(courier.dns);
     courier.store = store_close(courier.store);
     daemon_end();

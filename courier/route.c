@@ -80,21 +80,38 @@ size_t route_cap(struct target *targets, size_t count, size_t most)
     v6 = count - v4;
     left_v4 = most - smaller(v6, most / 2);
     left_v6 = most - smaller(v4, most / 2);
-    for (size_t i = 0; i < count && kept < most; i++) {
+    for (size_t i = 0; i < count; i++) {
         size_t *left = targets[i].ip.is_v4 ? &left_v4 : &left_v6;
 
-        if (*left == 0)
+        if (kept == most || *left == 0) {
+            target_done(&targets[i]);
             continue;
+        }
         (*left)--;
         targets[kept++] = targets[i];
     }
     return kept;
 }
 
+void target_copy(struct target *to, const struct target *from)
+{
+    *to = *from;
+    to->path = from->path ? mem_string(from->path) : NULL;
+    tls_policy_hold(to->policy);
+}
+
+void target_done(struct target *t)
+{
+    t->path = mem_free(t->path);
+    t->policy = tls_policy_release(t->policy);
+}
+
 struct route *route_free(struct route *r)
 {
     if (!r)
         return NULL;
+    for (size_t i = 0; i < r->count; i++)
+        target_done(&r->targets[i]);
     verdict_done(&r->failure);
     mem_free(r->targets);
     mem_free(r->how);

@@ -11,6 +11,7 @@
 
 #include "base/conf.h"
 #include "courier/courier.h"
+#include "courier/tls_policy.h"
 #include "mail/addr.h"
 #include "mail/verdict.h"
 
@@ -22,7 +23,12 @@ struct target {
     uint16_t port;
     unsigned group;        /* same preference: chosen among at random */
     uint64_t bad_until_ms; /* clock_ms(): could not be used a moment ago */
+    char *path;            /* of a Unix socket, instead of address and port; else NULL */
+    struct tls_policy *policy; /* held, never NULL; barred: only mail with TLS-Required: No may go there */
 };
+/* What is copied holds what it points to, until target_done(). */
+void target_copy(struct target *to, const struct target *from);
+void target_done(struct target *t);
 
 struct route {
     struct target *targets;

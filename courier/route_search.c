@@ -101,6 +101,7 @@ static void add_targets(struct route *r, const struct host *h, size_t most)
         t->ip = h->ips[i];
         t->port = h->port;
         t->group = h->preference + (h->is_fallback ? FALLBACK_GROUP : 0);
+        t->policy = tls_policy_hold(tls_policy_may());
     }
 }
 

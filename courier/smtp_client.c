@@ -63,7 +63,8 @@ void smtp_client_end(struct smtp_client *c, enum client_fault fault, const char 
         [FAULT_REFUSED] = STATUS_NO_CONNECTION,   [FAULT_CLOSING] = STATUS_CONNECTION_LOST,
         [FAULT_LOST] = STATUS_CONNECTION_LOST,    [FAULT_TIMEOUT] = STATUS_TIMED_OUT,
         [FAULT_BAD_REPLY] = STATUS_BAD_REPLY,     [FAULT_LOOP] = STATUS_LOOPS_NOW,
-        [FAULT_ABORTED] = STATUS_CONNECTION_LOST,
+        [FAULT_ABORTED] = STATUS_CONNECTION_LOST, [FAULT_TLS] = STATUS_TLS_FAILED,
+        [FAULT_AUTH] = STATUS_AUTH_REFUSED,
     };
     struct verdict why = {0};
 
@@ -174,11 +175,13 @@ struct client_message *smtp_client_result(struct smtp_client *c)
 
 /* ---- life ---- */
 
-struct smtp_client *smtp_client_new(const struct client_settings *settings, const char *remote)
+struct smtp_client *smtp_client_new(const struct client_settings *settings, const struct client_terms *terms,
+                                    const char *remote)
 {
     struct smtp_client *c = NEW(struct smtp_client);
 
     c->settings = settings;
+    c->terms = terms;
     c->remote = mem_string(remote);
     client_expect(c, STEP_GREETING, NULL, 0);
     return c;
@@ -253,4 +256,9 @@ unsigned smtp_client_sent_count(const struct smtp_client *c)
 unsigned smtp_client_reply_count(const struct smtp_client *c)
 {
     return c->reply_count;
+}
+
+bool smtp_client_is_secured(const struct smtp_client *c)
+{
+    return c->is_secured;
 }

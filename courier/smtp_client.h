@@ -1,6 +1,8 @@
 /*
- * Does: the SMTP client of one connection (RFC 5321, 1870, 2034, 2852, 2920, 3030, 3461, 6152, 6531): bytes in, bytes out, one pending ask.
- * Does not: do I/O, keep time, choose hosts, or decide what a verdict does. The owner checks its right to send before it answers ASK_DOT.
+ * Does: the SMTP or LMTP client of one connection (RFC 5321, 1870, 2033, 2034, 2852, 2920, 3030, 3207, 3461, 4954, 5802, 6152, 6531, 7677, 8689):
+ * bytes in, bytes out, one pending ask.
+ * Does not: do I/O, keep time, choose hosts, check certificates, or decide what a verdict does. The owner checks its right to send before it
+ * answers ASK_DOT.
  * Owns: its buffers. A message is lent to it from smtp_client_send() until smtp_client_result() hands it back.
  * Fails: by verdicts in the message; by `fault` for what is the connection's and not the message's.
  * See: smtp_client.def for the steps; courier/connection.c is its driver.
@@ -11,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/conf.h"
 #include "mail/envelope.h"
 
 /* What ended a connection before a message had its verdict. */
@@ -23,6 +26,8 @@ enum client_fault {
     FAULT_BAD_REPLY, /* not SMTP */
     FAULT_LOOP,      /* the host is this cluster (H22) */
     FAULT_ABORTED,   /* by the owner, before the dot */
+    FAULT_TLS,  /* TLS is required, and not offered, refused, or (by the owner) failed: the next host may do */
+    FAULT_AUTH, /* we could not log in, or the host did not prove that it knows our password (BEHAVIOURS H20) */
     FAULT_UNFIT, /* the host does not offer what the message needs; the connection goes on. The verdict fails, if there is no other host */
 };
 
@@ -52,6 +57,8 @@ enum client_ask {
     ASK_CONTENT, /* smtp_client_content() until it is all there or another ask comes, then smtp_client_content_end() */
     ASK_DOT,    /* smtp_client_dot() right after the check, or smtp_client_end(FAULT_ABORTED) */
     ASK_RESULT, /* smtp_client_result() */
+    ASK_TLS,    /* the host waits for a handshake: smtp_client_secured() after it, or smtp_client_end(FAULT_TLS) */
+    ASK_KEY,    /* SCRAM's slow key: smtp_client_key_request(), then smtp_client_key() */
     ASK_CLOSE,  /* close the connection: fault and verdict say why */
 };
 
@@ -72,15 +79,46 @@ struct client_settings {
     size_t own_name_count;
 };
 
+enum client_tls {
+    CLIENT_TLS_NEVER,
+    CLIENT_TLS_MAY,  /* where it is offered; a host that refuses it gets the mail in plain */
+    CLIENT_TLS_MUST, /* or FAULT_TLS */
+};
+
+/* What holds for one connection. All zero: SMTP in plain, without a login. */
+struct client_terms {
+    enum client_tls tls;
+    bool is_lmtp;
+    bool is_private;               /* a unix socket, or otherwise nobody else's: AUTH needs no TLS */
+    const char *helo_name;         /* NULL: the settings' */
+    const char *user, *password;   /* NULL or "": no login */
+    const struct conf_list *mechanisms; /* those allowed; NULL or empty: all we know (smtp_client_mechanism.def) */
+    const char *nonce;             /* SCRAM's; NULL: a random one */
+};
+
+enum { CLIENT_KEY_BYTES = 32, CLIENT_ITERATIONS_LEAST = 4096, CLIENT_ITERATIONS_MOST = 1000000 };
+
 struct smtp_client;
-/* settings are borrowed until the client is freed. remote: "mx.example.com [192.0.2.1]:25", copied. */
-struct smtp_client *smtp_client_new(const struct client_settings *settings, const char *remote);
+/* settings and terms are borrowed until the client is freed. remote: "mx.example.com [192.0.2.1]:25", copied. */
+struct smtp_client *smtp_client_new(const struct client_settings *settings, const struct client_terms *terms,
+                                    const char *remote);
 struct smtp_client *smtp_client_free(struct smtp_client *c); /* always NULL; no message may be lent */
 
 enum client_ask smtp_client_ask(const struct smtp_client *c);
 enum client_limit smtp_client_limit(const struct smtp_client *c);
 /* Bytes from the remote; returns how many were consumed (the rest comes again). Output is appended to out. */
 size_t smtp_client_feed(struct smtp_client *c, struct span in, struct buf *out);
+
+/* The handshake is over; is_proven: the host is who it must be. All that was heard in plain is forgotten: EHLO again (RFC 3207 section 4.2). */
+void smtp_client_secured(struct smtp_client *c, bool is_proven, struct buf *out);
+bool smtp_client_is_secured(const struct smtp_client *c);
+/*
+ * What PBKDF2-HMAC-SHA-256 is asked for; valid until smtp_client_key() or the connection's end. iterations are CLIENT_ITERATIONS_MOST at most.
+ * An equal password, salt and count give an equal key: the owner may keep it.
+ */
+void smtp_client_key_request(const struct smtp_client *c, struct span *ret_password, struct span *ret_salt,
+                             uint32_t *ret_iterations);
+void smtp_client_key(struct smtp_client *c, const uint8_t key[static CLIENT_KEY_BYTES], struct buf *out);
 
 /* A message may be sent on ASK_MESSAGE, or while smtp_client_has_room(): behind a dot that is not answered yet, to a host with PIPELINING. */
 bool smtp_client_has_room(const struct smtp_client *c);

@@ -54,6 +54,7 @@ struct expected {
 
 struct smtp_client {
     const struct client_settings *settings;
+    const struct client_terms *terms;
     char *remote;
     struct reply reply;
     struct transaction slots[2];
@@ -62,6 +63,7 @@ struct smtp_client {
     size_t expected_first, expected_count, expected_cap;
     struct dot_stuffing stuffing;
     bool is_ready, is_over, is_quitting;
+    bool is_secured, is_proven;
     unsigned extensions; /* OFFERS_* */
     uint64_t size_limit; /* 0: none told */
     uint64_t by_least_s; /* DELIVERBY: the host takes no time shorter than that */

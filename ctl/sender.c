@@ -182,7 +182,7 @@ static void on_reply(struct connection *c)
         next_message(c);
         break;
     case STEP_EHLO: prepare(c); break;
-    case STEP_STARTTLS: stream_start_tls_client(c->stream, s->tls, NULL); break;
+    case STEP_STARTTLS: stream_start_tls_client(c->stream, s->tls, &(struct tls_demand){0}); break;
     case STEP_LOGIN:
     case STEP_RSET: next_message(c); break;
     case STEP_MAIL:
@@ -268,7 +268,7 @@ static struct connection *connection_open(struct work *w)
     c->stream = stream_connect(w->loop, &w->sender->ip, w->sender->port, NULL, &events, c);
     stream_deadline(c->stream, w->sender->timeout_ms);
     if (w->sender->tls && w->sender->is_tls_first)
-        stream_start_tls_client(c->stream, w->sender->tls, NULL);
+        stream_start_tls_client(c->stream, w->sender->tls, &(struct tls_demand){0});
     w->open++;
     return c;
 }

@@ -111,9 +111,30 @@ static void on_helo(struct sink_session *s, struct span rest, bool is_extended)
     buf_add_span(&s->helo, span_trim(rest));
     if (!passes(s, STAGE_HELO, buf_span(&s->helo)))
         return;
-    say(s, is_extended
-               ? "250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 0\r\n"
-               : "250 sink\r\n");
+    if (!is_extended) {
+        say(s, "250 sink\r\n");
+        return;
+    }
+    say(s, "250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n");
+    say(s, s->sink->offers_tls && !s->is_secured ? "250-STARTTLS\r\n250 SIZE 0\r\n" : "250 SIZE 0\r\n");
+}
+
+static void on_starttls(struct sink_session *s)
+{
+    if (!s->sink->offers_tls || s->is_secured) {
+        say(s, "502 5.5.1 no TLS here\r\n");
+        return;
+    }
+    say(s, "220 2.0.0 go on\r\n");
+    s->is_tls_next = true;
+}
+
+void sink_session_secured(struct sink_session *s)
+{
+    transaction_clear(s);
+    buf_clear(&s->helo);
+    s->is_tls_next = false;
+    s->is_secured = true;
 }
 
 static void on_mail(struct sink_session *s, struct span rest)
@@ -179,6 +200,8 @@ static void on_line(struct sink_session *s, struct span line)
         on_rcpt(s, rest);
     } else if (span_equal_nocase(verb, SPAN("DATA"))) {
         on_data_command(s);
+    } else if (span_equal_nocase(verb, SPAN("STARTTLS"))) {
+        on_starttls(s);
     } else if (span_equal_nocase(verb, SPAN("RSET"))) {
         transaction_clear(s);
         say(s, "250 2.0.0 ok\r\n");
@@ -299,7 +322,7 @@ size_t sink_session_feed(struct sink_session *s, struct span in)
 {
     size_t used = 0;
 
-    while (used < in.len && !s->is_stalled && !s->is_dropped && !s->is_over) {
+    while (used < in.len && !s->is_stalled && !s->is_dropped && !s->is_over && !s->is_tls_next) {
         struct span rest = {.at = in.at + used, .len = in.len - used};
         if (s->is_in_data) {
             size_t taken = feed_content(s, rest);

@@ -29,6 +29,7 @@ struct sink {
     struct sink_rules rules;
     struct sink_counts counts;
     bool keeps_content;
+    bool offers_tls;
     void (*on_message)(void *owner, const struct sink_message *m); /* just before its 250 */
     void *owner;
 };
@@ -42,6 +43,8 @@ struct sink_session {
     struct buf header, content;
     bool is_header_over;
     uint64_t size_bytes;
+    bool is_tls_next; /* 220 to STARTTLS was said: the driver starts it, and tells by sink_session_secured() */
+    bool is_secured;
     bool is_stalled; /* nothing is read or said any more */
     bool is_dropped; /* close at once, unsaid */
     bool is_over;    /* close after what is to be said */
@@ -49,5 +52,6 @@ struct sink_session {
 
 void sink_session_init(struct sink_session *s, struct sink *sink); /* says the greeting */
 void sink_session_done(struct sink_session *s);
+void sink_session_secured(struct sink_session *s);
 /* Returns how many bytes were consumed; the rest comes again with more. */
 size_t sink_session_feed(struct sink_session *s, struct span in);

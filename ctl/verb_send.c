@@ -163,7 +163,7 @@ static int read_numbers(struct sending *s)
 static int read_tls(struct sending *s)
 {
     const char *tls = argument_text(s->arguments, "tls", "off");
-    const struct tls_client_settings settings = {.ca = ""};
+    const struct tls_client_settings settings = {.protocol = "smtp"};
     AUTO_FREE char *error = NULL;
 
     s->sender.is_tls_first = strcmp(tls, "implicit") == 0;

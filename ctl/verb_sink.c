@@ -14,7 +14,7 @@
 #include "ctl/verb.h"
 #include "io/stream.h"
 
-enum { IDLE_MS = 600000, SECOND_MS = 1000, PATIENCE_MS = 1000, SMTP_PORT = 25 };
+enum { IDLE_MS = 600000, SECOND_MS = 1000, PATIENCE_MS = 1000, TICKET_MS = 3600000, SMTP_PORT = 25 };
 
 struct server {
     struct loop *loop;
@@ -22,7 +22,9 @@ struct server {
     struct sink sink;
     struct map seen; /* id -> how often, as a pointer */
     uint64_t duplicates, without_id, target;
-    const char *folder; /* NULL: nothing is kept */
+    struct tls_server *tls; /* NULL: none is offered */
+    struct tls_tickets *tickets;
+    const char *folder;     /* NULL: nothing is kept */
     struct list connections;
     struct timer second, patience;
     uint64_t told, started_ms;
@@ -111,6 +113,8 @@ static void connection_say(struct connection *c)
         stream_written(c->stream);
         buf_clear(&session->out);
     }
+    if (session->is_tls_next)
+        stream_start_tls(c->stream, c->server->tls);
     if (session->is_dropped)
         stream_abort(c->stream);
     else if (session->is_over)
@@ -131,6 +135,13 @@ static size_t on_data(void *owner, struct span in)
     return used;
 }
 
+static void on_secured(void *owner)
+{
+    struct connection *c = owner;
+
+    sink_session_secured(&c->session);
+}
+
 static void on_closed(void *owner, int reason)
 {
     struct connection *c = owner;
@@ -144,7 +155,8 @@ static void on_closed(void *owner, int reason)
         loop_stop(s->loop);
 }
 
-static const struct stream_events stream_events = {.on_data = on_data, .on_closed = on_closed};
+static const struct stream_events stream_events = {
+    .on_data = on_data, .on_secured = on_secured, .on_closed = on_closed};
 
 static void on_accept(void *owner, int fd)
 {
@@ -259,6 +271,24 @@ static int read_rules(const struct arguments *a, struct sink_rules *rules)
     return EXIT_OK;
 }
 
+static int read_certificate(const struct arguments *a, struct server *s)
+{
+    char *file = (char *) (uintptr_t) argument_text(a, "tls", NULL); /* the list only reads it */
+    const struct conf_list certificates = {.items = &file, .count = 1};
+    struct tls_server_settings settings = {.certificates = &certificates, .ticket_ms = TICKET_MS};
+    struct tls_ticket_secret secret;
+    AUTO_FREE char *error = NULL;
+
+    if (file && getrandom(secret.bytes, sizeof(secret.bytes), 0) == (ssize_t) sizeof(secret.bytes)) {
+        settings.tickets = s->tickets = tls_tickets_new();
+        tls_tickets_set(s->tickets, &secret, 1);
+    }
+    if (file && tls_server_new(&settings, &s->tls, &error) < 0)
+        return say_failed("--tls: %s", error);
+    s->sink.offers_tls = s->tls != NULL;
+    return EXIT_OK;
+}
+
 static int listen_on(struct server *s, const char *address)
 {
     char host[DOMAIN_MAX + 1];
@@ -301,6 +331,8 @@ int verb_sink(const struct arguments *a)
     int status = read_rules(a, &s.sink.rules);
     if (status == EXIT_OK && argument_number(a, "count", 1, UINT64_MAX, 0, &s.target) < 0)
         status = EXIT_BAD_USAGE;
+    if (status == EXIT_OK)
+        status = read_certificate(a, &s);
     if (status == EXIT_OK && s.folder && mkdir(s.folder, 0755) < 0 && errno != EEXIST)
         status = say_failed("%s: %s", s.folder, strerror(errno));
     if (status == EXIT_OK) {
@@ -312,6 +344,8 @@ int verb_sink(const struct arguments *a)
         s.loop = loop_free(s.loop);
     }
     sink_rules_done(&s.sink.rules);
+    (void) tls_server_release(s.tls); /* always NULL */
+    (void) tls_tickets_free(s.tickets);
     map_done(&s.seen);
     mem_free(s.trouble);
     return status;

@@ -49,6 +49,7 @@ struct conf *conf_release(struct conf *c)
         if (!conf_rows[i].section->member)
             conf_value_clear(conf_holder(c, conf_rows[i].section, 0), &conf_rows[i]);
     conf_members_free(c);
+    conf_places_free(c);
     return mem_free(c);
 }
 

@@ -59,8 +59,12 @@ struct conf_member {
 #define CONF_AS(member, name, type, section) CONF_FIELD_##type(name)
 #include "base/conf.def"
 
+struct conf_place;
+
 struct conf {
     unsigned users; /* how many hold this snapshot */
+    struct conf_place *places;
+    size_t place_count;
 #define CONF_SECTION(section, help) struct conf_##section section;
 #define CONF_GROUP(group, member, help) \
     struct conf_##member *group;        \
@@ -103,6 +107,12 @@ void conf_reload(struct conf *next, struct buf *ret_restart);
 
 /* Where a member's value comes from: "listeners.public.tls", or "ingress.max_message" when it is that setting's. The caller's. */
 char *conf_member_path(const struct conf_member *m, const char *group, const char *name);
+
+/*
+ * What a fault of a setting begins with, when it shows only beside others: "barid.yaml:12: courier.routes"; the path alone when nobody gave it.
+ * key: of a map, the row; else NULL.
+ */
+void conf_place(const struct conf *c, const char *path, const char *key, struct buf *out);
 
 void conf_print_yaml(const struct conf *c, struct buf *out, bool with_help); /* secrets shown as "(set)" */
 void conf_print_markdown(struct buf *out);                                   /* docs/configuration.md */

@@ -5,7 +5,7 @@
 #include "base/conf_row.h"
 #include "base/mem.h"
 
-enum { NAME_MAX_LEN = 32, MEMBERS_MAX = 64 };
+enum { NAME_MAX_LEN = 32, MEMBERS_MAX = 1000 };
 
 /* The pointer is of another type in each group: it is copied. */
 static void *members_of(const struct conf *c, const struct conf_section *group)
@@ -86,7 +86,7 @@ struct conf_member *conf_member_get(struct conf *c, const struct conf_section *g
         }
     }
     if (conf_holder_count(c, group) == MEMBERS_MAX) {
-        *ret_why = "more than 64 of them";
+        *ret_why = "more than 1000 of them";
         return NULL;
     }
     return add_member(c, group, name);
@@ -229,10 +229,19 @@ static void keep_group(struct conf *c, const struct conf *old, const struct conf
     set_members(c, group, kept, count);
 }
 
+/* Nothing that runs depends on which members there are: they come and go. */
+static bool is_live(const struct conf_section *group)
+{
+    for (size_t i = 0; i < group->row_count; i++)
+        if (!group->rows[i].is_live)
+            return false;
+    return true;
+}
+
 void conf_members_keep(struct conf *c, const struct conf *old, struct buf *ret_restart)
 {
     for (size_t s = 0; s < conf_section_count; s++)
-        if (conf_sections[s].member)
+        if (conf_sections[s].member && !is_live(&conf_sections[s]))
             keep_group(c, old, &conf_sections[s], ret_restart);
     conf_members_settle(c);
 }

@@ -225,6 +225,7 @@ static int apply_item(struct loading *l, const struct conf_item *item, bool is_f
                    ? fault_text(l, &at, "expected settings, each on a line of its own")
                    : 0;
     note_given(l, &at, &t);
+    conf_place_note(l->conf, item->path, item->key, file, item->line);
     return apply_value(l, &at, &t, item, is_first);
 }
 
@@ -270,6 +271,7 @@ static int apply_variable(struct loading *l, const char *name, const char *value
     if (r < 0)
         return r;
     note_given(l, &at, &t);
+    conf_place_note(l->conf, path, NULL, name, 0);
     if (t.is_file)
         return set_from_file(l, &at, &t, value);
     if (conf_value_set(t.holder, t.row, span_of(value)) < 0)

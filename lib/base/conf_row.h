@@ -100,9 +100,16 @@ void conf_member_give(struct conf_member *m,
 bool conf_member_gives(const struct conf_member *m, const struct conf_row *row);
 /* Sets what the members do not give: by preset, from the section named, by default. */
 void conf_members_settle(struct conf *c);
-/* A running program's members are fixed, and so are their settings that are not live: they become as in old; ret_restart: what would have changed. */
+/*
+ * A running program's members are fixed, and so are their settings that are not live: they become as in old; ret_restart: what would have
+ * changed. Where all settings of a group are live, so are its members.
+ */
 void conf_members_keep(struct conf *c, const struct conf *old, struct buf *ret_restart);
 void conf_members_free(struct conf *c);
+
+/* A setting was given there; line 0: file is a variable's name. */
+void conf_place_note(struct conf *c, const char *path, const char *key, const char *file, unsigned line);
+void conf_places_free(struct conf *c);
 
 /* From text as in the environment or conf.def: a list separated by commas, a map as key=value;key=value. Replaces the field's value. */
 int conf_value_set(void *holder, const struct conf_row *row, struct span text);

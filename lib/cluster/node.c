@@ -228,6 +228,7 @@ struct node *node_open(struct store *s, const struct node_stats *stats, uint64_t
     n->stats.version = mem_string(stats->version);
     n->stats.http = mem_string(stats->http);
     n->stats.bus = mem_string(stats->bus);
+    n->stats.pools = mem_string(stats->pools ? stats->pools : "");
     timer_start(store_loop(s), &n->beat, BEAT_EVERY_MS, on_beat);
     node_join(n);
     node_send(n, false, true);

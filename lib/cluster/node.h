@@ -20,6 +20,7 @@ struct node_stats { /* published with each beat */
     char *name, *version;
     char *http;          /* host:port */
     char *bus;           /* dispatcher: host:port to connect to */
+    char *pools;         /* courier: those it can bind, separated by commas */
     uint64_t started_ms; /* wall clock */
     uint64_t
         beat_ms; /* of this beat: store_redis_ms(), set by node.c; for display only, nobody is declared dead by it */
@@ -48,7 +49,7 @@ struct node_events {
     void (*on_dead)(void *owner); /* buried: abort what is before its dot */
     /* After every read; NULL: the read failed (watches start again). */
     void (*on_view)(void *owner, const struct node_view *view);
-    /* Fill in numbers before a beat; strings are kept from node_open. */
+    /* Fill in numbers, and pools, before a beat; the other strings are kept from node_open. */
     void (*on_stats)(void *owner, struct node_stats *stats);
     void *owner;
 };
@@ -66,6 +67,9 @@ const struct node_view *node_view(const struct node *n); /* the last one; never 
 /* From HGETALL of KEY_NODES, also for those who only look; sent_ms and read_ms are left to the caller. -EBADMSG: not a list of pairs. */
 int view_read(const struct redis_value *value, struct node_view *ret_view);
 void view_done(struct node_view *v);
+
+/* Can this courier bind an address of the pool? */
+bool node_has_pool(const struct node_stats *s, const char *pool);
 
 /*
  * Weighted rendezvous: the peer of that role, not draining, that owns key; NULL when there is none. Couriers weigh by stats.capacity (0 as 1).

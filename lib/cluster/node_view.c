@@ -36,6 +36,7 @@ static void peer_read(struct node_peer *peer, uint64_t incarnation, struct span 
         .version = mem_string(""),
         .http = mem_string(""),
         .bus = mem_string(""),
+        .pools = mem_string(""),
     };
 }
 
@@ -75,6 +76,16 @@ void view_done(struct node_view *v)
         node_stats_done(&v->peers[i].stats);
     mem_free(v->peers);
     *v = (struct node_view){.peers = NULL};
+}
+
+bool node_has_pool(const struct node_stats *s, const char *pool)
+{
+    struct span rest = span_of(s->pools ? s->pools : "");
+
+    while (rest.len > 0)
+        if (span_equal(span_cut(&rest, ','), span_of(pool)))
+            return true;
+    return false;
 }
 
 /* With u even in (0, 1) and weight w, -w / ln(u) makes each peer's share of the keys its share of the weights. */

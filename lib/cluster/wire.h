@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "cluster/keys.h"
 #include "cluster/node.h"
+#include "cluster/sts_record.h"
 #include "cluster/tenant.h"
 #include "cluster/user.h"
 #include "mail/envelope.h"
@@ -31,6 +32,8 @@ void wire_put_user(const struct user *u, struct buf *out);
 int wire_get_user(struct span in, struct user **ret_user);
 void wire_put_tenant(const struct tenant *t, struct buf *out);
 int wire_get_tenant(struct span in, struct tenant **ret_tenant);
+void wire_put_sts(const struct sts_record *r, struct buf *out);
+int wire_get_sts(struct span in, struct sts_record *ret_record); /* ended by sts_record_done() */
 void wire_put_stats(const struct node_stats *s, struct buf *out);
 int wire_get_stats(struct span in, struct node_stats *ret_stats);
 void node_stats_done(struct node_stats *s);

@@ -56,6 +56,7 @@ static void put_wishes(const struct envelope *e, Barid__Envelope *m)
     WIRE_PUT(m, has_utf8_header, e->has_utf8_header);
     WIRE_PUT(m, is_binary, e->is_binary);
     WIRE_PUT(m, requires_tls, e->requires_tls);
+    WIRE_PUT(m, tls_optional, e->tls_optional && !e->requires_tls);
     WIRE_PUT(m, release_ms, e->release_ms);
     WIRE_PUT(m, by_ms, e->by_ms);
     WIRE_PUT(m, by_mode, (uint32_t) e->by_mode);
@@ -194,6 +195,7 @@ static void get_wishes(const Barid__Envelope *m, struct envelope *e)
     e->has_utf8_header = m->has_utf8_header;
     e->is_binary = m->is_binary;
     e->requires_tls = m->requires_tls;
+    e->tls_optional = m->tls_optional && !m->requires_tls;
     e->release_ms = m->release_ms;
     e->by_ms = m->by_ms;
     e->by_mode = (enum by_mode) m->by_mode;

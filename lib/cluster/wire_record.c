@@ -15,6 +15,7 @@ enum {
     VERDICT_WORDS_MAX = 16384,
     VERDICT_REMOTE_MAX = 1024,
     STATS_TEXT_MAX = 512,
+    POOLS_TEXT_MAX = 16384,
     CODE_MAX = 999,
 };
 static const uint64_t capacity_max = 1000000000;
@@ -215,6 +216,8 @@ void wire_put_stats(const struct node_stats *s, struct buf *out)
     m.http = bytes_of_start(s->http, STATS_TEXT_MAX);
     m.bus = bytes_of_start(s->bus, STATS_TEXT_MAX);
     m.has_name = m.has_version = m.has_http = m.has_bus = true;
+    m.pools = bytes_of_start(s->pools, POOLS_TEXT_MAX);
+    m.has_pools = m.pools.len > 0;
     WIRE_PUT(&m, started_ms, s->started_ms);
     WIRE_PUT(&m, store_audit_ok, s->store_audit_ok);
     WIRE_PUT(&m, is_draining, s->is_draining);
@@ -236,7 +239,8 @@ static bool stats_are_sound(const Barid__Stats *m)
 {
     return m->role < ROLE_COUNT && bytes_fit(m->name, 0, STATS_TEXT_MAX) &&
            bytes_fit(m->version, 0, STATS_TEXT_MAX) && bytes_fit(m->http, 0, STATS_TEXT_MAX) &&
-           bytes_fit(m->bus, 0, STATS_TEXT_MAX) && m->started_ms <= WIRE_TIME_MAX &&
+           bytes_fit(m->bus, 0, STATS_TEXT_MAX) &&
+           bytes_fit(m->pools, 0, POOLS_TEXT_MAX) && m->started_ms <= WIRE_TIME_MAX &&
            m->beat_ms <= WIRE_TIME_MAX && m->partitions <= PARTITION_COUNT && m->capacity <= capacity_max;
 }
 
@@ -256,6 +260,7 @@ int wire_get_stats(struct span in, struct node_stats *ret_stats)
             .version = bytes_text(m->version),
             .http = bytes_text(m->http),
             .bus = bytes_text(m->bus),
+            .pools = bytes_text(m->pools),
             .started_ms = m->started_ms,
             .store_audit_ok = m->store_audit_ok,
             .is_draining = m->is_draining,
@@ -282,5 +287,6 @@ void node_stats_done(struct node_stats *s)
     mem_free(s->version);
     mem_free(s->http);
     mem_free(s->bus);
+    mem_free(s->pools);
     *s = (struct node_stats){0};
 }

@@ -11,7 +11,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 
-enum { CONNECTIONS_KEPT = 8, CONNECTIONS_MAX = 64 };
+enum { CONNECTIONS_KEPT = 8, CONNECTIONS_MAX = 64, HEADERS_MAX_BYTES = 65536 };
 
 struct http_client {
     struct loop *loop;
@@ -31,7 +31,8 @@ struct http_call {
     struct list link;
     struct http_client *client;
     CURL *easy;
-    struct curl_slist *headers;
+    struct curl_slist *headers, *addresses;
+    size_t header_bytes;
     struct buf sent, received;
     size_t max_bytes;
     bool is_too_long;
@@ -55,6 +56,7 @@ static void call_free(struct http_call *call)
     (void) curl_multi_remove_handle(call->client->multi, call->easy); /* it is there, or has been taken out */
     curl_easy_cleanup(call->easy);
     curl_slist_free_all(call->headers);
+    curl_slist_free_all(call->addresses);
     buf_wipe(&call->sent);
     buf_wipe(&call->received);
     mem_free(call);
@@ -72,6 +74,7 @@ static void call_end(struct http_call *call, CURLcode code)
         answer.error = call->is_too_long ? "the answer is too long"
                        : call->error[0]  ? call->error
                                          : curl_easy_strerror(code);
+    answer.is_untrusted = code == CURLE_PEER_FAILED_VERIFICATION;
     if (curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK)
         answer.content_type = type;
     call->on_answer(call->context, &answer);
@@ -198,6 +201,15 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
     return len;
 }
 
+static size_t on_header(char *data UNUSED, size_t size, size_t count, void *context)
+{
+    struct http_call *call = context;
+    size_t len = size * count;
+    call->header_bytes += len;
+    call->is_too_long = call->header_bytes > HEADERS_MAX_BYTES;
+    return call->is_too_long ? 0 : len;
+}
+
 #define SET(call, option, value) must(curl_easy_setopt((call)->easy, option, value) == CURLE_OK)
 
 static void add_header(struct http_call *call, const char *name, const char *value)
@@ -206,6 +218,30 @@ static void add_header(struct http_call *call, const char *name, const char *val
     struct curl_slist *headers = curl_slist_append(call->headers, line);
     must(headers != NULL);
     call->headers = headers;
+}
+
+/* "+": for this request; the next one of that host says where it is by then. */
+static void set_addresses(struct http_call *call, const struct http_request *q)
+{
+    AUTO_BUF struct buf line = {.data = NULL};
+    CURLU *url = curl_url();
+    char *host = NULL, *port = NULL;
+    must(url && curl_url_set(url, CURLUPART_URL, q->url, 0) == CURLUE_OK &&
+         curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+         curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK);
+    buf_printf(&line, "+%s:%s:", host, port);
+    for (size_t i = 0; i < q->address_count; i++) {
+        buf_add_text(&line, i > 0 ? ",[" : "[");
+        ip_format(&q->addresses[i], &line);
+        buf_add_char(&line, ']');
+    }
+    buf_add_char(&line, '\0');
+    call->addresses = curl_slist_append(NULL, line.data);
+    must(call->addresses != NULL);
+    SET(call, CURLOPT_RESOLVE, call->addresses);
+    curl_free(host);
+    curl_free(port);
+    curl_url_cleanup(url);
 }
 
 static void set_body(struct http_call *call, const struct http_request *q)
@@ -223,6 +259,7 @@ static void set_options(struct http_call *call, const struct http_request *q)
 {
     SET(call, CURLOPT_URL, q->url);
     SET(call, CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(call, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2); /* or above */
     SET(call, CURLOPT_PROXY, "");
     SET(call, CURLOPT_NOSIGNAL, 1L);
     SET(call, CURLOPT_FOLLOWLOCATION, 0L);
@@ -232,6 +269,8 @@ static void set_options(struct http_call *call, const struct http_request *q)
     SET(call, CURLOPT_USERAGENT, "barid/" BARID_VERSION);
     SET(call, CURLOPT_WRITEFUNCTION, on_body);
     SET(call, CURLOPT_WRITEDATA, call);
+    SET(call, CURLOPT_HEADERFUNCTION, on_header);
+    SET(call, CURLOPT_HEADERDATA, call);
     SET(call, CURLOPT_ERRORBUFFER, call->error);
     SET(call, CURLOPT_PRIVATE, call);
     if (q->ca && q->ca[0] != '\0')
@@ -241,6 +280,10 @@ static void set_options(struct http_call *call, const struct http_request *q)
         SET(call, CURLOPT_USERNAME, q->user);
         SET(call, CURLOPT_PASSWORD, q->password ? q->password : "");
     }
+    SET(call, CURLOPT_FRESH_CONNECT, q->is_alone ? 1L : 0L);
+    SET(call, CURLOPT_FORBID_REUSE, q->is_alone ? 1L : 0L);
+    if (q->address_count > 0)
+        set_addresses(call, q);
     if (q->accept)
         add_header(call, "Accept", q->accept);
     if (q->body.at)

@@ -1,14 +1,15 @@
 /*
- * Does: HTTP and HTTPS requests on the loop: many at once, connections kept and used again, certificates checked.
+ * Does: HTTP and HTTPS (TLS 1.2 and above) requests on the loop: many at once, connections kept and used again, certificates checked.
  * Does not: follow redirects, use proxies or cookies, or look at what an answer says.
  * Owns: requests until they are answered or cancelled; what was sent is wiped then, since it may hold secrets.
  * Fails: status 0 and a sentence: no connection, no trust, no answer in time, or more than max_bytes of it.
- * Calls: libcurl, named in http_client.c only. Names are looked up on its own threads, never on the loop.
+ * Calls: libcurl, named in http_client.c only. Names without addresses are looked up on its own threads, never on the loop.
  */
 #pragma once
 
 #include "base/buf.h"
 #include "io/loop.h"
+#include "mail/addr.h"
 
 struct http_client;
 struct http_client *http_client_new(struct loop *l);
@@ -22,12 +23,16 @@ struct http_request {
     const char *accept;          /* NULL: anything */
     const char *user, *password; /* Basic; NULL: none */
     const char *ca;              /* file of authorities; NULL or "": the system's */
-    uint64_t timeout_ms;         /* for all of it */
-    size_t max_bytes;            /* of the answer's body */
+    const struct ip *addresses;  /* of the URL's host; none: they are looked up */
+    size_t address_count;
+    bool is_alone;       /* on a connection of its own, so that the certificate is looked at anew */
+    uint64_t timeout_ms; /* for all of it */
+    size_t max_bytes;    /* of the answer's body */
 };
 struct http_answer {
     unsigned status;          /* 200, ...; 0: there is none */
     const char *error;        /* status 0: why */
+    bool is_untrusted;        /* status 0: because of the server's certificate */
     const char *content_type; /* NULL: not told */
     struct span body;
 };

@@ -119,6 +119,19 @@ int socket_listen(const struct ip *ip, uint16_t port, bool is_shared)
     return fd;
 }
 
+int socket_try_bind(const struct ip *ip)
+{
+    struct sockaddr_storage address;
+    int fd = socket(ip->is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    socklen_t len = socket_address(&address, ip, 0);
+    if (bind(fd, (struct sockaddr *) &address, len) < 0)
+        return socket_failed(fd);
+    (void) close(fd); /* nothing was written */
+    return 0;
+}
+
 int socket_peer(int fd, struct ip *ret_ip, uint16_t *ret_port)
 {
     struct sockaddr_storage address = {0};

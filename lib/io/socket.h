@@ -14,6 +14,8 @@
 /* A socket on its way to be connected (it becomes writable when it is, or has failed). source: address to bind, or NULL. */
 int socket_connect(const struct ip *ip, uint16_t port, const struct ip *source);
 int socket_connect_unix(const char *path);
+/* Could a connection come from this address of ours? 0 or -errno. */
+int socket_try_bind(const struct ip *ip);
 /* A listening socket; IPv6 takes no IPv4. is_shared: other sockets of this user may listen there too (SO_REUSEPORT). */
 int socket_listen(const struct ip *ip, uint16_t port, bool is_shared);
 /* -EAFNOSUPPORT: neither IPv4 nor IPv6. */

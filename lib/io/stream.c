@@ -197,10 +197,10 @@ void stream_start_tls(struct stream *s, struct tls_server *t)
         s->tls = tls_accept(t, s->fd);
 }
 
-void stream_start_tls_client(struct stream *s, struct tls_client *c, const char *name)
+void stream_start_tls_client(struct stream *s, struct tls_client *c, const struct tls_demand *demand)
 {
     if (stream_can_start_tls(s))
-        s->tls = tls_connect(c, name, s->fd);
+        s->tls = tls_connect(c, demand, s->fd);
 }
 
 const struct tls_info *stream_tls(const struct stream *s)
@@ -211,6 +211,16 @@ const struct tls_info *stream_tls(const struct stream *s)
 const char *stream_tls_error(const struct stream *s)
 {
     return s->tls ? tls_error(s->tls) : "";
+}
+
+enum tls_failure stream_tls_failure(const struct stream *s)
+{
+    return s->tls ? tls_failure(s->tls) : TLS_FAILURE_NONE;
+}
+
+bool stream_tls_has_offered(const struct stream *s)
+{
+    return s->tls && tls_has_offered(s->tls);
 }
 
 int stream_tls_binding(const struct stream *s, enum tls_binding which, struct buf *out)

@@ -66,15 +66,19 @@ void stream_abort(struct stream *s);
 void stream_reset(struct stream *s);
 
 /*
- * TLS from here on, as the server, or as the client with the name it asks for (NULL: none). What was written before still goes out plain; bytes
+ * TLS from here on, as the server, or as the client with what it demands. What was written before still goes out plain; bytes
  * that came before and were not consumed close the stream (-EPROTO), and what is written before on_secured is dropped. The deadline goes on.
  * A peer that ends TLS has ended the stream: what it sends after that is never read.
  */
 void stream_start_tls(struct stream *s, struct tls_server *t);
-void stream_start_tls_client(struct stream *s, struct tls_client *c, const char *name);
+void stream_start_tls_client(struct stream *s, struct tls_client *c, const struct tls_demand *demand);
 const struct tls_info *stream_tls(const struct stream *s); /* NULL: plain, or not yet secured */
 /* Why TLS failed, for the log, also inside on_closed; "" when it did not. */
 const char *stream_tls_error(const struct stream *s);
+/* The client's side, also inside on_closed. NONE: all is well, or no TLS was asked for. */
+enum tls_failure stream_tls_failure(const struct stream *s);
+/* It offered to resume a session, and nothing was heard inside TLS yet: if it fails now, the same without is worth a try. The session is dropped. */
+bool stream_tls_has_offered(const struct stream *s);
 /* Adds the channel binding's bytes. -ENOTSUP: the session has none of this kind. */
 int stream_tls_binding(const struct stream *s, enum tls_binding which, struct buf *out);
 

@@ -7,10 +7,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <pthread.h>
 
 #include "base/mem.h"
@@ -25,13 +23,13 @@ enum {
 };
 
 struct tls {
-    struct tls_heard heard; /* first: OpenSSL's callbacks get a pointer to it */
     unsigned magic;
     int fd;
     SSL *ssl;
-    struct tls_client *client;
-    const char *error; /* OpenSSL's own text, or ours */
-    size_t budget;     /* bytes that may yet be read from the socket */
+    struct tls_heard heard; /* a server's, or */
+    struct tls_asked asked; /* a client's: OpenSSL's callbacks get a pointer to it */
+    const char *error;      /* OpenSSL's own text, or ours */
+    size_t budget;          /* bytes that may yet be read from the socket */
     int socket_error;
     int end; /* what reading comes to, once that is certain: 0 or -errno */
     bool has_ended;
@@ -40,6 +38,7 @@ struct tls {
     bool was_spoken_to; /* by the other side */
     bool is_eof;        /* of the socket, whatever TLS says */
     bool is_secured;
+    bool was_heard; /* the other side, inside TLS */
     struct tls_info info;
 };
 
@@ -120,7 +119,6 @@ static struct tls *tls_new(SSL_CTX *context, int fd)
     BIO_set_data(bio, t);
     BIO_set_init(bio, 1);
     SSL_set_bio(t->ssl, bio, bio);
-    must(SSL_set_app_data(t->ssl, &t->heard) == 1);
     return t;
 }
 
@@ -128,6 +126,7 @@ struct tls *tls_accept(struct tls_server *server, int fd)
 {
     struct tls *t = tls_new(server->contexts[0], fd);
     t->heard.server = tls_server_hold(server);
+    must(SSL_set_app_data(t->ssl, &t->heard) == 1);
     if (server->tickets && !tls_tickets_are_made(server->tickets)) {
         SSL_set_options(t->ssl, SSL_OP_NO_TICKET);
         must(SSL_set_num_tickets(t->ssl, 0) == 1);
@@ -136,23 +135,10 @@ struct tls *tls_accept(struct tls_server *server, int fd)
     return t;
 }
 
-static bool is_address(const char *name)
-{
-    struct in6_addr ip;
-    return inet_pton(AF_INET, name, &ip) == 1 || inet_pton(AF_INET6, name, &ip) == 1;
-}
-
-struct tls *tls_connect(struct tls_client *client, const char *name, int fd)
+struct tls *tls_connect(struct tls_client *client, const struct tls_demand *demand, int fd)
 {
     struct tls *t = tls_new(client->context, fd);
-    t->client = tls_client_hold(client);
-    if (name && *name) {
-        SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-        must(SSL_set1_host(t->ssl, name) == 1);
-        if (!is_address(name))
-            (void) SSL_set_tlsext_host_name(
-                t->ssl, name); /* one too long is not asked for: it fails where it is checked */
-    }
+    tls_ask(&t->asked, client, t->ssl, demand);
     SSL_set_connect_state(t->ssl);
     return t;
 }
@@ -161,11 +147,12 @@ struct tls *tls_free(struct tls *t)
 {
     if (!t)
         return NULL;
-    tls_check(t);
+    if (tls_has_offered(tls_check(t)))
+        tls_sessions_drop(t->asked.client->sessions, t->asked.session_key);
     SSL_free(t->ssl);
     (void) tls_server_release(t->heard.server); /* always NULL */
-    (void) tls_client_release(t->client);       /* always NULL */
     mem_free(t->heard.sni);
+    tls_asked_done(&t->asked);
     t->magic = 0;
     return mem_free(t);
 }
@@ -198,6 +185,8 @@ static int tls_result(struct tls *t, int r)
         return t->socket_error;
     }
     t->error = tls_reason();
+    if (t->asked.failure)
+        t->error = t->asked.error;
     return -EPROTO;
 }
 
@@ -218,12 +207,14 @@ static void tls_describe(struct tls *t)
         info->fingerprint[2 * i] = digits[digest[i] >> 4];
         info->fingerprint[2 * i + 1] = digits[digest[i] & 15];
     }
+    if (t->asked.client) {
+        info->is_server_verified = t->asked.proof != TLS_PROOF_NONE && !t->asked.failure;
+        return;
+    }
     /* A resumed session brings its first handshake's result with it, but time has passed. */
     time_t now = time(NULL);
-    bool is_verified = SSL_get_verify_result(t->ssl) == X509_V_OK &&
-                       X509_cmp_time(X509_get0_notAfter(peer), &now) > 0;
-    info->is_client_verified = t->heard.server && t->heard.server->has_client_ca && is_verified;
-    info->is_server_verified = t->client && t->client->has_ca && is_verified;
+    info->is_client_verified = t->heard.server->has_client_ca && SSL_get_verify_result(t->ssl) == X509_V_OK &&
+                               X509_cmp_time(X509_get0_notAfter(peer), &now) > 0;
 }
 
 /* Who only connects and says nothing costs no handshake's memory yet. */
@@ -244,6 +235,10 @@ int tls_handshake(struct tls *t)
     t->wants_write = false;
     ERR_clear_error();
     int r = SSL_do_handshake(t->ssl);
+    if (r == 1 && t->asked.client && SSL_session_reused(t->ssl) == 1)
+        tls_judge_again(&t->asked, t->ssl);
+    if (r == 1 && t->asked.failure && !t->asked.is_tolerant)
+        return tls_refuse(t, t->asked.error);
     if (r == 1) {
         t->is_secured = t->has_more = true; /* what came with its last words may be here already */
         tls_describe(t);
@@ -287,6 +282,7 @@ ssize_t tls_read(struct tls *t, char *at, size_t len)
         t->end = r;
     }
     t->has_more = got > 0 && r != -EAGAIN;
+    t->was_heard = t->was_heard || got > 0;
     return got > 0 ? (ssize_t) got : r;
 }
 
@@ -329,13 +325,25 @@ const struct tls_info *tls_info(const struct tls *t)
 
 const char *tls_error(const struct tls *t)
 {
-    return t->error;
+    return !*t->error && t->asked.failure ? t->asked.error : t->error;
+}
+
+enum tls_failure tls_failure(const struct tls *t)
+{
+    if (t->asked.failure || t->is_secured || !t->asked.client)
+        return t->asked.failure;
+    return TLS_FAILURE_HANDSHAKE;
+}
+
+bool tls_has_offered(const struct tls *t)
+{
+    return t->asked.has_offered && !t->was_heard;
 }
 
 /* RFC 5929, 4.1: the certificate's own hash, but for the broken ones. A resumed session does not know which of ours it was. */
 static int add_end_point(const struct tls *t, struct buf *out)
 {
-    X509 *own = t->client ? SSL_get0_peer_certificate(t->ssl) : SSL_get_certificate(t->ssl);
+    X509 *own = t->asked.client ? SSL_get0_peer_certificate(t->ssl) : SSL_get_certificate(t->ssl);
     int hash = NID_undef;
     unsigned len = 0;
     uint8_t digest[EVP_MAX_MD_SIZE];

@@ -40,18 +40,62 @@ const char *tls_server_warning(const struct tls_server *t);
  */
 bool tls_files_changed(struct tls_server *t);
 
-/* For the other side. */
+/* For the other side: its authorities, its own certificate, and the sessions it may resume. */
 struct tls_client;
 struct tls_client_settings {
     enum tls_version min_version;
-    /* File of authorities that make is_server_verified true, for the name asked for; "" or NULL: the certificate is not looked at. */
-    const char *ca;
+    const char *ciphers;     /* as tls_server_settings has them */
+    const char *ca;          /* file of authorities; "" or NULL: the system's */
     const char *certificate; /* our own, as tls_server_settings has them; "" or NULL: none */
+    const char *protocol;    /* what is spoken inside, in ALPN's word; "" or NULL: not said */
+    size_t sessions;         /* kept at most; 0: none is resumed */
 };
+void tls_client_settings_of(const struct conf *conf, struct tls_client_settings *ret_settings);
 int tls_client_new(const struct tls_client_settings *settings, struct tls_client **ret_client,
                    char **ret_error);
 struct tls_client *tls_client_hold(struct tls_client *c);
 struct tls_client *tls_client_release(struct tls_client *c); /* always NULL */
+bool tls_client_files_changed(struct tls_client *c);         /* as tls_files_changed() */
+
+/* What the other side must prove with its certificate. Each proof stands for itself: it is given anew when a session is resumed. */
+enum tls_proof {
+    TLS_PROOF_NONE,
+    TLS_PROOF_NAME, /* chain, time, and one of the names (RFC 6125: DNS names only; "*" is a whole first label) */
+    TLS_PROOF_FINGERPRINT, /* sha256 of the certificate or of its public key */
+    TLS_PROOF_DANE,        /* RFC 7672: usage 3 the key alone; usage 2 chain, time and one of the names */
+};
+/* A TLSA record (RFC 6698). */
+struct tls_association {
+    uint8_t usage, selector, matching;
+    struct span data;
+};
+/* Usage 2 or 3, and data that is what selector and matching say, to the last byte. Others match nothing. */
+bool tls_association_is_usable(const struct tls_association *a);
+
+struct tls_demand {  /* copied; zeroed: nothing is asked */
+    const char *sni; /* NULL: none */
+    enum tls_proof proof;
+    bool
+        is_tolerant; /* without the proof the session goes on, and stream_tls_failure() says why it was not given */
+    const char *const *names; /* A-labels; what no host can have as its name matches nothing */
+    size_t name_count;
+    const struct tls_association *associations; /* those that are not usable are passed over */
+    size_t association_count;
+    const char *const *fingerprints; /* hex, with or without colons */
+    size_t fingerprint_count;
+    const char *session_key; /* only sessions of an equal key are resumed; NULL: none */
+};
+
+/* Why there is no session, or no proof. */
+enum tls_failure {
+    TLS_FAILURE_NONE,
+    TLS_FAILURE_HANDSHAKE, /* or it is not done yet */
+    TLS_FAILURE_NOT_TRUSTED,
+    TLS_FAILURE_HOST_MISMATCH,
+    TLS_FAILURE_EXPIRED, /* or not valid yet */
+    TLS_FAILURE_NO_DANE_MATCH,
+    TLS_FAILURE_NO_FINGERPRINT_MATCH,
+};
 
 /* What a session is. Texts are safe for logs and replies. */
 struct tls_info {
@@ -60,8 +104,9 @@ struct tls_info {
     bool is_resumed;
     /* The client's certificate leads to client_ca and has not expired. Without this the fingerprint permits nothing. */
     bool is_client_verified;
-    bool is_server_verified; /* on our side as a client */
-    char fingerprint[65];    /* sha256 of the other side's certificate, hex; "" without one */
+    bool
+        is_server_verified; /* on our side as a client: what was demanded is proven; never for TLS_PROOF_NONE */
+    char fingerprint[65];   /* sha256 of the other side's certificate, hex; "" without one */
 };
 
 /* Channel bindings (RFC 9266, RFC 5929). */

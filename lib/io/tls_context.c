@@ -1,4 +1,4 @@
-/* What servers and clients have in common: protocol versions, options, certificates in a context; and the client, who has nothing more. */
+/* What servers and clients have in common: protocol versions, options, certificates in a context. */
 #include <errno.h>
 
 #include <openssl/err.h>
@@ -7,6 +7,13 @@
 
 #include "base/mem.h"
 #include "io/tls_private.h"
+
+/* Forward secrecy first; then what old systems have, since for mail the alternative is no TLS at all. */
+#define CIPHERS                                                            \
+    "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:DHE+AES:AESGCM:AES:" \
+    "!DES:!3DES:!MD5:!PSK:!SRP:!DSS:!ARIA:!CAMELLIA:!AESCCM"
+/* What no setting brings back. */
+#define NEVER ":!aNULL:!eNULL:!EXPORT:!RC4"
 
 void tls_context_prepare(SSL_CTX *context, enum tls_version min_version)
 {
@@ -20,6 +27,18 @@ void tls_context_prepare(SSL_CTX *context, enum tls_version min_version)
     SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_verify_depth(context, 10);
+}
+
+int tls_use_ciphers(SSL_CTX *context, const char *ciphers, char **ret_error)
+{
+    bool is_ours = !ciphers || !*ciphers;
+    AUTO_FREE char *list = mem_format("%s%s", is_ours ? CIPHERS : ciphers, NEVER);
+    ERR_clear_error();
+    int r = SSL_CTX_set_cipher_list(context, list) == 1 ? 0 : -EINVAL;
+    const char *reason = tls_reason(); /* words of the list that it does not know are no errors */
+    if (r < 0)
+        *ret_error = mem_format("no cipher that can be used is in \"%s\": %s", ciphers, reason);
+    return r;
 }
 
 int tls_use_certificate(SSL_CTX *context, const struct tls_certificate *c, char **ret_error)
@@ -54,73 +73,4 @@ int tls_load_authorities(SSL_CTX *context, const char *path, struct span pem, ch
         *ret_error = mem_format("certificate %zu in %s is broken: %s", is_taken ? count + 1 : count, path,
                                 reason);
     return -EINVAL;
-}
-
-/* ---- the client */
-
-/* The handshake goes on: what was found out is told, and the owner decides. */
-static int on_verify(int is_good UNUSED, X509_STORE_CTX *store UNUSED)
-{
-    return 1;
-}
-
-static int client_prepare(SSL_CTX *context, const struct tls_client_settings *settings, char **ret_error)
-{
-    struct tls_files files = {0};
-    struct tls_certificate certificate = {0};
-    AUTO_BUF struct buf pem = {0};
-    bool has_ca = settings->ca && *settings->ca;
-    int r = 0;
-    tls_context_prepare(context, settings->min_version);
-    SSL_CTX_set_verify(context, has_ca ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, on_verify);
-    if (has_ca)
-        r = tls_file_read(&files, settings->ca, &pem, ret_error);
-    if (r >= 0 && has_ca)
-        r = tls_load_authorities(context, settings->ca, buf_span(&pem), ret_error);
-    if (r >= 0 && settings->certificate && *settings->certificate) {
-        r = tls_certificate_load(settings->certificate, &files, &certificate, ret_error);
-        if (r >= 0)
-            r = tls_use_certificate(context, &certificate, ret_error);
-    }
-    tls_certificate_done(&certificate);
-    tls_files_done(&files);
-    return r;
-}
-
-int tls_client_new(const struct tls_client_settings *settings, struct tls_client **ret_client,
-                   char **ret_error)
-{
-    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-    must(context);
-    int r = client_prepare(context, settings, ret_error);
-    if (r < 0) {
-        SSL_CTX_free(context);
-        return r;
-    }
-    struct tls_client *c = NEW(struct tls_client);
-    c->magic = TLS_CLIENT_MAGIC;
-    atomic_init(&c->users, 1);
-    c->context = context;
-    c->has_ca = settings->ca && *settings->ca;
-    *ret_client = c;
-    return 0;
-}
-
-struct tls_client *tls_client_hold(struct tls_client *c)
-{
-    must(c->magic == TLS_CLIENT_MAGIC);
-    atomic_fetch_add(&c->users, 1);
-    return c;
-}
-
-struct tls_client *tls_client_release(struct tls_client *c)
-{
-    if (!c)
-        return NULL;
-    must(c->magic == TLS_CLIENT_MAGIC);
-    if (atomic_fetch_sub(&c->users, 1) > 1)
-        return NULL;
-    SSL_CTX_free(c->context);
-    c->magic = 0;
-    return mem_free(c);
 }

@@ -20,6 +20,7 @@ struct stack_st_X509;
 struct evp_pkey_st;
 struct evp_cipher_ctx_st;
 struct evp_mac_ctx_st;
+struct ssl_session_st;
 
 /* A file as it was when it was read. */
 struct tls_file {
@@ -69,11 +70,13 @@ struct tls_server {
     bool has_client_ca;
 };
 
+struct tls_sessions;
 struct tls_client {
     unsigned magic;
     atomic_uint users;
     struct ssl_ctx_st *context;
-    bool has_ca;
+    struct tls_files files;
+    struct tls_sessions *sessions; /* NULL: none is resumed */
 };
 
 /* What a handshake at the server finds out, besides what OpenSSL keeps. */
@@ -82,10 +85,41 @@ struct tls_heard {
     char *sni;
 };
 
+/* What a client's handshake must prove, and what came of it. */
+struct tls_asked {
+    struct tls_client *client;
+    enum tls_proof proof;
+    bool is_tolerant;
+    bool can_be_given; /* there is a name, an association that a certificate can match */
+    uint8_t (*fingerprints)[32];
+    size_t fingerprint_count;
+    char *session_key; /* NULL: nothing is resumed, nor kept */
+    bool has_offered;  /* a session */
+    enum tls_failure failure;
+    const char *error; /* of the proof, a text that stays; "" */
+};
+/* Prepares ssl for it; it is then ssl's app data. */
+void tls_ask(struct tls_asked *a, struct tls_client *client, struct ssl_st *ssl,
+             const struct tls_demand *demand);
+void tls_asked_done(struct tls_asked *a);
+/* What the context of a client needs for all this. */
+void tls_ask_prepare(struct ssl_ctx_st *context);
+/* A resumed session has shown no certificate: what is known of it is judged as if it had. */
+void tls_judge_again(struct tls_asked *a, struct ssl_st *ssl);
+
+/* Sessions by key, the least recently used go first; copies of their own, for all threads. */
+struct tls_sessions *tls_sessions_new(size_t max);
+struct tls_sessions *tls_sessions_free(struct tls_sessions *s);                   /* always NULL */
+struct ssl_session_st *tls_sessions_get(struct tls_sessions *s, const char *key); /* the caller's; NULL */
+void tls_sessions_put(struct tls_sessions *s, const char *key, const struct ssl_session_st *session);
+void tls_sessions_drop(struct tls_sessions *s, const char *key);
+
 /* Common to both sides: modes and options. */
 void tls_context_prepare(struct ssl_ctx_st *context, enum tls_version min_version);
 /* The reason of the last failure, a text of the library's own; clears it. */
 const char *tls_reason(void);
+/* Of TLS 1.2; "" or NULL: a safe list. */
+int tls_use_ciphers(struct ssl_ctx_st *context, const char *ciphers, char **ret_error);
 int tls_use_certificate(struct ssl_ctx_st *context, const struct tls_certificate *c, char **ret_error);
 int tls_load_authorities(struct ssl_ctx_st *context, const char *path, struct span pem, char **ret_error);
 

@@ -12,13 +12,6 @@
 #include "io/crypto.h"
 #include "io/tls_private.h"
 
-/* Forward secrecy first; then what old systems have, since for mail the alternative is no TLS at all. */
-#define CIPHERS                                                            \
-    "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:DHE+AES:AESGCM:AES:" \
-    "!DES:!3DES:!MD5:!PSK:!SRP:!DSS:!ARIA:!CAMELLIA:!AESCCM"
-/* What no setting brings back. */
-#define NEVER ":!aNULL:!eNULL:!EXPORT:!RC4"
-
 /* ---- what OpenSSL asks */
 
 static SSL_CTX *find_context(const struct tls_server *t, const char *name)
@@ -102,17 +95,9 @@ static int context_new(const struct tls_server_settings *settings, struct span c
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     must(context);
-    bool has_ciphers = settings->ciphers && *settings->ciphers;
-    AUTO_FREE char *ciphers = mem_format("%s%s", has_ciphers ? settings->ciphers : CIPHERS, NEVER);
-    int r = 0;
     tls_context_prepare(context, settings->min_version);
     must(SSL_CTX_set_dh_auto(context, 1) == 1);
-    if (SSL_CTX_set_cipher_list(context, ciphers) != 1) {
-        *ret_error = mem_format("no cipher that can be used is in \"%s\": %s", settings->ciphers,
-                                tls_reason());
-        r = -EINVAL;
-    }
-    (void) tls_reason(); /* words of the list that it does not know are no errors */
+    int r = tls_use_ciphers(context, settings->ciphers, ret_error);
     SSL_CTX_set_tlsext_servername_callback(context, on_name);
     SSL_CTX_set_alpn_select_cb(context, on_protocols, NULL);
     SSL_CTX_set_verify(context, settings->asks_client_certificate ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,

@@ -12,7 +12,7 @@
 
 struct tls;
 struct tls *tls_accept(struct tls_server *server, int fd);
-struct tls *tls_connect(struct tls_client *client, const char *name, int fd);
+struct tls *tls_connect(struct tls_client *client, const struct tls_demand *demand, int fd);
 struct tls *tls_free(struct tls *t);              /* always NULL */
 int tls_handshake(struct tls *t);                 /* 1: done; 0: the peer has gone without a word */
 int tls_refuse(struct tls *t, const char *error); /* -EPROTO, then and from now on */
@@ -27,4 +27,6 @@ void tls_end(struct tls *t);               /* says close_notify, if it can be sa
 bool tls_is_secured(const struct tls *t);
 const struct tls_info *tls_info(const struct tls *t);
 const char *tls_error(const struct tls *t);
+enum tls_failure tls_failure(const struct tls *t);
+bool tls_has_offered(const struct tls *t); /* see stream_tls_has_offered() */
 int tls_get_binding(const struct tls *t, enum tls_binding which, struct buf *out);

@@ -1,5 +1,5 @@
 /*
- * Does: writes delivery status notifications (RFC 3461, 3464, 6522, 6533).
+ * Does: writes delivery status notifications (RFC 3461, 3464, 6522, 6533, 8689 section 5).
  * Does not: decide whether one is due (courier/settle.c), nor read the original from the store.
  * Owns: nothing; writes into the caller's buffer.
  * Fails: never; output is at most DSN_MAX bytes: the returned part shrinks to headers, then is cut at a line.
@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/id.h"
+#include "mail/dsn_template.h"
 #include "mail/envelope.h"
 
 enum { DSN_MAX = 65536 };
@@ -19,6 +20,7 @@ enum dsn_action {
     DSN_FAILED,
     DSN_DELAYED, /* not delivered yet; it is tried on */
     DSN_RELAYED, /* a host took it that will not tell of it (RFC 3461 section 5.2.2) */
+    DSN_DELIVERED, /* its mail store has it (LMTP) */
     DSN_ACTION_COUNT
 };
 
@@ -32,6 +34,7 @@ struct dsn_recipient {
 
 struct dsn {
     struct id id;               /* of the notification itself */
+    const char *to;             /* who is told of mail that has a null sender; NULL: its sender */
     const char *reporting_name; /* our name: Reporting-MTA, From's domain, Message-ID */
     const char *from_name;
     const struct envelope *envelope;        /* of the message it is about */
@@ -44,6 +47,8 @@ struct dsn {
     struct span original;      /* its first bytes as stored */
     bool original_is_whole;    /* original is all of it */
     size_t max_original_bytes; /* above: headers only */
+    bool is_protected;         /* it says REQUIRETLS as the original did (RFC 8689 section 5) */
+    const struct dsn_template *templates[DSN_ACTION_COUNT]; /* NULL: our own words */
 };
 
 struct dsn_written {
@@ -54,9 +59,12 @@ struct dsn_written {
 };
 
 /*
- * Adds a whole message in CRLF lines to out. The sender is not null. 8-bit originals are marked so; the boundary does not occur in them.
+ * Adds a whole message in CRLF lines to out. Whoever is told is not null. 8-bit originals are marked so; the boundary does not occur in them.
  * An original that mail cannot carry inside a report (NUL, bare CR or LF, lines above 998 bytes) is returned as its header, without the
- * fields that have such a line; so is one whose sender asked for the header only (RET=HDRS) or for protection that a report has not
- * (REQUIRETLS), and one of which nothing failed. With many recipients the words about each get fewer before one is left out.
+ * fields that have such a line; so is one whose sender asked for the header only (RET=HDRS), and one of which nothing failed. Of one with
+ * REQUIRETLS there is no more than the header, and without is_protected no more than its Date and Message-ID. With many recipients the words
+ * about each get fewer before one is left out.
  */
 struct dsn_written dsn_write(const struct dsn *d, struct buf *out);
+/* Is it the Message-ID of a notification of ours, of whatever node? */
+bool dsn_is_own_id(struct span message_id);

@@ -13,7 +13,14 @@ enum dsn_detail { DSN_FULL, DSN_SHORT, DSN_TERSE, DSN_NAMES, DSN_DETAIL_COUNT };
 
 /* May addresses be written as they are (RFC 6533)? Only to a sender whose own address needs that. */
 bool dsn_is_global(const struct dsn *d);
-/* The part for people, RFC 6522 section 3: listed recipients are in the report, left_out are not. */
+/* Who it is for. */
+const char *dsn_to(const struct dsn *d);
+/* What its Subject says, and the template's fields but for the recipients: of those that are listed. */
+void dsn_add_subject(const struct dsn *d, struct span message_id, struct buf *out);
+/*
+ * The part for people, RFC 6522 section 3: listed recipients are in the report, left_out are not. UTF-8; where an action has a template, that
+ * says what is to be said of its recipients, and where the first one has, nothing of ours stands around it.
+ */
 void dsn_add_words(const struct dsn *d, enum dsn_detail detail, size_t listed, size_t left_out,
                    struct span message_id, struct buf *out);
 /* The per-message fields of message/delivery-status, RFC 3464 section 2.2. */

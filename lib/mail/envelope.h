@@ -59,6 +59,7 @@ struct envelope {
         has_utf8_header; /* with SMTPUTF8: a header field is not ASCII (RFC 6531 section 3.4); addresses tell for themselves */
     bool is_binary;      /* BODY=BINARYMIME was said (RFC 3030) */
     bool requires_tls;   /* REQUIRETLS was said (RFC 8689) */
+    bool tls_optional;   /* its header says TLS-Required: No (RFC 8689 section 5) */
     uint64_t release_ms; /* not before (RFC 4865), clock of Redis; 0: at once */
     uint64_t by_ms;      /* delivered by (RFC 2852), clock of Redis; with by_mode */
     enum by_mode by_mode;

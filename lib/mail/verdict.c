@@ -9,13 +9,14 @@
 struct status_row {
     enum verdict_class class;
     unsigned code;
+    enum bounce bounce;
     const char *status;
     const char *text;
 };
 
 static const struct status_row status_rows[STATUS_COUNT] = {
-#define STATUS(name, class_, code_, status_, text_) \
-    [STATUS_##name] = {.class = (class_), .code = (code_), .status = (status_), .text = (text_)},
+#define STATUS(name, class_, code_, status_, bounce_, text_) \
+    [STATUS_##name] = {(class_), (code_), BOUNCE_##bounce_, (status_), (text_)},
 #include "mail/status.def"
 #undef STATUS
 };
@@ -40,6 +41,7 @@ void verdict_set(struct verdict *v, enum status status, const char *detail)
     struct verdict made = {
         .class = row->class,
         .code = row->code,
+        .bounce = row->bounce,
         .text = buf_steal_text(&text),
         .remote = mem_string(""),
         .in_doubt = status == STATUS_REPLY_LOST,

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "mail/bounce.h"
 
 enum { VERDICT_TEXT_MAX = 1024 }; /* bytes of text; longer ones are cut */
 
@@ -24,12 +25,14 @@ struct verdict {
     char *text;
     /* Host name and address it came from: "mx.example.com [192.0.2.1]:25"; "" when no host spoke. */
     char *remote;
+    /* Why it is no delivery. Our own rows say it; a reply is judged where it becomes a recipient's (courier/job.c); NONE until then. */
+    enum bounce bounce;
     bool from_remote; /* text is a remote's reply: Diagnostic-Code smtp */
     bool in_doubt;    /* the final dot may have been taken */
 };
 
 enum status {
-#define STATUS(name, class_, code_, status_, text_) STATUS_##name,
+#define STATUS(name, class_, code_, status_, bounce_, text_) STATUS_##name,
 #include "mail/status.def"
 #undef STATUS
     STATUS_COUNT

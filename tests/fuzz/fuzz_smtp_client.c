@@ -41,6 +41,8 @@ static const char *const own_names[] = {"us.test"};
 static const struct client_settings settings = {
     .helo_name = "us.test", .own_names = own_names, .own_name_count = 1};
 
+static const struct client_terms terms = {.tls = CLIENT_TLS_NEVER};
+
 struct driver {
     struct smtp_client *client;
     struct client_message messages[MESSAGES];
@@ -163,6 +165,8 @@ static bool drive(struct driver *d)
             if (smtp_client_has_room(d->client) && d->given < MESSAGES)
                 give(d);
             break;
+        case ASK_TLS:
+        case ASK_KEY: must(!"asked for in plain");
         case ASK_REPLY: return true;
         case ASK_CLOSE: return false;
         }
@@ -222,7 +226,7 @@ static void run(struct driver *d, struct span in, size_t piece, bool by_line)
     bool goes_on = true, has_lines = by_line && piece == in.len;
     struct span heard = in;
 
-    d->client = smtp_client_new(&settings, "mx [192.0.2.1]:25");
+    d->client = smtp_client_new(&settings, &terms, "mx [192.0.2.1]:25");
     while (in.len > 0 && goes_on) {
         size_t n = in.len < piece ? in.len : piece;
         const char *end = by_line ? memchr(in.at, '\n', n) : NULL;

@@ -46,13 +46,14 @@ class Authority:
             file.write("[req]\ndistinguished_name=dn\n[dn]\n" + _EXTENSIONS.format(names=names))
         return path
 
-    def issue(self, *names, file=None, days=30):
+    def issue(self, *names, file=None, days=30, rsa=False):
         """A new certificate and key for these host names, in `file` (replaced at once) or a file of its own; returns its path."""
         self._serial += 1
         path = file or self._path(f"{self._serial}.pem")
         request, key, fresh = self._path("request.pem"), path + ".key-new", path + ".new"
         config = self._config(",".join(f"DNS:{name}" for name in names))
-        self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key,
+        kind = ("rsa:2048",) if rsa else ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+        self._openssl("req", "-newkey", *kind, "-nodes", "-keyout", key,
                       "-out", request, "-subj", f"/CN={names[0]}", "-config", config)
         self._openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._key, "-out", fresh,
                       "-set_serial", str(self._serial + 1), "-days", str(days), "-extfile", config, "-extensions", "host")

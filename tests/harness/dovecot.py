@@ -1,4 +1,7 @@
-"""A real Dovecot that only authenticates: its auth service with a file of users, on a socket of its own; and one made of Python, that lies."""
+"""
+A real Dovecot that only authenticates: its auth service with a file of users, on a socket of its own; one made of Python, that lies; and a
+real one that is a mail store, behind LMTP.
+"""
 
 import os
 import shutil
@@ -6,7 +9,8 @@ import socket
 import socketserver
 import threading
 
-from . import paths
+from . import paths, ports, wait
+from .private_host import dress
 from .process import Process
 
 _CONF = """\
@@ -78,6 +82,101 @@ class Dovecot:
     def __exit__(self, *_):
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+_STORE_CONF = """\
+base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = /dev/stderr
+protocols = lmtp
+listen = 127.0.0.1
+ssl = no
+default_internal_user = nobody
+default_internal_group = nogroup
+default_login_user = nobody
+mail_location = maildir:{folder}/mail/%u
+mail_uid = nobody
+mail_gid = nogroup
+first_valid_uid = 1
+first_valid_gid = 1
+hostname = store.test
+postmaster_address = postmaster@store.test
+lda_mailbox_autocreate = yes
+lmtp_save_to_detail_mailbox = no
+recipient_delimiter = +
+auth_username_format = %Lu
+passdb {{
+  driver = passwd-file
+  args = {folder}/users
+}}
+userdb {{
+  driver = passwd-file
+  args = username_format=%u {folder}/users
+  override_fields = uid=nobody gid=nogroup home={folder}/mail/%u
+}}
+service lmtp {{
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {port}
+  }}
+  unix_listener {folder}/lmtp {{
+    mode = 0666
+  }}
+}}
+service auth {{
+  unix_listener auth-userdb {{
+    mode = 0666
+  }}
+  user = root
+}}
+service stats {{
+  unix_listener stats-writer {{
+    mode = 0666
+  }}
+}}
+"""
+
+
+class DovecotStore:
+    """users: addresses it keeps mail for; it refuses others. LMTP at 127.0.0.1:port, and at the unix socket `socket`."""
+
+    def __init__(self, users):
+        self.folder, self.port = paths.scratch("dovecot"), ports.free_port()
+        self.socket = os.path.join(self.folder, "lmtp")
+        self.conf = os.path.join(self.folder, "dovecot.conf")
+        for name in ("mail", "state"):
+            os.mkdir(os.path.join(self.folder, name))
+            os.chmod(os.path.join(self.folder, name), 0o777)
+        with open(self.conf, "w") as file:
+            file.write(_STORE_CONF.format(folder=self.folder, port=self.port))
+        with open(os.path.join(self.folder, "users"), "w") as file:
+            file.writelines(f"{user}:::::::\n" for user in users)
+        argv = dress("root", self.folder, ["/usr/sbin/dovecot", "-F", "-c", self.conf])  # it looks for its plug-ins where its package installs them
+        self.process = Process("dovecot-store", argv, os.path.join(self.folder, "dovecot.log"), env=dict(os.environ))
+
+    def __enter__(self):
+        self.process.start()
+        self.process.wait_until(lambda: ports.accepts(self.port), 20, "Dovecot listens for LMTP")
+        return self
+
+    def __exit__(self, kind, *_):
+        self.process.end()
+        if kind is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def messages(self, user):
+        """The copies in this user's mailbox, as bytes."""
+        folder, found = os.path.join(self.folder, "mail", user, "new"), []
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            with open(os.path.join(folder, name), "rb") as message:
+                found.append(message.read())
+        return found
+
+    def wait_messages(self, user, count, timeout=30):
+        """Waits until at least `count` copies are there; returns all."""
+        wait.until(lambda: len(self.messages(user)) >= count, timeout,
+                   lambda: f"{count} copies, there are {len(self.messages(user))}\n{self.process.log_text()[-3000:]}")
+        return self.messages(user)
 
 
 HELLO = b"VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nMECH\tX-ECHO\nSPID\t1\nCUID\t1\nCOOKIE\t00\nDONE\n"

@@ -1,17 +1,20 @@
 """
-A scripted SMTP sink: keeps every message byte for byte, notes when each dot came and was answered, and
-misbehaves as told.
+A scripted SMTP or LMTP sink: keeps every message byte for byte, notes when each dot came and was answered, speaks TLS
+and asks for passwords if it is told to, and misbehaves as told.
 """
 
 import asyncio
 import hashlib
 import re
+import socket
+import ssl
 import threading
 import time
 
 from . import ports, wait
+from .sink_auth import MECHANISMS, Refused, authenticate
 
-STAGES = ("connect", "ehlo", "mail", "rcpt", "data", "body", "dot", "rset", "quit")
+STAGES = ("connect", "ehlo", "starttls", "handshake", "auth", "mail", "rcpt", "data", "body", "dot", "rset", "quit")
 DEFAULT_FEATURES = ("PIPELINING", "SIZE 104857600", "8BITMIME", "ENHANCEDSTATUSCODES")
 LEDGER_HEADER = b"x-ledger-id:"
 BODY_HEADER = b"x-ledger-body:"
@@ -115,12 +118,17 @@ class Rule:
 
 
 class Session:
-    """One connection: when it opened and closed (monotonic seconds), what it said."""
+    """
+    One connection: when it opened and closed (monotonic seconds), what it said. peer: its (address, port). tls: None, or
+    {"version", "cipher", "is_resumed"}; sni: the name asked for; offers_ticket: it wants to resume a session;
+    tls_error: why its handshake failed. user: who it has shown to be; mechanism: how.
+    """
 
     def __init__(self, host, peer):
         self.host, self.peer = host, peer
         self.opened_at, self.closed_at = time.monotonic(), None
-        self.helo = None
+        self.helo = self.tls = self.sni = self.tls_error = self.user = self.mechanism = None
+        self.offers_ticket = False
         self.commands = []
         self.transactions = []
 
@@ -212,15 +220,27 @@ class _Stream:
 
 class ScriptedSink:
     """
-    Listens on `port` of each of `hosts`. keep: how much of each content is kept, beside its size and digest.
-    rule(...) adds a Rule, the first that matches acts. `.transactions` holds every MAIL, `.copies()` what was
-    taken.
+    Listens on `port` of each of `hosts`, or on the unix socket `path`. keep: how much of each content is kept, beside its
+    size and digest. rule(...) adds a Rule, the first that matches acts. `.transactions` holds every MAIL, `.copies()`
+    what was taken.
+
+    tls: a PEM file with chain and key (Authority.issue), or an ssl.SSLContext; STARTTLS is offered then. secure() changes
+    it, also of single hosts. users: {name: password}: mail is taken only after AUTH, offered inside TLS only unless
+    auth_without_tls. is_lmtp: LHLO, and a reply to each accepted recipient behind the dot; "dot" rules act on each.
+
+    Stages of TLS: "starttls" is the reply to STARTTLS: one that does not begin with 220 leaves TLS out, and
+    garbage(b"220 go\\r\\n250 injected\\r\\n") puts more into its segment. "handshake" comes after it: garbage(), drop() or
+    stall() in place of it; stall(gate=...) without text goes on with it.
     """
 
     def __init__(self, hosts=("127.0.0.1",), port=None, features=DEFAULT_FEATURES, keep=1 << 30,
-                 name="sink.test"):
-        self.hosts, self.port = list(hosts), port or ports.free_port()
+                 name="sink.test", tls=None, users=None, mechanisms=MECHANISMS, auth_without_tls=False, is_lmtp=False, path=None):
+        self.hosts, self.port, self.path = ([] if path else list(hosts)), port or (None if path else ports.free_port()), path
         self.features, self.keep, self.name = list(features), keep, name
+        self.users, self.mechanisms, self.auth_without_tls = users, list(mechanisms), auth_without_tls
+        self.is_lmtp = is_lmtp
+        self._tls = {None: _context(tls)} if tls else {}
+        self._names = {}  # id of a session's TLS: the name it asked for
         self.rules, self.sessions, self.transactions = [], [], []
         self._loop = self._thread = None
         self._tasks = set()
@@ -250,6 +270,11 @@ class ScriptedSink:
         added = Rule(stage, action, **where)
         self.rules.append(added)
         return added
+
+    def secure(self, tls, *hosts):
+        """From now on sessions of these hosts (none: all) are offered STARTTLS with this certificate; None: not offered."""
+        for host in hosts or (None,):
+            self._tls[host] = _context(tls) if tls else None
 
     def clear(self, *rules):
         """Takes these rules away, or all."""
@@ -292,6 +317,9 @@ class ScriptedSink:
             for host in self.hosts:
                 servers.append(await asyncio.start_server(
                     lambda r, w, host=host: self._accept(host, r, w), host, self.port, backlog=1000))
+            if self.path:
+                servers.append(await asyncio.start_unix_server(
+                    lambda r, w: self._accept(self.path, r, w), self.path, backlog=1000))
             self._loop = asyncio.get_running_loop()
         finally:
             started.set()
@@ -310,6 +338,8 @@ class ScriptedSink:
             await self._converse(session, _Stream(reader), writer)
         except (ConnectionError, TimeoutError, asyncio.CancelledError):
             pass
+        except ssl.SSLError as error:
+            session.tls_error = session.tls_error or str(error)
         finally:
             session.closed_at = time.monotonic()
             writer.transport.abort() if session.commands[-1:] != ["QUIT"] else writer.close()
@@ -369,11 +399,18 @@ class ScriptedSink:
             verb, _, rest = line.partition(" ")
             verb = verb.upper()
             session.commands.append(line if verb != "QUIT" else "QUIT")
-            if verb in ("EHLO", "HELO"):
+            if verb == "LHLO" if self.is_lmtp else verb in ("EHLO", "HELO"):
                 session.helo, transaction = rest, None
-                lines = [self.name, *self.features] if verb == "EHLO" else [self.name]
+                lines = [self.name, *self._offers(session)] if verb != "HELO" else [self.name]
                 usual = "\n".join([f"250-{text}" for text in lines[:-1]] + [f"250 {lines[-1]}"])
                 await self._answer(writer, self._action("ehlo", session, None), usual)
+            elif verb == "STARTTLS" and self._context_of(session):
+                if await self._start_tls(session, stream, writer):
+                    session.helo = transaction = None
+            elif verb == "AUTH" and self._offers_auth(session):
+                await self._authenticate(session, stream, writer, rest)
+            elif verb == "MAIL" and self.users is not None and session.user is None:
+                await self._say(writer, "530 5.7.0 Authentication required")
             elif verb == "MAIL":
                 address, arguments = _path(rest)
                 transaction = Transaction(session, address, arguments)
@@ -408,6 +445,69 @@ class ScriptedSink:
             else:
                 await self._say(writer, "503 5.5.1 Bad sequence or unknown command")
 
+    # -- TLS and AUTH
+
+    def _context_of(self, session):
+        """None: no STARTTLS, now or for this host."""
+        return None if session.tls else self._tls.get(session.host, self._tls.get(None))
+
+    def _offers_auth(self, session):
+        return self.users is not None and (session.tls or self.auth_without_tls)
+
+    def _offers(self, session):
+        more = ["STARTTLS"] if self._context_of(session) else []
+        if self._offers_auth(session):
+            more.append("AUTH " + " ".join(self.mechanisms))
+        return self.features + more
+
+    async def _start_tls(self, session, stream, writer):
+        """True when the session is inside TLS now."""
+        writer.transport.pause_reading()  # what comes next is for TLS
+        said = await self._answer(writer, self._action("starttls", session, None), "220 2.0.0 Go ahead")
+        if (said if isinstance(said, bytes) else said.encode())[:3] != b"220":
+            writer.transport.resume_reading()
+            return False
+        await writer.drain()
+        session.offers_ticket = await _offers_ticket(writer)
+        action = self._action("handshake", session, None)
+        if action is not None and (action.text is not None or action.drop):
+            await self._answer(writer, action, "")
+            await asyncio.sleep(3600)  # whoever waits for a handshake now waits for its own limit
+        await self._hold(action) if action is not None else None
+        context = self._context_of(session)
+        context.sni_callback = lambda side, name, _: self._names.update({id(side): name})
+        del stream.buffer[:]
+        try:
+            await writer.start_tls(context)
+        except (ssl.SSLError, ConnectionError) as error:
+            session.tls_error = str(error) or type(error).__name__
+            raise
+        stream.reader._transport = writer.transport  # 3.11 leaves the old one there
+        inside = writer.get_extra_info("ssl_object")
+        session.sni = self._names.pop(id(inside), None)
+        session.tls = {"version": inside.version(), "cipher": inside.cipher()[0], "is_resumed": inside.session_reused}
+        return True
+
+    async def _authenticate(self, session, stream, writer, rest):
+        async def ask(challenge):
+            await self._say(writer, f"334 {challenge}")
+            answer = (await stream.line()).rstrip(b"\r\n").decode("ascii", "replace")
+            session.commands.append(answer)
+            return answer
+
+        mechanism, _, initial = rest.partition(" ")
+        usual = "235 2.7.0 Authenticated"
+        try:
+            if mechanism.upper() not in self.mechanisms:
+                raise Refused("504 5.5.4 No such mechanism")
+            session.user = await authenticate(mechanism.upper(), initial or None, self.users, ask)
+            session.mechanism = mechanism.upper()
+        except Refused as refused:
+            usual = str(refused)
+        said = await self._answer(writer, self._action("auth", session, None), usual)
+        if str(said)[:1] != "2":
+            session.user = None
+
     async def _bdat(self, session, stream, writer, transaction, rest):
         """One chunk: "body" rules act on each, "dot" rules on the last. True when the transaction is over."""
         size, _, last = rest.partition(" ")
@@ -441,6 +541,9 @@ class ScriptedSink:
         """The dot, or the last chunk, has come."""
         transaction.dot_at = time.monotonic()
         transaction.note_content(*content)
+        if self.is_lmtp:
+            await self._end_each(session, writer, transaction)
+            return
         action = self._action("dot", session, transaction)
         usual = "250 2.0.0 Ok"
         text = usual if action is None or action.text is None else action.text
@@ -449,6 +552,61 @@ class ScriptedSink:
         transaction.taken = action.taken if action is not None and action.taken is not None else says_yes
         transaction.reply = await self._answer(writer, action, usual)
         transaction.replied_at = time.monotonic()
+
+
+    async def _end_each(self, session, writer, transaction):
+        """LMTP: a reply to each recipient, in order (RFC 2033 section 4.2)."""
+        replies = []
+        for recipient in list(transaction.recipients):
+            action = self._action("dot", session, transaction, recipient)
+            usual = f"250 2.1.5 <{recipient}> Ok"
+            text = usual if action is None or action.text is None else action.text
+            is_taken = action.taken if action is not None and action.taken is not None else text[:1] in ("2", b"2")
+            if is_taken:
+                transaction.taken = True
+            else:
+                transaction.recipients.remove(recipient)
+                transaction.refused.append((recipient, text))
+            replies.append(await self._answer(writer, action, usual))
+        transaction.reply = "\n".join(map(str, replies))
+        transaction.replied_at = time.monotonic()
+
+
+def _context(tls):
+    if isinstance(tls, ssl.SSLContext):
+        return tls
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls)
+    return context
+
+
+async def _offers_ticket(writer):
+    """Looks at the client's hello, which stays where it is: has it a session to resume (RFC 5077, RFC 8446 section 4.2.11)?"""
+    raw = writer.get_extra_info("socket")._sock
+    for _ in range(400):
+        try:
+            hello = raw.recv(16384, socket.MSG_PEEK)
+        except BlockingIOError:
+            hello = b""
+        if len(hello) >= 5 and len(hello) >= 5 + int.from_bytes(hello[3:5], "big"):
+            return _has_ticket(hello)
+        await asyncio.sleep(0.005)
+    return False
+
+
+def _has_ticket(hello):
+    at = 9 + 2 + 32  # record, handshake, version, random
+    at += 1 + hello[at]
+    at += 2 + int.from_bytes(hello[at:at + 2], "big")
+    at += 1 + hello[at]
+    end = at + 2 + int.from_bytes(hello[at:at + 2], "big")
+    at += 2
+    while at + 4 <= end:
+        kind, size = int.from_bytes(hello[at:at + 2], "big"), int.from_bytes(hello[at + 2:at + 4], "big")
+        if kind == 41 or (kind == 35 and size > 0):
+            return True
+        at += 4 + size
+    return False
 
 
 def _path(text):

@@ -5,11 +5,13 @@ static const char *const own_names[] = {"us.test"};
 static const struct client_settings settings = {
     .helo_name = "us.test", .own_names = own_names, .own_name_count = 1};
 
+static const struct client_terms plain_terms = {.tls = CLIENT_TLS_NEVER};
+
 const uint32_t indexes[RECIPIENTS_MAX] = {0, 1, 2, 3};
 
 void begin(struct scene *s)
 {
-    *s = (struct scene){.client = smtp_client_new(&settings, "mx.one.test [192.0.2.1]:25"),
+    *s = (struct scene){.client = smtp_client_new(&settings, &plain_terms, "mx.one.test [192.0.2.1]:25"),
                         .piece = SIZE_MAX};
 }
 

@@ -134,6 +134,23 @@ static void an_endless_line_is_answered_and_forgotten(void **state)
     assert_true(span_starts_nocase(buf_span(&session.out), SPAN("500 5.5.2 line too long\r\n")));
 }
 
+static void starttls_is_said_once_and_forgets_what_was(void **state)
+{
+    (void) state;
+    sink.offers_tls = true;
+    talk("EHLO me\r\nMAIL FROM:<a@a.test>\r\nSTARTTLS\r\nNOOP\r\n", 1000);
+    assert_true(session.is_tls_next);
+    assert_non_null(memmem(session.out.data, session.out.len, "250-STARTTLS\r\n", 14));
+    assert_null(memmem(session.out.data, session.out.len, "250 2.0.0 ok", 12)); /* what comes behind it is not read */
+
+    sink_session_secured(&session);
+    buf_clear(&session.out);
+    feed("EHLO me\r\nSTARTTLS\r\nRCPT TO:<b@b.test>\r\n", 1000);
+    assert_null(memmem(session.out.data, session.out.len, "STARTTLS", 8));
+    assert_non_null(memmem(session.out.data, session.out.len, "502 5.5.1", 9));
+    assert_non_null(memmem(session.out.data, session.out.len, "503 5.5.1", 9));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +158,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(answers_each_command, set_up, tear_down),
         cmocka_unit_test_setup_teardown(defers_and_rejects_as_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stalls_and_drops_as_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(starttls_is_said_once_and_forgets_what_was, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_endless_line_is_answered_and_forgotten, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

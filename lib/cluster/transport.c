@@ -1,0 +1,154 @@
+/* Which row of courier.routes a queue's mail goes by, and what the row says. */
+#include "cluster/transport.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cluster/keys.h"
+#include "cluster/lane.h"
+
+enum { PROTOCOL_LMTP = 1 };
+
+/* ---- which row ---- */
+
+/* How exactly a row means a queue: its domain decides, then the lane; 0: not at all. */
+static size_t fit_of(const char *row, const char *domain, struct span lane)
+{
+    struct span pattern, row_lane;
+    size_t fit;
+
+    queue_split(span_of(row), &pattern, &row_lane);
+    if (row_lane.len > 0 && !span_equal(row_lane, lane))
+        return 0;
+    AUTO_FREE char *text = mem_text(pattern.at, pattern.len);
+    if (!domain_matches(domain, text))
+        return 0;
+    fit = strcmp(text, "*") == 0 ? 1 : pattern.len + 1 + (text[0] != '.'); /* itself beats its suffix */
+    return 2 * fit + (row_lane.len > 0);
+}
+
+static const char *row_of(const struct conf_map *routes, const char *queue)
+{
+    struct span domain, lane;
+    const char *best = NULL;
+    size_t best_fit = 0;
+
+    if (routes->count == 0)
+        return NULL;
+    queue_split(span_of(queue), &domain, &lane);
+    AUTO_FREE char *text = mem_text(domain.at, domain.len);
+    for (size_t i = 0; i < routes->count; i++) {
+        size_t fit = fit_of(routes->keys[i], text, lane);
+        if (fit > best_fit) {
+            best = routes->values[i];
+            best_fit = fit;
+        }
+    }
+    return best;
+}
+
+/* ---- what it says ---- */
+
+static const struct conf_transport *named(const struct conf *conf, const char *name)
+{
+    for (size_t i = 0; i < conf->transport_count; i++)
+        if (strcmp(conf->transports[i].name, name) == 0)
+            return &conf->transports[i];
+    return NULL;
+}
+
+static char *text_or_null(const char *text)
+{
+    return text && *text ? mem_string(text) : NULL;
+}
+
+static char *joined(const struct conf_list *list)
+{
+    struct buf text = {.data = NULL};
+
+    for (size_t i = 0; i < list->count; i++) {
+        buf_add_text(&text, i > 0 ? ", " : "");
+        buf_add_text(&text, list->items[i]);
+    }
+    return buf_steal_text(&text);
+}
+
+static void take(const struct conf_transport *from, struct transport *t)
+{
+    *t = (struct transport){
+        .kind = from->hosts.count > 0 ? TRANSPORT_HOSTS : TRANSPORT_MX,
+        .is_lmtp = from->protocol == PROTOCOL_LMTP,
+        .name = mem_string(from->name),
+        .hosts = from->hosts.count > 0 ? joined(&from->hosts) : NULL,
+        .tls = text_or_null(from->tls),
+        .user = text_or_null(from->user),
+        .password = text_or_null(from->password),
+        .mechanisms = {.items = mem_array(from->mechanisms.count, sizeof(char *)),
+                       .count = from->mechanisms.count},
+    };
+    for (size_t i = 0; i < t->mechanisms.count; i++)
+        t->mechanisms.items[i] = mem_string(from->mechanisms.items[i]);
+}
+
+/* The names that are nobody's transport. */
+static const struct {
+    const char *word;
+    enum transport_kind kind;
+} words[] = {{"mx", TRANSPORT_MX}, {"hold", TRANSPORT_HOLD}, {"discard", TRANSPORT_DISCARD}};
+
+static void set_plain(struct transport *t, enum transport_kind kind, const char *name, const char *hosts)
+{
+    *t = (struct transport){
+        .kind = kind, .name = mem_string(name), .hosts = hosts ? mem_string(hosts) : NULL};
+}
+
+void transport_find(const struct conf *conf, const char *queue, struct transport *ret_transport)
+{
+    const char *row = row_of(&conf->courier.routes, queue);
+    const struct conf_transport *t = row ? named(conf, row) : NULL;
+
+    for (size_t i = 0; row && i < ARRAY_LEN(words); i++) {
+        if (strcmp(row, words[i].word) != 0)
+            continue;
+        set_plain(ret_transport, words[i].kind, words[i].word, NULL);
+        return;
+    }
+    if (t)
+        take(t, ret_transport);
+    else if (row)
+        set_plain(ret_transport, TRANSPORT_HOSTS, "static", row);
+    else
+        set_plain(ret_transport, TRANSPORT_MX, "mx", NULL);
+}
+
+void transport_done(struct transport *t)
+{
+    for (size_t i = 0; i < t->mechanisms.count; i++)
+        mem_free(t->mechanisms.items[i]);
+    mem_free(t->mechanisms.items);
+    mem_free(t->name);
+    mem_free(t->hosts);
+    mem_free(t->tls);
+    mem_free(t->user);
+    if (t->password)
+        explicit_bzero(t->password, strlen(t->password));
+    mem_free(t->password);
+    *t = (struct transport){0};
+}
+
+static bool text_equal(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool transport_equal(const struct transport *a, const struct transport *b)
+{
+    if (a->kind != b->kind || a->is_lmtp != b->is_lmtp || a->mechanisms.count != b->mechanisms.count)
+        return false;
+    for (size_t i = 0; i < a->mechanisms.count; i++)
+        if (strcmp(a->mechanisms.items[i], b->mechanisms.items[i]) != 0)
+            return false;
+    return text_equal(a->name, b->name) && text_equal(a->hosts, b->hosts) && text_equal(a->tls, b->tls) &&
+           text_equal(a->user, b->user) && text_equal(a->password, b->password);
+}
