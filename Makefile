@@ -169,6 +169,7 @@ docs: all
 	$(Q)$(OUT)/bin/baridctl config docs >docs/configuration.md
 	$(Q)$(OUT)/bin/baridctl config default >deploy/barid.yaml
 	$(Q)$(OUT)/bin/baridctl help --markdown >docs/baridctl.md
+	$(Q)$(OUT)/bin/baridctl bounces >docs/bounces.md
 	$(Q)tests/check/behaviours >docs/behaviours.md
 
 clean:

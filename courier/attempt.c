@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "courier/connection.h"
 #include "courier/settle.h"
 #include "courier/work.h"
 
@@ -14,7 +15,8 @@ enum {
 void attempt_end(struct job *j, const struct verdict *why)
 {
     must(why->class != VERDICT_NONE);
-    if (j->is_dropped) { /* not ours to decide any more */
+    j->tls = (struct job_tls){.proof = NULL}; /* no host's word */
+    if (j->is_dropped) {                      /* not ours to decide any more */
         settle_release(j);
         return;
     }
@@ -52,12 +54,9 @@ static bool is_ended_by_its_sender(struct job *j)
         settle_postpone(j, j->envelope.release_ms - now, "held until the time its sender set");
         return true;
     }
-    if (j->envelope.by_mode == BY_RETURN && job_is_late(j))
-        end_by(j, STATUS_TOO_LATE, NULL);
-    else if (j->envelope.requires_tls) /* RFC 8689 section 4.2.1 */
-        end_by(j, STATUS_NO_REQUIRETLS, NULL);
-    else
+    if (j->envelope.by_mode != BY_RETURN || !job_is_late(j))
         return false;
+    end_by(j, STATUS_TOO_LATE, NULL);
     return true;
 }
 
@@ -105,7 +104,7 @@ static bool has_decided(const struct job *j)
 }
 
 /* The connection failed under the job: another host, if there is one, else the attempt ends in work.c with j->fault. */
-static void on_fault(struct job *j, size_t target)
+static void on_fault(struct job *j, const struct connection *k, size_t target)
 {
     const struct client_message *m = &j->message;
 
@@ -130,14 +129,18 @@ static void on_fault(struct job *j, size_t target)
         attempt_end(j, &j->fault);
         return;
     }
-    j->tried |= 1ull << target;
+    if (k->is_relaxed)
+        j->tried_relaxed |= 1ull << target;
+    else
+        j->tried |= 1ull << target;
     work_return(j->work, j);
 }
 
-void attempt_on_result(struct job *j, size_t target)
+void attempt_on_result(struct job *j, const struct connection *k, size_t target)
 {
     const struct client_message *m = &j->message;
 
+    j->tls = k->tls;
     job_take_verdicts(j);
     if (j->is_dropped && !m->dot_sent) {
         work_job_over(j->work, j);
@@ -146,7 +149,7 @@ void attempt_on_result(struct job *j, size_t target)
     } else if (job_undecided_count(j) == 0 || j->is_dropped) {
         settle_attempt(j);
     } else if (m->fault != FAULT_NONE) {
-        on_fault(j, target);
+        on_fault(j, k, target);
     } else {
         settle_note(j, on_noted);
     }

@@ -8,10 +8,12 @@
 
 #include "courier/job.h"
 
+struct connection;
+
 /* A claimed job's content is at hand: attempts it, or does what its fate asks. */
 void attempt_begin(struct job *j);
-/* The engine handed the job's message back. target: SIZE_MAX when it is not in the route any more. */
-void attempt_on_result(struct job *j, size_t target);
+/* The engine of a connection handed the job's message back. target: SIZE_MAX when it is not in the route any more. */
+void attempt_on_result(struct job *j, const struct connection *k, size_t target);
 /* All hosts at hand were tried: what the last one lacked or did wrong is the verdict. */
 void attempt_end_without_host(struct job *j);
 /* No host can be used: every recipient still undecided gets the verdict, and the attempt ends. */

@@ -1,6 +1,4 @@
 /* Drives one engine: connection_drive() asks it and does what it wants until it waits for the remote. */
-#include "courier/connection.h"
-
 #include <errno.h>
 
 #include "base/clock.h"
@@ -9,7 +7,9 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "courier/attempt.h"
+#include "courier/connection_private.h"
 #include "courier/content.h"
+#include "courier/dead_host.h"
 #include "courier/grant.h"
 #include "courier/pool.h"
 #include "courier/room.h"
@@ -88,6 +88,11 @@ static bool feed_content(struct connection *k)
 
 /* ---- jobs ---- */
 
+static size_t target_of(const struct connection *k)
+{
+    return work_target_of(k->work, &k->target);
+}
+
 static void on_total(struct timer *t)
 {
     struct connection *k = CONTAINER_OF(t, struct connection, total);
@@ -99,12 +104,14 @@ static void on_total(struct timer *t)
 static bool send_next(struct connection *k)
 {
     const struct conf *conf = conf_get();
+    size_t target = target_of(k);
     struct job *j;
 
     if (k->is_closing || k->courier->is_draining || work_has_too_many(k->work) ||
-        smtp_client_sent_count(k->client) >= conf->courier.max_per_connection)
+        smtp_client_sent_count(k->client) >= conf->courier.max_per_connection || !k->work->route ||
+        !connection_is_in_route(k, target))
         return false;
-    j = work_take(k->work, work_target_of(k->work, &k->target.ip, k->target.port));
+    j = work_take(k->work, k, target);
     if (!j)
         return false;
     if (!job_next_transaction(j, conf->courier.max_recipients))
@@ -160,7 +167,7 @@ static void take_results(struct connection *k)
         if (m->dot_sent && m->fault == FAULT_NONE)
             FAULT_POINT(dot_answered);
         work_hear(w, m);
-        attempt_on_result(m->owner, work_target_of(w, &k->target.ip, k->target.port));
+        attempt_on_result(m->owner, k, target_of(k));
     }
     if (!smtp_client_current(k->client)) {
         timer_stop(&k->total);
@@ -195,7 +202,7 @@ static void rest(struct connection *k)
     if (k->courier->is_draining || !work_is_granted(k->work) || work_has_too_many(k->work) ||
         conf->courier.idle_time_ms == 0 ||
         smtp_client_sent_count(k->client) >= conf->courier.max_per_connection ||
-        work_waits_for_another(k->work, work_target_of(k->work, &k->target.ip, k->target.port))) {
+        !connection_is_in_route(k, target_of(k)) || work_waits_for_another(k->work, k, target_of(k))) {
         connection_quit(k);
         return;
     }
@@ -243,7 +250,9 @@ static void became_ready(struct connection *k)
     FAULT_POINT(greeted);
     k->was_ready = true;
     k->work->connecting--;
-    work_target_worked(k->work, work_target_of(k->work, &k->target.ip, k->target.port));
+    connection_count_tls(k);
+    dead_hosts_remove(k->courier->dead_hosts, &k->target, k->pool ? &k->source : NULL);
+    work_target_worked(k->work, k, target_of(k));
 }
 
 void connection_drive(struct connection *k)
@@ -281,8 +290,11 @@ void connection_drive(struct connection *k)
                 break;
             set_deadline(k);
             return;
-        case ASK_TLS:
-        case ASK_KEY: must(!"asked for in plain terms");
+        case ASK_TLS: connection_shake(k); return;
+        case ASK_KEY:
+            connection_ask_key(k);
+            set_deadline(k);
+            return;
         case ASK_CLOSE:
             begin_closing(k);
             stream_abort(k->stream);
@@ -337,6 +349,22 @@ static const char *reason_text(const struct connection *k, int reason)
     return reason == 0 ? "closed by the host" : log_errno_text(-reason);
 }
 
+/* It ended before it could carry a message. */
+static void host_failed(struct connection *k)
+{
+    enum client_fault fault = smtp_client_fault(k->client);
+    const struct verdict *why = smtp_client_fault_verdict(k->client);
+    size_t target = target_of(k);
+
+    if (fault == FAULT_NONE || fault == FAULT_ABORTED || connection_tries_again(k, target))
+        return;
+    if (fault == FAULT_AUTH)
+        log_event(LOG_LOGIN_FAILED, F("remote", k->remote), F("user", k->login.user), F("why", why->text));
+    if (!k->is_connected || (fault == FAULT_TIMEOUT && !k->is_shaking))
+        dead_hosts_add(k->courier->dead_hosts, &k->target, k->pool ? &k->source : NULL, clock_ms());
+    work_target_failed(k->work, k, target, why);
+}
+
 static void on_closed(void *owner, int reason)
 {
     struct connection *k = owner;
@@ -345,6 +373,9 @@ static void on_closed(void *owner, int reason)
     pool_remove(k);
     timer_stop(&k->total);
     forget_read(k);
+    connection_drop_key(k);
+    if (k->is_shaking && smtp_client_ask(k->client) != ASK_CLOSE)
+        connection_tls_lost(k, reason);
     if (smtp_client_ask(k->client) != ASK_CLOSE)
         smtp_client_end(k->client,
                         !k->is_connected       ? FAULT_REFUSED
@@ -353,21 +384,17 @@ static void on_closed(void *owner, int reason)
                         reason_text(k, reason));
     take_results(k);
     work_connection_over(w, k);
-    if (!k->was_ready && smtp_client_fault(k->client) != FAULT_NONE &&
-        smtp_client_fault(k->client) != FAULT_ABORTED)
-        work_target_failed(w, work_target_of(w, &k->target.ip, k->target.port),
-                           smtp_client_fault_verdict(k->client));
+    if (!k->was_ready)
+        host_failed(k);
     k->courier->connection_count--;
     metric_set(METRIC_CONNECTIONS, (int64_t) k->courier->connection_count);
-    smtp_client_free(k->client);
-    target_done(&k->target);
-    mem_free(k->remote);
+    connection_done(k);
     room_wake(k->courier);
     mem_free(k);
 }
 
 /* An idle one leaves politely; with a reply due, the host has failed. */
-static bool on_timeout(void *owner)
+bool connection_on_timeout(void *owner)
 {
     struct connection *k = owner;
 
@@ -377,36 +404,13 @@ static bool on_timeout(void *owner)
     return true;
 }
 
-static const struct stream_events events = {
+const struct stream_events connection_events = {
     .on_connected = on_connected,
     .on_data = on_data,
     .on_drained = on_drained,
+    .on_secured = connection_on_secured,
     .on_closed = on_closed,
 };
-
-static const struct client_terms plain_terms = {.tls = CLIENT_TLS_NEVER};
-
-void connection_open(struct work *w, const struct target *t)
-{
-    struct courier *c = w->courier;
-    struct connection *k = NEW(struct connection);
-    AUTO_BUF struct buf remote = {0};
-
-    buf_add_text(&remote, t->host);
-    buf_add_text(&remote, " [");
-    ip_format(&t->ip, &remote);
-    buf_printf(&remote, "]:%u", t->port);
-    k->remote = buf_steal_text(&remote);
-    k->courier = c;
-    target_copy(&k->target, t);
-    k->client = smtp_client_new(&c->client, &plain_terms, k->remote);
-    work_connection_came(w, k);
-    c->connection_count++;
-    metric_set(METRIC_CONNECTIONS, (int64_t) c->connection_count);
-    k->stream = stream_connect(c->loop, &t->ip, t->port, NULL, &events, k);
-    stream_on_timeout(k->stream, on_timeout);
-    stream_deadline(k->stream, conf_get()->courier.connect_timeout_ms);
-}
 
 void connection_abort_before_dot(struct connection *k)
 {

@@ -10,14 +10,18 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "cluster/dsn_settings.h"
 #include "cluster/node.h"
 #include "cluster/store.h"
 #include "courier/smtp_client.h"
 #include "io/dns.h"
 
 struct settler;
+struct dead_hosts;
+struct login_keys;
 struct sources;
 struct sts;
+struct tls_client;
 
 struct courier {
     struct loop *loop;
@@ -27,6 +31,9 @@ struct courier {
     struct settler *settler;
     struct sources *sources;
     struct sts *sts; /* MTA-STS policies */
+    struct tls_client *tls;
+    struct login_keys *login_keys;
+    struct dead_hosts *dead_hosts;
     uint64_t incarnation; /* 0: not joined */
     uint64_t claim_seq;
     struct map works;        /* partition and queue -> struct work */
@@ -46,6 +53,8 @@ struct courier {
     unsigned suspects; /* suspect jobs in hand or asked for: 0 or 1 */
     bool is_draining, is_leaving;
     struct client_settings client;
+    struct dsn_settings dsn;
+    struct limiter *limiter; /* of notifications; NULL until one is asked for */
     struct timer report_timer, compare_timer;
     struct tail report_tail;
     bool is_hello_due;

@@ -89,19 +89,39 @@ static void ask(struct dane_question *q)
     q->dns = dns_ask(q->resolver, name, DNS_TLSA, on_tlsa, q);
 }
 
+static void on_alias(void *context, const struct dns_answer *a)
+{
+    struct dane_question *q = context;
+
+    q->dns = NULL;
+    if (a->result == DNS_OK && a->is_secure) {
+        ask(q);
+        return;
+    }
+    if (a->result == DNS_AWAY) {
+        q->answer.result = DANE_AWAY;
+        q->answer.why = q->answer.base;
+    }
+    answer(q);
+}
+
 struct dane_question *dane_ask(struct courier *c, const char *host, const char *expanded, uint16_t port,
                                dane_on_answer *on_answer, void *context)
 {
     struct dane_question *q = NEW(struct dane_question);
+    const char *base = expanded ? expanded : host;
 
-    must(strlen(host) <= DOMAIN_MAX && strlen(expanded) <= DOMAIN_MAX);
+    must(strlen(host) <= DOMAIN_MAX && strlen(base) <= DOMAIN_MAX);
     q->resolver = c->dns;
     q->on_answer = on_answer;
     q->context = context;
     q->port = port;
-    q->is_expanded = strcmp(host, expanded) != 0;
+    q->is_expanded = strcmp(host, base) != 0;
     memcpy(q->host, host, strlen(host) + 1);
-    memcpy(q->answer.base, expanded, strlen(expanded) + 1);
-    ask(q);
+    memcpy(q->answer.base, base, strlen(base) + 1);
+    if (expanded)
+        ask(q);
+    else
+        q->dns = dns_ask(q->resolver, host, DNS_CNAME, on_alias, q);
     return q;
 }

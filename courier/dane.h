@@ -29,7 +29,10 @@ struct dane_answer {
 
 struct dane_question;
 typedef void dane_on_answer(void *context, const struct dane_answer *answer);
-/* Answers later, never inside the call. expanded: host after its CNAMEs; the same text when it has none. */
+/*
+ * Answers later, never inside the call. expanded: host after its aliases, the same text when there are none. NULL: it is an alias for a name whose
+ * addresses are not secure; where the alias itself is, there may be records at the host's own name.
+ */
 struct dane_question *dane_ask(struct courier *c, const char *host, const char *expanded, uint16_t port,
                                dane_on_answer *on_answer, void *context);
 void dane_cancel(struct dane_question *q); /* on_answer is not called any more */

@@ -5,36 +5,41 @@
 
 #include "base/conf.h"
 #include "cluster/daemon.h"
+#include "cluster/lane.h"
+#include "cluster/retry_schedule.h"
 #include "cluster/wire.h"
 #include "courier/work.h"
 #include "io/idn.h"
 #include "mail/addr.h"
 #include "mail/ascii.h"
 
-/* The queue of a sender: its domain, or its address literal, in lower case; the courier that has it goes there without MX. */
-static int queue_of(const char *text, char ret_queue[static DOMAIN_MAX + 1])
+/* The domain of a sender, or its address literal, in lower case; the courier that has it goes there without MX. */
+static int domain_of(const char *text, char ret_domain[static DOMAIN_MAX + 1])
 {
     struct addr sender;
 
     if (addr_parse_utf8(span_of(text), &sender) < 0)
         return -EINVAL;
     if (!sender.is_literal)
-        return idn_domain(sender.domain, ret_queue);
+        return idn_domain(sender.domain, ret_domain);
     must(sender.domain.len <= DOMAIN_MAX);
     for (size_t i = 0; i < sender.domain.len; i++)
-        ret_queue[i] = to_lower(sender.domain.at[i]);
-    ret_queue[sender.domain.len] = '\0';
+        ret_domain[i] = to_lower(sender.domain.at[i]);
+    ret_domain[sender.domain.len] = '\0';
     return 0;
 }
 
-static int fill_envelope(const struct job *j, const struct id *id, const char *name,
+static int fill_envelope(const struct job *j, const char *to, const struct id *id, const char *name,
                          const struct dsn_written *written, uint64_t size_bytes,
                          struct envelope *ret_envelope)
 {
-    char queue[DOMAIN_MAX + 1];
+    const struct conf *conf = conf_get();
+    char domain[DOMAIN_MAX + 1];
+    struct buf queue = {0};
 
-    if (queue_of(j->envelope.sender, queue) < 0)
+    if (domain_of(to, domain) < 0)
         return -EINVAL;
+    queue_name(span_of(domain), lane_of(conf, "", NULL), &queue);
     *ret_envelope = (struct envelope){
         .id = *id,
         .sender = mem_string(""),
@@ -50,25 +55,29 @@ static int fill_envelope(const struct job *j, const struct id *id, const char *n
         .is_8bit = written->is_8bit,
         .is_utf8 = written->is_utf8,
         .has_utf8_header = written->is_utf8,
+        .requires_tls = j->envelope.requires_tls && conf->dsn.require_tls,
+        .tls_optional = j->envelope.tls_optional,
         .is_dsn = true,
         .is_parent = true,
         .client = mem_string(""),
     };
-    ret_envelope->recipients[0].addr = mem_string(j->envelope.sender);
-    ret_envelope->queues[0] = mem_string(queue);
+    ret_envelope->recipients[0].addr = mem_string(to);
+    ret_envelope->queues[0] = buf_steal_text(&queue);
     return 0;
 }
 
-/* Until when a delayed one is tried (retry.lifetime). */
+/* Until when mail of its queue is tried. */
 static uint64_t retry_until_ms(const struct job *j)
 {
-    uint64_t now = store_redis_ms(j->work->courier->store), age = job_age_ms(j),
-             lifetime = conf_get()->retry.lifetime_ms;
+    uint64_t now = store_redis_ms(j->work->courier->store), age = job_age_ms(j);
+    struct retry retry;
 
-    return age < lifetime ? now + (lifetime - age) : now;
+    retry_find(conf_get(), j->work->queue, BOUNCE_NONE, &retry);
+    return age < retry.lifetime_ms ? now + (retry.lifetime_ms - age) : now;
 }
 
-int dsn_job_make(const struct job *j, const struct dsn_recipient *told, size_t count, struct dsn_job *ret_dsn)
+int dsn_job_make(const struct job *j, const char *to, const struct dsn_recipient *told, size_t count,
+                 struct dsn_job *ret_dsn)
 {
     const struct conf *conf = conf_get();
     struct id id = id_new(store_redis_ms(j->work->courier->store), j->work->partition);
@@ -78,6 +87,7 @@ int dsn_job_make(const struct job *j, const struct dsn_recipient *told, size_t c
     struct job_state s;
     struct dsn d = {
         .id = id,
+        .to = *j->envelope.sender ? NULL : to,
         .reporting_name = daemon_node_name(),
         .from_name = conf->dsn.from_name,
         .envelope = &j->envelope,
@@ -93,10 +103,12 @@ int dsn_job_make(const struct job *j, const struct dsn_recipient *told, size_t c
     };
     int r;
 
+    for (size_t i = 0; i < DSN_ACTION_COUNT && !d.to; i++)
+        d.templates[i] = j->work->courier->dsn.templates[i];
     job_format(&id, 0, made.name);
     written = dsn_write(&d, &made.content);
     must(made.content.len <= DSN_MAX);
-    r = fill_envelope(j, &id, made.name, &written, made.content.len, &e);
+    r = fill_envelope(j, to, &id, made.name, &written, made.content.len, &e);
     if (r < 0) {
         dsn_job_done(&made);
         return r;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/conf.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "cluster/spool.h"
@@ -124,41 +125,74 @@ bool job_next_transaction(struct job *j, size_t max)
     return true;
 }
 
+static void count(const struct job *j, const struct verdict *v)
+{
+    if (v->class != VERDICT_DELIVERED) {
+        must(v->bounce != BOUNCE_NONE);
+        metric_add_labelled(v->class == VERDICT_FAILED ? METRIC_FAILED_TOTAL : METRIC_DEFERRED_TOTAL,
+                            v->bounce - 1, 1);
+        return;
+    }
+    metric_add(METRIC_DELIVERED_TOTAL, 1);
+    metric_observe_us(METRIC_DELIVERY_SECONDS, job_age_ms(j) * 1000);
+}
+
 static void tell(const struct job *j, size_t recipient, const struct verdict *v)
 {
     static const enum log_event events[] = {[VERDICT_DELIVERED] = LOG_DELIVERED,
                                             [VERDICT_DEFERRED] = LOG_DEFERRED,
                                             [VERDICT_FAILED] = LOG_BOUNCED};
-    static const enum metric metrics[] = {[VERDICT_DELIVERED] = METRIC_DELIVERED_TOTAL,
-                                          [VERDICT_DEFERRED] = METRIC_DEFERRED_TOTAL,
-                                          [VERDICT_FAILED] = METRIC_FAILED_TOTAL};
     char message[ID_TEXT_LEN + 1];
 
-    metric_add(metrics[v->class], 1);
-    if (v->class == VERDICT_DELIVERED)
-        metric_observe_us(METRIC_DELIVERY_SECONDS, job_age_ms(j) * 1000);
+    count(j, v);
     if (!log_is_on(events[v->class]) && !v->in_doubt)
         return;
     id_format(&j->envelope.id, message);
     log_event(events[v->class], F("msg", message), F("job", j->name), F("queue", j->work->queue),
               F("from", j->envelope.sender), F("to", j->envelope.recipients[recipient].addr),
-              FN("code", v->code), F("status", v->status), F("remote", v->remote), F("reply", v->text),
-              FN("delay_ms", job_age_ms(j)), FN("attempt", j->state.attempts + 1));
+              FN("code", v->code), F("status", v->status),
+              F("class", v->bounce ? bounce_name(v->bounce) : NULL), F("remote", v->remote),
+              F("reply", v->text), F("tls", *j->tls.session ? j->tls.session : NULL),
+              F("proof", j->tls.proof), FN("delay_ms", job_age_ms(j)), FN("attempt", j->state.attempts + 1));
     if (v->in_doubt)
         log_event(LOG_IN_DOUBT, F("msg", message), F("job", j->name),
                   F("to", j->envelope.recipients[recipient].addr), F("remote", v->remote),
                   F("why", "the reply to the message was lost"));
 }
 
-static void decide(struct job *j, size_t recipient, const struct verdict *v)
+/* Our own verdicts come with their class. */
+static enum bounce judge(const struct verdict *v)
+{
+    if (v->class == VERDICT_DELIVERED || v->bounce != BOUNCE_NONE)
+        return v->bounce;
+    return bounce_of(v, &conf_get()->courier.bounce_rules);
+}
+
+static void decide(struct job *j, size_t recipient, const struct verdict *v, enum bounce bounce)
 {
     struct recipient_state *s = &j->state.recipients[recipient];
 
     verdict_copy(&s->last, v);
+    s->last.bounce = bounce;
     s->is_fresh = true;
     if (v->in_doubt)
         metric_add(METRIC_IN_DOUBT_TOTAL, 1);
-    tell(j, recipient, v);
+    tell(j, recipient, &s->last);
+}
+
+void job_give_up(const struct job *j, size_t recipient, const struct verdict *ended)
+{
+    const struct verdict *last = &j->state.recipients[recipient].last;
+    char message[ID_TEXT_LEN + 1];
+
+    count(j, ended);
+    id_format(&j->envelope.id, message);
+    log_event(LOG_BOUNCED, F("msg", message), F("job", j->name), F("queue", j->work->queue),
+              F("from", j->envelope.sender), F("to", j->envelope.recipients[recipient].addr),
+              F("status", ended->status), F("class", bounce_name(ended->bounce)), F("why", ended->text),
+              F("last_class", bounce_name(last->bounce)), F("last_status", last->status),
+              F("remote", last->remote), F("reply", last->text), FN("delay_ms", job_age_ms(j)),
+              FN("attempt", j->state.attempts));
 }
 
 /* The host will not tell the sender that it has the message, or every one on the way is to tell (RFC 2852 section 4). */
@@ -177,7 +211,7 @@ void job_take_verdicts(struct job *j)
     for (size_t i = 0; i < j->message.count; i++) {
         if (j->verdicts[i].class == VERDICT_NONE)
             continue;
-        decide(j, j->indexes[i], &j->verdicts[i]);
+        decide(j, j->indexes[i], &j->verdicts[i], judge(&j->verdicts[i]));
         j->state.recipients[j->indexes[i]].is_report_due = j->verdicts[i].class == VERDICT_DELIVERED &&
                                                            wants_to_hear_of_success(j, j->indexes[i]);
         verdict_done(&j->verdicts[i]);
@@ -186,9 +220,11 @@ void job_take_verdicts(struct job *j)
 
 void job_decide(struct job *j, const struct verdict *v)
 {
+    enum bounce bounce = judge(v);
+
     for (size_t i = 0; i < j->state.recipient_count; i++) {
         if (job_is_undecided(j, i))
-            decide(j, i, v);
+            decide(j, i, v, bounce);
     }
 }
 
@@ -206,6 +242,11 @@ int64_t job_by_left_s(const struct job *j)
     int64_t left_ms = (int64_t) j->envelope.by_ms - (int64_t) store_redis_ms(j->work->courier->store);
 
     return left_ms >= 0 ? left_ms / 1000 : -((999 - left_ms) / 1000);
+}
+
+bool job_is_relaxable(const struct job *j)
+{
+    return j->envelope.tls_optional && !j->envelope.requires_tls;
 }
 
 bool job_is_late(const struct job *j)

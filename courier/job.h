@@ -16,6 +16,12 @@
 
 struct work;
 
+/* How the way to a host was protected, for the story. */
+struct job_tls {
+    char session[80];  /* version and cipher; "": not at all */
+    const char *proof; /* how the host has shown to be the right one: dane, sts, name, fingerprint, no */
+};
+
 struct job {
     struct list link; /* in work.ready, or in no list */
     struct work *work;
@@ -30,9 +36,11 @@ struct job {
     uint64_t exact_ms;
     struct buf chunk; /* content's first chunk, kept until the job is settled */
     unsigned stale_returns;
-    uint64_t tried;       /* targets of the route, by index, that failed in this attempt */
-    struct verdict fault; /* of the last target that failed */
-    bool is_attempted;    /* the attempt counts: something of it reached a host, or none could be */
+    uint64_t tried;         /* targets of the route, by index, that failed in this attempt */
+    uint64_t tried_relaxed; /* likewise, by connections that obey no TLS policy */
+    struct job_tls tls;     /* of the connection that carried it last */
+    struct verdict fault;   /* of the last target that failed */
+    bool is_attempted;      /* the attempt counts: something of it reached a host, or none could be */
     bool is_suspect;
     size_t booked_bytes;         /* of content (content.c) */
     const char *content_trouble; /* why it cannot be sent whole: held */
@@ -56,9 +64,13 @@ bool job_next_transaction(struct job *j, size_t max);
 void job_take_verdicts(struct job *j);
 /* Every recipient still undecided gets this verdict. */
 void job_decide(struct job *j, const struct verdict *v);
+/* Deferred, and its time is over: told and counted as failed. */
+void job_give_up(const struct job *j, size_t recipient, const struct verdict *ended);
 /* Since arrival, or since its release when that was asked for (RFC 4865), by the wall clock; 0 when that lies ahead. */
 uint64_t job_age_ms(const struct job *j);
 /* What is left of the time its sender set (RFC 2852), in seconds, downwards; with its by_mode only. */
 int64_t job_by_left_s(const struct job *j);
 /* That time has passed. */
 bool job_is_late(const struct job *j);
+/* Its sender says that trouble with TLS is no reason to keep it (RFC 8689 section 5), and asks for no protection either. */
+bool job_is_relaxable(const struct job *j);

@@ -12,7 +12,10 @@
 #include "cluster/wire.h"
 #include "courier/connection.h"
 #include "courier/courier.h"
+#include "courier/dead_host.h"
 #include "courier/grant.h"
+#include "courier/login_key.h"
+#include "courier/notice.h"
 #include "courier/settle.h"
 #include "courier/source.h"
 #include "courier/stray.h"
@@ -46,6 +49,31 @@ static void take_names(const struct node_view *view)
     }
     courier.client.own_names = names;
     courier.client.own_name_count = count;
+}
+
+/* ---- TLS ---- */
+
+static int make_tls(struct tls_client **ret_client, char **ret_error)
+{
+    struct tls_client_settings settings;
+
+    tls_client_settings_of(conf_get(), &settings);
+    return tls_client_new(&settings, ret_client, ret_error);
+}
+
+/* The files may be others now, even where the settings are not. */
+static void reload_tls(void)
+{
+    struct tls_client *fresh;
+    char *error = NULL;
+
+    if (make_tls(&fresh, &error) < 0) {
+        log_event(LOG_TLS_OUT_REFUSED, F("why", error));
+        mem_free(error);
+        return;
+    }
+    tls_client_release(courier.tls);
+    courier.tls = fresh;
 }
 
 /* ---- the cluster ---- */
@@ -100,6 +128,8 @@ static void on_view(void *owner UNUSED, const struct node_view *view)
 {
     if (!view)
         return;
+    if (tls_client_files_changed(courier.tls))
+        reload_tls();
     take_names(view);
     grant_on_view(&courier, view);
 }
@@ -162,6 +192,8 @@ static void start(struct loop *loop)
     };
     char *error = NULL;
 
+    metric_label(METRIC_DEFERRED_TOTAL, "class", bounce_names + 1, BOUNCE_COUNT - 1);
+    metric_label(METRIC_FAILED_TOTAL, "class", bounce_names + 1, BOUNCE_COUNT - 1);
     courier.loop = loop;
     list_init(&courier.idle);
     list_init(&courier.open_claims);
@@ -169,7 +201,12 @@ static void start(struct loop *loop)
     list_init(&courier.short_of_connections);
     list_init(&courier.content_waiting);
     courier.settler = settler_new(&courier);
+    notice_load_settings(&courier);
     courier.sources = sources_new(&courier);
+    courier.dead_hosts = NEW(struct dead_hosts);
+    courier.login_keys = login_keys_new(loop);
+    if (make_tls(&courier.tls, &error) < 0)
+        die("tls_out", error);
     take_names(&(struct node_view){0});
     open_dns();
     if (store_open(loop, &store_events, &courier.store, &error) < 0)
@@ -186,7 +223,9 @@ static void reload(void)
     if (!courier.node)
         return; /* it has left */
     take_names(node_view(courier.node));
+    notice_load_settings(&courier);
     sources_reload(courier.sources);
+    reload_tls();
     each_work(work_forget_route);
 }
 
@@ -198,6 +237,7 @@ static void on_left(void *owner UNUSED)
     courier.sts = sts_close(courier.sts);
     courier.sources = sources_free(courier.sources);
     courier.dns = dns_close(courier.dns);
+    courier.limiter = limiter_close(courier.limiter);
     courier.store = store_close(courier.store);
     daemon_end();
 }

@@ -1,8 +1,6 @@
 /* Idle connections. */
 #include "courier/pool.h"
 
-#include <string.h>
-
 #include "courier/work.h"
 
 bool pool_has(const struct connection *k)
@@ -25,13 +23,12 @@ void pool_remove(struct connection *k)
     k->courier->idle_count--;
 }
 
-struct connection *pool_take(const struct work *w, const struct target *t)
+struct connection *pool_take(const struct work *w, const struct way *way)
 {
     LIST_EACH(&w->courier->idle, it, save) {
         struct connection *k = LIST_ENTRY(it, struct connection, idle_link);
 
-        if (k->work == w || k->target.port != t->port || !ip_equal(&k->target.ip, &t->ip) ||
-            strcmp(k->target.host, t->host) != 0)
+        if (k->work == w || !connection_is_for(k, w, way))
             continue;
         pool_remove(k);
         return k;

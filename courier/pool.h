@@ -12,7 +12,7 @@ bool pool_has(const struct connection *k);
 void pool_add(struct connection *k);
 /* Nothing when it is not there. */
 void pool_remove(struct connection *k);
-/* One of another queue at that target, taken out; NULL: none. */
-struct connection *pool_take(const struct work *w, const struct target *t);
+/* One of another queue that goes the same way in every respect, taken out; NULL: none. */
+struct connection *pool_take(const struct work *w, const struct way *way);
 /* Ends the one that was idle longest, if any. */
 void pool_make_room(struct courier *c);

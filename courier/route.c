@@ -3,28 +3,6 @@
 
 #include <string.h>
 
-const char *route_static(const struct conf_map *routes, const char *domain)
-{
-    const char *best = NULL, *any = NULL;
-    size_t best_len = 0;
-
-    for (size_t i = 0; i < routes->count; i++) {
-        const char *key = routes->keys[i];
-
-        if (strcmp(key, "*") == 0) {
-            any = routes->values[i];
-        } else if (domain_matches(domain, key)) {
-            size_t len = strlen(key) + (key[0] != '.'); /* the name itself beats its suffix pattern */
-
-            if (len > best_len) {
-                best = routes->values[i];
-                best_len = len;
-            }
-        }
-    }
-    return best ? best : any;
-}
-
 bool route_site_is_limited(const char *site, const struct conf_map *limits)
 {
     for (size_t i = 0; i < limits->count; i++) {
@@ -100,6 +78,14 @@ void target_copy(struct target *to, const struct target *from)
     tls_policy_hold(to->policy);
 }
 
+bool target_equal(const struct target *a, const struct target *b)
+{
+    bool is_same_place = a->path || b->path ? a->path && b->path && strcmp(a->path, b->path) == 0
+                                            : a->port == b->port && ip_equal(&a->ip, &b->ip);
+
+    return is_same_place && strcmp(a->host, b->host) == 0;
+}
+
 void target_done(struct target *t)
 {
     t->path = mem_free(t->path);
@@ -114,6 +100,7 @@ struct route *route_free(struct route *r)
         target_done(&r->targets[i]);
     verdict_done(&r->failure);
     mem_free(r->targets);
+    transport_done(&r->transport);
     mem_free(r->how);
     mem_free(r->site);
     return mem_free(r);

@@ -1,5 +1,5 @@
 /*
- * Does: from a destination domain to the addresses to try, in order: static routes, else MX (RFC 5321 section 5.1, RFC 7505), then fallback hosts.
+ * Does: from a queue to the addresses to try, in order: hosts that its transport names, else MX (RFC 5321 section 5.1, RFC 7505), then fallback hosts.
  * Does not: connect.
  * Owns: a route is the caller's; a search is the router's until it answers.
  * Fails: a route without targets carries the verdict all its mail gets.
@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/conf.h"
+#include "cluster/transport.h"
 #include "courier/courier.h"
 #include "courier/tls_policy.h"
 #include "mail/addr.h"
@@ -21,33 +22,44 @@ struct target {
     char host[DOMAIN_MAX + 1];
     struct ip ip;
     uint16_t port;
-    unsigned group;        /* same preference: chosen among at random */
-    uint64_t bad_until_ms; /* clock_ms(): could not be used a moment ago */
-    char *path;            /* of a Unix socket, instead of address and port; else NULL */
+    unsigned group;              /* same preference: chosen among at random */
+    uint64_t bad_until_ms;       /* clock_ms(): could not be used a moment ago */
+    uint64_t untrusted_until_ms; /* likewise, for its TLS was not as the policy demands */
+    bool is_plain; /* where TLS is no must: its handshake failed, and what is opened now goes without */
+    char *path;    /* of a Unix socket, instead of address and port; else NULL */
     struct tls_policy *policy; /* held, never NULL; barred: only mail with TLS-Required: No may go there */
 };
 /* What is copied holds what it points to, until target_done(). */
 void target_copy(struct target *to, const struct target *from);
 void target_done(struct target *t);
+/* The same host at the same address. */
+bool target_equal(const struct target *a, const struct target *b);
 
 struct route {
     struct target *targets;
     size_t count;
-    struct verdict failure; /* when count is 0 */
-    char *site;             /* the best host, in lower case: what dispatcher.site_limits names */
-    char *how;              /* "mx", "static" or "implicit mx", for the story */
+    struct verdict failure;     /* when count is 0 */
+    char *site;                 /* the best host, in lower case: what dispatcher.site_limits names */
+    char *how;                  /* "mx", "implicit mx", "literal", or the transport's name, for the story */
+    struct transport transport; /* who logs in there, and the protocol */
+};
+
+/* How a host is to be reached. */
+struct source;
+struct way {
+    const struct target *target; /* NULL: there is none */
+    bool is_relaxed; /* TLS as it comes, whatever the policy: for mail with TLS-Required: No, and no other */
+    const struct source *source; /* NULL: the kernel chooses the address */
 };
 
 struct route_search;
 typedef void route_on_found(void *context, struct route *route); /* the route is handed over */
-/* Answers later, never inside the call. domain: normalised, or a literal in brackets. */
-struct route_search *route_find(struct courier *c, const char *domain, route_on_found *on_found,
+/* Answers later, never inside the call. queue: of a normalised domain, or of a literal in brackets. */
+struct route_search *route_find(struct courier *c, const char *queue, route_on_found *on_found,
                                 void *context);
 void route_cancel(struct route_search *s);
 struct route *route_free(struct route *r); /* always NULL */
 
-/* Pure: the static route of a domain in a settings map, or NULL: exact, then the longest .suffix, then "*". */
-const char *route_static(const struct conf_map *routes, const char *domain);
 /* Pure: has a row of dispatcher.site_limits this host? */
 bool route_site_is_limited(const char *site, const struct conf_map *limits);
 /* Pure: keeps at most `most` targets, in order, and neither address family takes more than half when the other has some. Returns how many. */

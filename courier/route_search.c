@@ -4,24 +4,30 @@
 
 #include "base/clock.h"
 #include "base/conf.h"
+#include "cluster/lane.h"
+#include "courier/policy_search.h"
 #include "courier/route.h"
 #include "mail/ascii.h"
 
 enum { FALLBACK_GROUP = UINT16_MAX + 1 }; /* worse than any preference of an MX */
 
 struct host {
-    char name[DOMAIN_MAX + 1];
+    char name[DOMAIN_MAX + 1]; /* or "unix:/path" */
     uint16_t port;
     unsigned preference;
-    bool is_by_mx, is_fallback, is_own, is_away; /* away: an address question was not answered */
+    bool is_unix, is_by_mx, is_fallback, is_own, is_away; /* away: an address question was not answered */
     struct ip ips[16];
     size_t ip_count;
+    bool is_insecure;              /* an answer with addresses was not secure */
+    char expanded[DOMAIN_MAX + 1]; /* the name at the end of its aliases; "": no answer had addresses */
+    struct policy_host *policy;
     bool was_refused; /* it had addresses, all of a kind we never connect to */
 };
 
 struct route_search {
     struct courier *courier;
     char domain[DOMAIN_MAX + 3];
+    struct transport transport;
     route_on_found *on_found;
     void *context;
     struct dns_question *mx;
@@ -35,6 +41,9 @@ struct route_search {
     size_t host_count;
     const char *how;
     struct tail tail;
+    bool is_mx_secure;
+    struct policy_search policies;
+    struct policy_host policy_hosts[ROUTE_HOSTS_MAX];
 };
 
 /* ---- the result ---- */
@@ -48,6 +57,8 @@ static void search_free(struct route_search *s)
         if (s->questions[i])
             dns_cancel(s->questions[i]);
     }
+    policy_search_end(&s->policies);
+    transport_done(&s->transport);
     mem_free(s);
 }
 
@@ -80,6 +91,8 @@ static void answer(struct route_search *s, struct route *r)
 
     r->how = mem_string(s->how);
     r->site = mem_string(best_host(s));
+    r->transport = s->transport;
+    s->transport = (struct transport){0};
     search_free(s);
     on_found(context, r);
 }
@@ -94,14 +107,17 @@ static void answer_failure(struct route_search *s, enum status status)
 
 static void add_targets(struct route *r, const struct host *h, size_t most)
 {
-    for (size_t i = 0; i < h->ip_count && r->count < most; i++) {
+    size_t count = h->is_unix ? 1 : h->ip_count;
+
+    for (size_t i = 0; i < count && r->count < most; i++) {
         struct target *t = &r->targets[r->count++];
 
         memcpy(t->host, h->name, sizeof(t->host));
+        t->path = h->is_unix ? mem_string(h->name + strlen("unix:")) : NULL;
         t->ip = h->ips[i];
         t->port = h->port;
         t->group = h->preference + (h->is_fallback ? FALLBACK_GROUP : 0);
-        t->policy = tls_policy_hold(tls_policy_may());
+        t->policy = tls_policy_hold(h->policy->policy);
     }
 }
 
@@ -173,6 +189,37 @@ static void finish(struct route_search *s)
     answer(s, r);
 }
 
+/* ---- policies ---- */
+
+static void on_policies(void *context)
+{
+    finish(context);
+}
+
+/* The addresses are known: each host that has some gets its TLS policy. */
+static void find_policies(struct route_search *s)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->host_count; i++) {
+        struct host *h = &s->hosts[i];
+        struct policy_host *p = &s->policy_hosts[count];
+
+        if (h->ip_count == 0 && !h->is_unix)
+            continue;
+        *p = (struct policy_host){.name = h->is_unix ? NULL : h->name,
+                                  .port = h->port,
+                                  .is_by_mx = h->is_by_mx,
+                                  .is_mx_secure = s->is_mx_secure,
+                                  .is_secure = h->expanded[0] && !h->is_insecure};
+        memcpy(p->expanded, h->expanded, sizeof(p->expanded));
+        h->policy = p;
+        count++;
+    }
+    if (policy_search_hosts(&s->policies, s->policy_hosts, count, on_policies, s))
+        finish(s);
+}
+
 /* ---- addresses ---- */
 
 static bool is_own_host(const struct route_search *s, const char *name)
@@ -213,15 +260,19 @@ static void on_addresses(void *context, const struct dns_answer *a)
     s->questions[slot->question] = NULL;
     if (a->result == DNS_AWAY)
         h->is_away = true;
+    if (a->result == DNS_OK) {
+        h->is_insecure |= !a->is_secure;
+        memcpy(h->expanded, a->name, sizeof(h->expanded));
+    }
     for (size_t i = 0; a->result == DNS_OK && i < a->count; i++)
         add_address(h, &a->records[i].ip);
     if (--s->open_count == 0)
-        finish(s);
+        find_policies(s);
 }
 
 static void on_tail(struct tail *t)
 {
-    finish(CONTAINER_OF(t, struct route_search, tail));
+    find_policies(CONTAINER_OF(t, struct route_search, tail));
 }
 
 /* Asks for all hosts' addresses; a numeric host needs no question. */
@@ -233,6 +284,8 @@ static void ask_addresses(struct route_search *s)
         struct host *h = &s->hosts[i];
         struct ip ip;
 
+        if (h->is_unix)
+            continue;
         h->is_own = h->is_own || is_own_host(s, h->name);
         if (ip_parse(span_of(h->name), &ip) == 0) {
             if (!h->is_by_mx ||
@@ -266,7 +319,19 @@ static void add_host(struct route_search *s, const char *name, uint16_t port, un
         h->name[i] = to_lower(name[i]);
 }
 
-static void add_static_hosts(struct route_search *s, struct span hosts, bool is_fallback)
+static void add_socket(struct route_search *s, struct span name, unsigned preference)
+{
+    struct host *h;
+
+    if (s->host_count == ROUTE_HOSTS_MAX || name.len > DOMAIN_MAX)
+        return;
+    h = &s->hosts[s->host_count++];
+    *h = (struct host){.is_unix = true, .preference = preference};
+    memcpy(h->name, name.at, name.len);
+}
+
+/* Tried in this order: each is worse than the one before it. */
+static void add_named_hosts(struct route_search *s, struct span hosts, bool is_fallback)
 {
     unsigned preference = 0;
 
@@ -275,7 +340,9 @@ static void add_static_hosts(struct route_search *s, struct span hosts, bool is_
         char name[DOMAIN_MAX + 1];
         uint16_t port;
 
-        if (one.len > 0 && hostport_parse(one, (uint16_t) conf_get()->courier.port, name, &port) == 0)
+        if (span_starts_nocase(one, SPAN("unix:")))
+            add_socket(s, one, preference++);
+        else if (one.len > 0 && hostport_parse(one, (uint16_t) conf_get()->courier.port, name, &port) == 0)
             add_host(s, name, port, preference++, false, is_fallback);
     }
 }
@@ -285,7 +352,7 @@ static void add_fallback_hosts(struct route_search *s)
     const struct conf_list *list = &conf_get()->courier.fallback_hosts;
 
     for (size_t i = 0; i < list->count; i++)
-        add_static_hosts(s, span_of(list->items[i]), true);
+        add_named_hosts(s, span_of(list->items[i]), true);
 }
 
 /* ---- MX ---- */
@@ -325,6 +392,7 @@ static void on_mx(void *context, const struct dns_answer *a)
     struct route_search *s = context;
 
     s->mx = NULL;
+    s->is_mx_secure = a->is_secure;
     switch (a->result) {
     case DNS_NO_NAME: answer_failure(s, STATUS_NO_SUCH_DOMAIN); return;
     case DNS_AWAY: answer_failure(s, STATUS_DNS_AWAY); return;
@@ -344,41 +412,58 @@ static void on_mx(void *context, const struct dns_answer *a)
     ask_addresses(s);
 }
 
-struct route_search *route_find(struct courier *c, const char *domain, route_on_found *on_found,
-                                void *context)
+/* [192.0.2.1] or [IPv6:...]: there, and no MX (BEHAVIOURS I12). */
+static void find_literal(struct route_search *s)
+{
+    AUTO_FREE char *inner = mem_text(s->domain + 1, strlen(s->domain) > 2 ? strlen(s->domain) - 2 : 0);
+    AUTO_BUF struct buf text = {0};
+    struct ip ip;
+
+    s->how = "literal";
+    if (ip_parse(span_of(inner), &ip) == 0) {
+        ip_format(&ip, &text);
+        buf_add_char(&text, '\0');
+        add_host(s, text.data, (uint16_t) conf_get()->courier.port, 0, true, false);
+    }
+    ask_addresses(s);
+}
+
+/* Hosts that the settings name; those of a transport have their own backups, and what it tells them is for nobody else. */
+static void find_named(struct route_search *s)
+{
+    bool is_plain = strcmp(s->transport.name, "static") == 0;
+
+    s->how = s->transport.name;
+    add_named_hosts(s, span_of(s->transport.hosts), false);
+    if (is_plain)
+        add_fallback_hosts(s);
+    ask_addresses(s);
+}
+
+struct route_search *route_find(struct courier *c, const char *queue, route_on_found *on_found, void *context)
 {
     struct route_search *s = NEW(struct route_search);
-    const char *hosts = route_static(&conf_get()->courier.routes, domain);
+    struct span domain, lane;
 
+    queue_split(span_of(queue), &domain, &lane);
+    transport_find(conf_get(), queue, &s->transport);
     s->courier = c;
     s->on_found = on_found;
     s->context = context;
-    if (strlen(domain) > DOMAIN_MAX) { /* a queue that ingress would not have made: no host has such a name */
+    if (domain.len > DOMAIN_MAX) { /* a queue that ingress would not have made: no host has such a name */
         s->how = "no domain";
         tail_add(c->loop, &s->tail, on_tail);
         return s;
     }
-    memcpy(s->domain, domain, strlen(domain) + 1);
-    if (hosts) {
-        s->how = "static";
-        add_static_hosts(s, span_of(hosts), false);
-        add_fallback_hosts(s);
-        ask_addresses(s);
-    } else if (domain[0] == '[') {
-        AUTO_FREE char *inner = mem_text(domain + 1, strlen(domain) > 2 ? strlen(domain) - 2 : 0);
-        AUTO_BUF struct buf text = {0};
-        struct ip ip;
-
-        s->how = "literal";
-        if (ip_parse(span_of(inner), &ip) == 0) {
-            ip_format(&ip, &text);
-            buf_add_char(&text, '\0');
-            add_host(s, text.data, (uint16_t) conf_get()->courier.port, 0, true, false);
-        }
-        ask_addresses(s);
-    } else {
+    memcpy(s->domain, domain.at, domain.len);
+    policy_search_begin(&s->policies, c, s->domain, &s->transport);
+    if (s->transport.kind == TRANSPORT_HOSTS) {
+        find_named(s);
+    } else if (s->domain[0] == '[') {
+        find_literal(s);
+    } else { /* also of what a route holds, once it is released */
         s->how = "mx";
-        s->mx = dns_ask(c->dns, domain, DNS_MX, on_mx, s);
+        s->mx = dns_ask(c->dns, s->domain, DNS_MX, on_mx, s);
     }
     return s;
 }

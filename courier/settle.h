@@ -13,7 +13,7 @@ struct settler *settler_new(struct courier *c);
 /* Settles not yet confirmed, over all partitions. */
 size_t settler_pending_count(const struct settler *s);
 
-/* It has waited longer than mail may (retry.lifetime). Never while the clocks of this node and of Redis are apart. */
+/* It has waited longer than mail of its queue may (retry). Never while the clocks of this node and of Redis are apart. */
 bool settle_is_expired(const struct job *j);
 /* The attempt is over: ends, defers, or returns the job by its recipients' verdicts; with a DSN when one is due. */
 void settle_attempt(struct job *j);

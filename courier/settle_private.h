@@ -7,6 +7,7 @@
 #pragma once
 
 #include "courier/dsn_job.h"
+#include "courier/notice.h"
 #include "courier/settle.h"
 
 enum { DETAIL_MAX = 1000 };
@@ -24,6 +25,11 @@ struct entry {
     bool is_exact, has_dsn;
     uint32_t chunk_count;
     const char *event;
+    /* of an attempt */
+    size_t delivered, deferred, failed;
+    struct notice notice;
+    char *dsn_to; /* who is told */
+    notice_on_made *on_made;
     struct dsn_job dsn;
     void (*on_noted)(struct job *j);
 };

@@ -41,6 +41,8 @@ static void entry_free(struct entry *e)
     buf_done(&e->state);
     buf_done(&e->detail);
     dsn_job_done(&e->dsn);
+    notice_done(&e->notice);
+    mem_free(e->dsn_to);
     mem_free(e->queue);
     mem_free(e->name);
     mem_free(e->token);
@@ -106,7 +108,7 @@ static void entry_over(struct entry *e, enum settle_answer answer, bool repeated
     if (answer == SETTLE_OK && e->has_dsn) {
         metric_add(METRIC_DSN_TOTAL, 1);
         ring_queue(j->work->courier, e->partition, SPAN(QUEUE_FANOUT));
-        log_event(LOG_DSN_SENT, F("job", e->name), F("to", j->envelope.sender), F("dsn", e->dsn.name));
+        log_event(LOG_DSN_SENT, F("job", e->name), F("to", e->dsn_to), F("dsn", e->dsn.name));
     }
     if (answer == SETTLE_OK && e->outcome == OUTCOME_HOLD) {
         metric_add(METRIC_HELD_TOTAL, 1);

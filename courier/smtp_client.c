@@ -1,4 +1,4 @@
-/* The SMTP client engine: what we say. What we hear is in smtp_client_reply.c. */
+/* The SMTP client engine: its life, and content. What we hear is in smtp_client_reply.c, what comes before the first message in smtp_client_hello.c. */
 #include "courier/smtp_client.h"
 
 #include <string.h>
@@ -27,6 +27,21 @@ void client_expect(struct smtp_client *c, enum step step, struct transaction *t,
 
 /* ---- the end of a connection ---- */
 
+/* The dot is out, and somebody's reply to it will not come (RFC 5321 section 4.2.5, BEHAVIOURS H13). In LMTP others may have theirs. */
+static void leave_in_doubt(const struct smtp_client *c, const struct transaction *t,
+                           const struct verdict *why)
+{
+    struct client_message *m = t->message;
+
+    for (size_t i = 0; i < m->count; i++) {
+        if (!t->is_accepted[i] || m->verdicts[i].class != VERDICT_NONE)
+            continue;
+        verdict_set(&m->verdicts[i], STATUS_REPLY_LOST, why->text);
+        m->verdicts[i].remote = (mem_free(m->verdicts[i].remote), mem_string(c->remote));
+        m->verdicts[i].in_doubt = true;
+    }
+}
+
 void client_over(struct smtp_client *c, enum client_fault fault, const struct verdict *why)
 {
     if (c->is_over)
@@ -34,6 +49,7 @@ void client_over(struct smtp_client *c, enum client_fault fault, const struct ve
     c->is_over = true;
     c->is_ready = false;
     c->fault = fault;
+    c->awaits = ASK_REPLY;
     c->expected_count = 0;
     verdict_copy(&c->fault_verdict, why);
     for (struct transaction *t = c->current; t; t = t == c->current ? c->next : NULL) {
@@ -43,16 +59,8 @@ void client_over(struct smtp_client *c, enum client_fault fault, const struct ve
             continue;
         m->fault = fault;
         verdict_copy(&m->fault_verdict, why);
-        if (t->phase == PHASE_DOT_SENT &&
-            fault != FAULT_CLOSING) { /* RFC 5321 section 4.2.5, BEHAVIOURS H13 */
-            for (size_t i = 0; i < m->count; i++) {
-                if (!t->is_accepted[i])
-                    continue;
-                verdict_set(&m->verdicts[i], STATUS_REPLY_LOST, why->text);
-                m->verdicts[i].remote = (mem_free(m->verdicts[i].remote), mem_string(c->remote));
-                m->verdicts[i].in_doubt = true;
-            }
-        }
+        if (t->phase == PHASE_DOT_SENT)
+            leave_in_doubt(c, t, why);
         t->phase = PHASE_OVER;
     }
 }
@@ -150,13 +158,26 @@ void smtp_client_content_end(struct smtp_client *c, struct buf *out)
     c->current->phase = PHASE_DOT_READY;
 }
 
+/* RFC 2033 section 4.2: in LMTP one reply for each accepted recipient, in the order of RCPT; also behind BDAT LAST (RFC 3030 section 2). */
+static void expect_dots(struct smtp_client *c, struct transaction *t)
+{
+    for (size_t i = 0; i < t->message->count; i++) {
+        if (t->is_accepted[i] && (c->terms->is_lmtp || t->dots_owed == 0)) {
+            client_expect(c, STEP_DOT, t, i);
+            t->dots_owed++;
+        }
+    }
+}
+
 void smtp_client_dot(struct smtp_client *c, struct buf *out)
 {
-    must(c->current && c->current->phase == PHASE_DOT_READY && !client_awaits_piece(c));
-    buf_add_text(out, c->current->is_bdat ? "BDAT 0 LAST\r\n" : ".\r\n");
-    client_expect(c, STEP_DOT, c->current, 0);
-    c->current->phase = PHASE_DOT_SENT;
-    c->current->message->dot_sent = true;
+    struct transaction *t = c->current;
+
+    must(t && t->phase == PHASE_DOT_READY && !client_awaits_piece(c));
+    buf_add_text(out, t->is_bdat ? "BDAT 0 LAST\r\n" : ".\r\n");
+    expect_dots(c, t);
+    t->phase = PHASE_DOT_SENT;
+    t->message->dot_sent = true;
 }
 
 struct client_message *smtp_client_result(struct smtp_client *c)
@@ -196,6 +217,7 @@ struct smtp_client *smtp_client_free(struct smtp_client *c)
     mem_free(c->slots[1].is_accepted);
     mem_free(c->expected);
     mem_free(c->remote);
+    client_login_wipe(c);
     reply_done(&c->reply);
     verdict_done(&c->fault_verdict);
     return mem_free(c);
@@ -209,6 +231,8 @@ enum client_ask smtp_client_ask(const struct smtp_client *c)
         return ASK_RESULT;
     if (c->is_over)
         return ASK_CLOSE;
+    if (c->awaits != ASK_REPLY)
+        return c->awaits;
     if (client_awaits_piece(c))
         return ASK_REPLY;
     if (t && t->phase == PHASE_CONTENT)
@@ -224,6 +248,8 @@ enum client_limit smtp_client_limit(const struct smtp_client *c)
 {
     if (c->current && (c->current->phase == PHASE_CONTENT || c->current->phase == PHASE_DOT_READY))
         return LIMIT_BLOCK;
+    if (c->awaits != ASK_REPLY) /* a handshake, or a key of ours */
+        return LIMIT_COMMAND;
     if (c->expected_count == 0)
         return LIMIT_IDLE;
     return client_reply_limit(c);
@@ -256,9 +282,4 @@ unsigned smtp_client_sent_count(const struct smtp_client *c)
 unsigned smtp_client_reply_count(const struct smtp_client *c)
 {
     return c->reply_count;
-}
-
-bool smtp_client_is_secured(const struct smtp_client *c)
-{
-    return c->is_secured;
 }

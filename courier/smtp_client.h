@@ -26,7 +26,7 @@ enum client_fault {
     FAULT_BAD_REPLY, /* not SMTP */
     FAULT_LOOP,      /* the host is this cluster (H22) */
     FAULT_ABORTED,   /* by the owner, before the dot */
-    FAULT_TLS,  /* TLS is required, and not offered, refused, or (by the owner) failed: the next host may do */
+    FAULT_TLS, /* TLS is required, and not offered, refused, or (by the owner) failed: the next host may do */
     FAULT_AUTH, /* we could not log in, or the host did not prove that it knows our password (BEHAVIOURS H20) */
     FAULT_UNFIT, /* the host does not offer what the message needs; the connection goes on. The verdict fails, if there is no other host */
 };
@@ -57,9 +57,9 @@ enum client_ask {
     ASK_CONTENT, /* smtp_client_content() until it is all there or another ask comes, then smtp_client_content_end() */
     ASK_DOT,    /* smtp_client_dot() right after the check, or smtp_client_end(FAULT_ABORTED) */
     ASK_RESULT, /* smtp_client_result() */
-    ASK_TLS,    /* the host waits for a handshake: smtp_client_secured() after it, or smtp_client_end(FAULT_TLS) */
-    ASK_KEY,    /* SCRAM's slow key: smtp_client_key_request(), then smtp_client_key() */
-    ASK_CLOSE,  /* close the connection: fault and verdict say why */
+    ASK_TLS, /* the host waits for a handshake: smtp_client_secured() after it, or smtp_client_end(FAULT_TLS) */
+    ASK_KEY,   /* SCRAM's slow key: smtp_client_key_request(), then smtp_client_key() */
+    ASK_CLOSE, /* close the connection: fault and verdict say why */
 };
 
 /* Which time limit applies while ASK_REPLY or ASK_CONTENT lasts. */
@@ -89,11 +89,12 @@ enum client_tls {
 struct client_terms {
     enum client_tls tls;
     bool is_lmtp;
-    bool is_private;               /* a unix socket, or otherwise nobody else's: AUTH needs no TLS */
-    const char *helo_name;         /* NULL: the settings' */
-    const char *user, *password;   /* NULL or "": no login */
-    const struct conf_list *mechanisms; /* those allowed; NULL or empty: all we know (smtp_client_mechanism.def) */
-    const char *nonce;             /* SCRAM's; NULL: a random one */
+    bool is_private;             /* a unix socket, or otherwise nobody else's: AUTH needs no TLS */
+    const char *helo_name;       /* NULL: the settings' */
+    const char *user, *password; /* NULL or "": no login */
+    const struct conf_list
+        *mechanisms;   /* those allowed; NULL or empty: all we know (smtp_client_mechanism.def) */
+    const char *nonce; /* SCRAM's; NULL: a random one */
 };
 
 enum { CLIENT_KEY_BYTES = 32, CLIENT_ITERATIONS_LEAST = 4096, CLIENT_ITERATIONS_MOST = 1000000 };

@@ -47,11 +47,23 @@ static bool is_late_for(const struct smtp_client *c, const struct client_message
            (uint64_t) m->by_left_s < c->by_least_s;
 }
 
+/*
+ * RFC 8689 section 4.2.1: what must stay protected goes to a host that has proven who it is and promises to go on so (BEHAVIOURS L15). A mail store
+ * reached through nothing but this machine is the end of the way.
+ */
+static bool keeps_tls(const struct smtp_client *c)
+{
+    return (c->is_proven && client_offers(c, OFFERS_REQUIRETLS)) ||
+           (c->terms->is_lmtp && c->terms->is_private);
+}
+
 /* STATUS_COUNT: nothing is in the way. */
 static enum status unfit(const struct smtp_client *c, const struct client_message *m)
 {
     const struct envelope *e = m->envelope;
 
+    if (e->requires_tls && !keeps_tls(c))
+        return STATUS_NO_REQUIRETLS;
     if (e->is_binary && !client_offers(c, OFFERS_CHUNKING | OFFERS_BINARYMIME))
         return STATUS_NO_BINARY;
     if (!takes_utf8(c) && !is_ascii_text(e->sender))
@@ -138,6 +150,8 @@ void client_put_mail(struct smtp_client *c, struct transaction *t, struct buf *o
     put_body(c, t, out);
     if (takes_utf8(c) && needs_smtputf8(m))
         buf_add_text(out, " SMTPUTF8");
+    if (e->requires_tls && client_offers(c, OFFERS_REQUIRETLS))
+        buf_add_text(out, " REQUIRETLS");
     m->is_dsn_passed = client_offers(c, OFFERS_DSN);
     if (m->is_dsn_passed && e->ret != RET_UNSAID)
         buf_add_text(out, e->ret == RET_FULL ? " RET=FULL" : " RET=HDRS");

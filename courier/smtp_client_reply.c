@@ -1,4 +1,4 @@
-/* What the remote said, and what follows from it: one handler for each step of smtp_client.def. */
+/* What the remote said, and what follows from it: one handler for each step of smtp_client.def but those of hello and login. */
 #include <errno.h>
 #include <string.h>
 
@@ -7,8 +7,12 @@
 
 /* ---- what a reply comes to ---- */
 
-/* Ends the connection with what the remote just said; never worse than deferred: another host, or another day, may do. */
-static void end_by_reply(struct smtp_client *c, enum client_fault fault)
+unsigned client_reply_class(const struct smtp_client *c)
+{
+    return c->reply.code / 100;
+}
+
+void client_end_by_reply(struct smtp_client *c, enum client_fault fault)
 {
     struct verdict why = {0};
 
@@ -17,6 +21,20 @@ static void end_by_reply(struct smtp_client *c, enum client_fault fault)
     if (why.status[0] != '4')
         memcpy(why.status, "4.4.0", sizeof("4.4.0"));
     client_over(c, fault, &why);
+    verdict_done(&why);
+}
+
+void client_over_by_reply(struct smtp_client *c, enum client_fault fault, enum status status)
+{
+    struct verdict said = {0}, why = {0};
+    AUTO_BUF struct buf detail = {0};
+
+    reply_verdict(&c->reply, c->remote, &said);
+    buf_printf(&detail, "%u %s%c", said.code, said.text, '\0');
+    verdict_set(&why, status, detail.data);
+    why.remote = (mem_free(why.remote), mem_string(c->remote));
+    client_over(c, fault, &why);
+    verdict_done(&said);
     verdict_done(&why);
 }
 
@@ -29,15 +47,10 @@ static void transaction_over(struct smtp_client *c, struct transaction *t, struc
     t->phase = PHASE_OVER;
 }
 
-static unsigned reply_class(const struct smtp_client *c)
-{
-    return c->reply.code / 100;
-}
-
 /* What a reply that is not the one hoped for means; a yes in the wrong place (354 to MAIL) is never taken for a delivery. */
 static void refuse(struct smtp_client *c, struct verdict *v)
 {
-    if (reply_class(c) == 4 || reply_class(c) == 5) {
+    if (client_reply_class(c) == 4 || client_reply_class(c) == 5) {
         reply_verdict(&c->reply, c->remote, v);
         return;
     }
@@ -46,122 +59,49 @@ static void refuse(struct smtp_client *c, struct verdict *v)
     v->remote = mem_string(c->remote);
 }
 
-/* The reply's verdict for all recipients that wait for one: every one (MAIL), or the accepted (DATA, dot). */
-static void verdict_for_all(struct smtp_client *c, struct transaction *t, bool accepted_only)
+/* The reply's verdict for a recipient. */
+static void take_verdict(struct smtp_client *c, struct transaction *t, size_t recipient)
 {
-    struct client_message *m = t->message;
+    struct verdict *v = &t->message->verdicts[recipient];
 
-    for (size_t i = 0; i < m->count; i++) {
-        if (accepted_only ? !t->is_accepted[i] : m->verdicts[i].class != VERDICT_NONE)
-            continue;
-        if (t->phase == PHASE_DOT_SENT && reply_class(c) == 2)
-            reply_verdict(&c->reply, c->remote, &m->verdicts[i]);
-        else
-            refuse(c, &m->verdicts[i]);
+    if (t->phase == PHASE_DOT_SENT && client_reply_class(c) == 2)
+        reply_verdict(&c->reply, c->remote, v);
+    else
+        refuse(c, v);
+}
+
+/* The same for all recipients that wait for one: every one (MAIL), or the accepted (DATA, piece, dot). */
+static void take_verdict_for_all(struct smtp_client *c, struct transaction *t, bool accepted_only)
+{
+    for (size_t i = 0; i < t->message->count; i++) {
+        if (accepted_only ? t->is_accepted[i] : t->message->verdicts[i].class == VERDICT_NONE)
+            take_verdict(c, t, i);
     }
+}
+
+/* What answers a dot: in LMTP one recipient's mail store, else the host for all of them (RFC 2033 section 4.2). */
+static void take_verdict_of_dot(struct smtp_client *c, const struct expected *e)
+{
+    if (c->terms->is_lmtp)
+        take_verdict(c, e->transaction, e->recipient);
+    else
+        take_verdict_for_all(c, e->transaction, true);
 }
 
 /* ---- replies ---- */
-
-/* The first word of a greeting or EHLO reply is the host's name. */
-static bool is_own_name(const struct smtp_client *c)
-{
-    struct span text = buf_span(&c->reply.text), name;
-
-    name = span_cut(&text, '\n');
-    name = span_cut(&name, ' ');
-    for (size_t i = 0; i < c->settings->own_name_count; i++) {
-        if (span_equal_nocase(name, span_of(c->settings->own_names[i])))
-            return true;
-    }
-    return false;
-}
-
-static void say_hello(struct smtp_client *c, enum step step, struct buf *out)
-{
-    buf_add_text(out, step == STEP_EHLO ? "EHLO " : "HELO ");
-    buf_add_text(out, c->settings->helo_name);
-    buf_add_text(out, "\r\n");
-    client_expect(c, step, NULL, 0);
-}
-
-static void on_greeting(struct smtp_client *c, const struct expected *e UNUSED, struct buf *out)
-{
-    if (reply_class(c) != 2) {
-        end_by_reply(c, FAULT_REFUSED);
-        return;
-    }
-    if (is_own_name(c)) {
-        smtp_client_end(c, FAULT_LOOP, "it greets with our own name");
-        return;
-    }
-    say_hello(c, STEP_EHLO, out);
-}
-
-static void read_extension(struct smtp_client *c, struct span word, struct span rest)
-{
-    static const char *const keywords[] = {
-#define EXTENSION(name, keyword) keyword,
-#include "courier/smtp_client_extension.def"
-#undef EXTENSION
-    };
-
-    for (unsigned i = 0; i < ARRAY_LEN(keywords); i++) {
-        if (span_equal_nocase(word, span_of(keywords[i])))
-            c->extensions |= 1u << i;
-    }
-    if (span_equal_nocase(word, SPAN("SIZE")) && span_number(rest, UINT64_MAX, &c->size_limit) < 0)
-        c->size_limit = 0;
-    else if (span_equal_nocase(word, SPAN("DELIVERBY")) && span_number(rest, UINT64_MAX, &c->by_least_s) < 0)
-        c->by_least_s = 0;
-}
-
-static void read_extensions(struct smtp_client *c)
-{
-    struct span text = buf_span(&c->reply.text);
-
-    span_cut(&text, '\n');
-    while (text.len > 0) {
-        struct span line = span_cut(&text, '\n'), word = span_cut(&line, ' ');
-
-        read_extension(c, word, span_trim(line));
-    }
-}
-
-static void on_ehlo(struct smtp_client *c, const struct expected *e UNUSED, struct buf *out)
-{
-    if (reply_class(c) == 5) {
-        say_hello(c, STEP_HELO, out);
-    } else if (reply_class(c) != 2) {
-        end_by_reply(c, FAULT_REFUSED);
-    } else if (is_own_name(c)) {
-        smtp_client_end(c, FAULT_LOOP, "it answers EHLO with our own name");
-    } else {
-        read_extensions(c);
-        c->is_ready = true;
-    }
-}
-
-static void on_helo(struct smtp_client *c, const struct expected *e UNUSED, struct buf *out UNUSED)
-{
-    if (reply_class(c) == 2)
-        c->is_ready = true;
-    else
-        end_by_reply(c, FAULT_REFUSED);
-}
 
 static void on_mail(struct smtp_client *c, const struct expected *e, struct buf *out)
 {
     struct transaction *t = e->transaction;
 
-    if (reply_class(c) == 2) {
+    if (client_reply_class(c) == 2) {
         t->mail_ok = true;
         if (!client_offers(c, OFFERS_PIPELINING))
             client_put_rcpt(c, t, 0, out);
         return;
     }
     t->mail_refused = true;
-    verdict_for_all(c, t, false);
+    take_verdict_for_all(c, t, false);
     if (!client_offers(c, OFFERS_PIPELINING))
         transaction_over(c, t, out);
 }
@@ -171,7 +111,7 @@ static void on_rcpt(struct smtp_client *c, const struct expected *e, struct buf 
     struct transaction *t = e->transaction;
     unsigned code = c->reply.code;
 
-    if (reply_class(c) == 2) {
+    if (client_reply_class(c) == 2) {
         t->is_accepted[e->recipient] = t->mail_ok;
         t->accepted += t->is_accepted[e->recipient];
     } else if (!t->mail_refused && !((code == 452 || code == 552) && t->accepted > 0)) {
@@ -195,30 +135,34 @@ static void on_data(struct smtp_client *c, const struct expected *e, struct buf 
     if (c->reply.code == 354 && t->accepted > 0) {
         t->phase = PHASE_CONTENT;
         dot_stuffing_begin(&c->stuffing);
+    } else if (c->reply.code == 354 && c->terms->is_lmtp) {
+        /* A dot for nobody has no replies, or one: we could not tell whose the next is (RFC 2033 section 4.2 demands 503). */
+        smtp_client_end(c, FAULT_BAD_REPLY, "content is asked for without a recipient");
     } else if (
         c->reply.code ==
         354) { /* nobody to send to: an empty message is all that ends this politely (BEHAVIOURS H10) */
         buf_add_text(out, ".\r\n");
         client_expect(c, STEP_EMPTY_DOT, t, 0);
     } else {
-        verdict_for_all(c, t, true);
+        take_verdict_for_all(c, t, true);
         transaction_over(c, t, out);
     }
 }
 
 static void on_piece(struct smtp_client *c, const struct expected *e, struct buf *out)
 {
-    if (reply_class(c) == 2)
+    if (client_reply_class(c) == 2)
         return;
-    verdict_for_all(c, e->transaction, true);
+    take_verdict_for_all(c, e->transaction, true);
     transaction_over(c, e->transaction,
                      out); /* RFC 3030 section 2: after a refused piece only RSET goes on */
 }
 
 static void on_dot(struct smtp_client *c, const struct expected *e, struct buf *out)
 {
-    verdict_for_all(c, e->transaction, true);
-    transaction_over(c, e->transaction, out);
+    take_verdict_of_dot(c, e);
+    if (--e->transaction->dots_owed == 0)
+        transaction_over(c, e->transaction, out);
 }
 
 static void on_empty_dot(struct smtp_client *c, const struct expected *e, struct buf *out)
@@ -229,16 +173,14 @@ static void on_empty_dot(struct smtp_client *c, const struct expected *e, struct
 
 static void on_rset(struct smtp_client *c, const struct expected *e UNUSED, struct buf *out UNUSED)
 {
-    if (reply_class(c) != 2)
-        end_by_reply(c, FAULT_CLOSING);
+    if (client_reply_class(c) != 2)
+        client_end_by_reply(c, FAULT_CLOSING);
 }
 
 static void on_quit(struct smtp_client *c, const struct expected *e UNUSED, struct buf *out UNUSED)
 {
     c->is_over = true; /* whatever it said (BEHAVIOURS H14) */
 }
-
-typedef void on_reply(struct smtp_client *c, const struct expected *e, struct buf *out);
 
 static const struct {
     enum client_limit limit;
@@ -255,12 +197,11 @@ static void on_closing(struct smtp_client *c, const struct expected *e)
 
     if (t && e->step == STEP_RCPT && !t->mail_refused)
         refuse(c, &t->message->verdicts[e->recipient]);
-    else if (t && (e->step == STEP_DATA || e->step == STEP_PIECE || e->step == STEP_DOT))
-        verdict_for_all(c, t, true);
-    if (e->step == STEP_GREETING || e->step == STEP_EHLO || e->step == STEP_HELO)
-        end_by_reply(c, FAULT_REFUSED);
-    else
-        end_by_reply(c, FAULT_CLOSING);
+    else if (t && (e->step == STEP_DATA || e->step == STEP_PIECE))
+        take_verdict_for_all(c, t, true);
+    else if (t && e->step == STEP_DOT)
+        take_verdict_of_dot(c, e);
+    client_end_by_reply(c, c->is_ready ? FAULT_CLOSING : FAULT_REFUSED);
 }
 
 static struct expected expected_take(struct smtp_client *c)
@@ -278,10 +219,12 @@ static void handle_reply(struct smtp_client *c, struct buf *out)
 
     c->reply_count++;
     if (c->expected_count == 0) { /* it speaks unasked: 421 of a server that will close, or nonsense */
-        end_by_reply(c, c->reply.code == 421 ? FAULT_CLOSING : FAULT_BAD_REPLY);
+        client_end_by_reply(c, c->reply.code == 421 ? FAULT_CLOSING : FAULT_BAD_REPLY);
         return;
     }
     e = expected_take(c);
+    if (e.step == STEP_AUTH)
+        client_hide_echo(c);
     if (e.transaction && !(c->reply.code == 421 && e.step == STEP_MAIL))
         e.transaction->message->was_answered = true;
     if (c->reply.code == 421 && e.step != STEP_QUIT)
@@ -290,15 +233,23 @@ static void handle_reply(struct smtp_client *c, struct buf *out)
         steps[e.step].handler(c, &e, out);
 }
 
+/* Nothing is read before the ask is answered. */
+static bool owes_answer(const struct smtp_client *c)
+{
+    return smtp_client_ask(c) == ASK_RESULT || c->awaits == ASK_KEY;
+}
+
 size_t smtp_client_feed(struct smtp_client *c, struct span in, struct buf *out)
 {
     size_t used = 0;
 
-    while (used < in.len && !c->is_over && smtp_client_ask(c) != ASK_RESULT) {
-        int r = reply_feed(&c->reply, (struct span){in.at + used, in.len - used});
+    while (used < in.len && !c->is_over && !owes_answer(c)) {
+        /* RFC 3207 section 6: what stands behind the 220 in plain was put there by somebody in between (BEHAVIOURS L02). */
+        bool is_injected = c->awaits == ASK_TLS;
+        int r = is_injected ? -EBADMSG : reply_feed(&c->reply, (struct span){in.at + used, in.len - used});
 
         if (r < 0) {
-            smtp_client_end(c, FAULT_BAD_REPLY, NULL);
+            smtp_client_end(c, FAULT_BAD_REPLY, is_injected ? "it speaks behind its 220 to STARTTLS" : NULL);
             break;
         }
         used += (size_t) r;

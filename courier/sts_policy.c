@@ -214,7 +214,7 @@ static struct span find_id(struct span rest)
     while (rest.len > 0) {
         struct span value = span_trim(span_cut(&rest, ';')), name;
 
-        if (value.len == 0 && rest.len == 0)
+        if (value.len == 0 && !rest.at)
             break; /* the delimiter at the end */
         name = span_cut(&value, '=');
         bool is_id_field = span_equal(name, SPAN("id"));

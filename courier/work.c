@@ -13,6 +13,7 @@
 #include "courier/pool.h"
 #include "courier/room.h"
 #include "courier/settle.h"
+#include "courier/source.h"
 
 enum { SITE_TOLD_MS = 2500 }; /* some reports */
 
@@ -163,14 +164,14 @@ void work_release(struct work *w)
 
 /* ---- jobs and connections ---- */
 
-struct job *work_take(struct work *w, size_t target)
+struct job *work_take(struct work *w, const struct connection *k, size_t target)
 {
     if (!work_is_granted(w) || !rate_allows(&w->rate, clock_us()))
         return NULL;
     LIST_EACH(&w->ready, it, save) {
         struct job *j = LIST_ENTRY(it, struct job, link);
 
-        if (target != SIZE_MAX && (j->tried >> target & 1))
+        if (!connection_suits(k, target, j))
             continue;
         list_remove(it);
         w->ready_count--;
@@ -180,12 +181,12 @@ struct job *work_take(struct work *w, size_t target)
     return NULL;
 }
 
-bool work_waits_for_another(const struct work *w, size_t target)
+bool work_waits_for_another(const struct work *w, const struct connection *k, size_t target)
 {
-    if (target == SIZE_MAX || w->connection_count < w->connections_max)
+    if (w->connection_count < w->connections_max)
         return false;
     for (const struct list *it = w->ready.next; it != &w->ready; it = it->next) {
-        if (LIST_ENTRY((struct list *) (uintptr_t) it, struct job, link)->tried >> target & 1)
+        if (!connection_suits(k, target, LIST_ENTRY((struct list *) (uintptr_t) it, struct job, link)))
             return true;
     }
     return false;
@@ -305,11 +306,10 @@ static void shrink(struct work *w)
     }
 }
 
-/* A connection to this target, from another queue or a new one; false: not now. */
-static bool connect_one(struct work *w, size_t target)
+/* A connection that goes this way, from another queue or a new one; false: not now. */
+static bool connect_one(struct work *w, const struct way *way)
 {
-    const struct target *t = &w->route->targets[target];
-    struct connection *k = pool_take(w, t);
+    struct connection *k = pool_take(w, way);
 
     if (k) {
         work_connection_over(k->work, k);
@@ -319,29 +319,42 @@ static bool connect_one(struct work *w, size_t target)
     }
     if (clock_ms() < w->connect_at_ms || !room_for_connection(w))
         return false;
-    connection_open(w, t);
+    connection_open(w, way);
     return true;
+}
+
+/* Those before it have the connections that are on their way. */
+static struct job *next_to_connect(const struct work *w)
+{
+    struct list *it = w->ready.next;
+
+    for (size_t i = 0; i < w->connecting; i++)
+        it = it->next;
+    return LIST_ENTRY(it, struct job, link);
 }
 
 static void connect_more(struct work *w)
 {
     const char *site = work_site(w);
+    struct source source;
 
     if (*site && strcmp(site, w->site) != 0) /* none of its connections has been lent to us yet */
         return;
     while (w->ready_count > w->connecting && w->connection_count < w->connections_max) {
-        struct job *first = LIST_FIRST(&w->ready, struct job, link);
-        size_t target = work_choose_target(w, first->tried);
+        const struct source *from = source_of(w->courier, w->queue, &source) ? &source : NULL;
+        struct job *j = next_to_connect(w);
+        struct way way = work_choose_way(w, j, from);
 
-        if (target == SIZE_MAX && first->tried) { /* this job has tried all that is left */
-            list_remove(&first->link);
+        if (!way.target && (j->tried || j->tried_relaxed)) { /* this job has tried all that is left */
+            list_remove(&j->link);
             w->ready_count--;
-            attempt_end_without_host(first);
-        } else if (target == SIZE_MAX && live_count(w) > 0) {
+            attempt_end_without_host(j);
+        } else if (!way.target && live_count(w) > 0) {
             return;
-        } else if (target == SIZE_MAX) {
-            work_forgive_targets(w); /* nobody is left to tell whether they are as bad as they were */
-        } else if (!connect_one(w, target)) {
+        } else if (!way.target) { /* nobody is left to tell whether the targets are as bad as they were */
+            if (!work_forgive_targets(w, from))
+                return;
+        } else if (!connect_one(w, &way)) {
             return;
         }
     }

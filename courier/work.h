@@ -83,10 +83,10 @@ bool work_is_granted(const struct work *w);
 void work_hear(struct work *w, const struct client_message *m);
 /* Something changed: claim, connect, send as far as possible; runs at the end of the round. */
 void work_wake(struct work *w);
-/* The next job a connection at this target may send, or NULL. It leaves the ready list. */
-struct job *work_take(struct work *w, size_t target);
-/* A job at hand has tried this target, and no more connections may be opened: one that rests there stands in its way. */
-bool work_waits_for_another(const struct work *w, size_t target);
+/* The next job that this connection may send, or NULL. It leaves the ready list. target: as work_target_of() has it, here and below. */
+struct job *work_take(struct work *w, const struct connection *k, size_t target);
+/* A job at hand may not go over this connection, and no more may be opened: if it rests, it stands in that job's way. */
+bool work_waits_for_another(const struct work *w, const struct connection *k, size_t target);
 /* A job comes back to be tried again at once: another transaction, or another host. */
 void work_return(struct work *w, struct job *j);
 /* A job was claimed; a job is settled or dropped: freed here. */
@@ -108,16 +108,19 @@ void work_release(struct work *w);
 bool work_has_route(struct work *w);
 /* Where its mail goes, when that is limited (dispatcher.site_limits); else "". */
 const char *work_site(const struct work *w);
-/* The best target that is not bad now, but for those tried, among equals at random; SIZE_MAX: none. */
-size_t work_choose_target(const struct work *w, uint64_t tried);
-/* Which target of the route is this address, or SIZE_MAX. */
-size_t work_target_of(const struct work *w, const struct ip *ip, uint16_t port);
-/* A connection there was greeted; one was not. After the last target all jobs at hand are decided, and the work is in trouble. */
-void work_target_worked(struct work *w, size_t target);
-void work_target_failed(struct work *w, size_t target, const struct verdict *why);
-/* All of them may be tried again. */
-void work_forgive_targets(struct work *w);
-/* Jobs at hand get the verdict: no host can be used. */
+/*
+ * The way for a job: to the best target that is not bad now, nor barred, nor tried by it, among equals at random, dead hosts last. When there is
+ * none, and its sender does not insist on TLS: relaxed, to one whose policy stands in the way. source: NULL, or what targets must be reached from.
+ */
+struct way work_choose_way(const struct work *w, const struct job *j, const struct source *source);
+/* Which target of the route is this one, or SIZE_MAX. */
+size_t work_target_of(const struct work *w, const struct target *t);
+/* A connection there was greeted; one was not. After the last target the jobs at hand are decided, and the work is in trouble. */
+void work_target_worked(struct work *w, const struct connection *k, size_t target);
+void work_target_failed(struct work *w, const struct connection *k, size_t target, const struct verdict *why);
+/* All of them may be tried again. False: none can be used all the same, and the work is in trouble. */
+bool work_forgive_targets(struct work *w, const struct source *source);
+/* Jobs at hand get the verdict: no host can be used. Those that have a way all the same, a relaxed one, stay. */
 void work_decide_ready(struct work *w, const struct verdict *why);
 /* Before the resolver is closed. */
 void work_drop_search(struct work *w);

@@ -6,7 +6,9 @@
 #include "base/log.h"
 #include "courier/attempt.h"
 #include "courier/connection.h"
+#include "courier/dead_host.h"
 #include "courier/grant.h"
+#include "courier/source.h"
 #include "courier/work.h"
 
 enum {
@@ -16,12 +18,89 @@ enum {
         1000, /* how long a host that is busy with others of our connections is asked for no more */
 };
 
+/* ---- ways ---- */
+
+size_t work_target_of(const struct work *w, const struct target *t)
+{
+    for (size_t i = 0; w->route && i < w->route->count; i++) {
+        if (target_equal(&w->route->targets[i], t))
+            return i;
+    }
+    return SIZE_MAX;
+}
+
+/* One among equals, at random. */
+struct lot {
+    const struct target *drawn;
+    size_t equals;
+    uint64_t random;
+};
+
+static void draw(struct lot *l, const struct target *t)
+{
+    if (l->drawn && t->group > l->drawn->group)
+        return;
+    l->equals++;
+    l->random = l->random * 6364136223846793005u + 1442695040888963407u;
+    if (!l->drawn || (l->random >> 33) % l->equals == 0)
+        l->drawn = t;
+}
+
+/* A policy stands in the way of all mail that is not relaxable. */
+static bool is_shut(const struct target *t, uint64_t now)
+{
+    return tls_policy_is_barred(t->policy) || t->untrusted_until_ms > now;
+}
+
+static bool may_go(const struct target *t, bool is_relaxed, const struct source *source, uint64_t now)
+{
+    if (t->bad_until_ms > now || (source && !t->path && !(t->ip.is_v4 ? source->has_v4 : source->has_v6)))
+        return false;
+    return is_relaxed ? is_shut(t, now) && tls_policy_is_relaxable(t->policy) : !is_shut(t, now);
+}
+
+static const struct target *choose(const struct work *w, uint64_t tried, bool is_relaxed,
+                                   const struct source *source)
+{
+    uint64_t now = clock_ms(), random = clock_us() * 0x9e3779b97f4a7c15u;
+    struct lot alive = {.random = random}, dead = {.random = random};
+
+    for (size_t i = 0; w->route && i < w->route->count; i++) {
+        const struct target *t = &w->route->targets[i];
+        const struct ip *from = !source ? NULL : t->ip.is_v4 ? &source->v4 : &source->v6;
+
+        if ((tried >> i & 1) || !may_go(t, is_relaxed, source, now))
+            continue;
+        draw(dead_hosts_has(w->courier->dead_hosts, t, from, now) ? &dead : &alive, t);
+    }
+    return alive.drawn ? alive.drawn : dead.drawn;
+}
+
+struct way work_choose_way(const struct work *w, const struct job *j, const struct source *source)
+{
+    struct way way = {.target = choose(w, j->tried, false, source), .source = source};
+
+    if (!way.target && job_is_relaxable(j)) {
+        way.target = choose(w, j->tried_relaxed, true, source);
+        way.is_relaxed = true;
+    }
+    return way;
+}
+
+static bool has_relaxed_way(const struct work *w, const struct job *j)
+{
+    struct source source;
+
+    return job_is_relaxable(j) &&
+           choose(w, j->tried_relaxed, true, source_of(w->courier, w->queue, &source) ? &source : NULL);
+}
+
 /* ---- trouble ---- */
 
-void work_forgive_targets(struct work *w)
+static void forgive(struct work *w)
 {
     for (size_t i = 0; w->route && i < w->route->count; i++)
-        w->route->targets[i].bad_until_ms = 0;
+        w->route->targets[i].bad_until_ms = w->route->targets[i].untrusted_until_ms = 0;
 }
 
 void work_decide_ready(struct work *w, const struct verdict *why)
@@ -30,10 +109,12 @@ void work_decide_ready(struct work *w, const struct verdict *why)
 
     list_init(&all);
     LIST_EACH(&w->ready, it, save) {
+        if (has_relaxed_way(w, LIST_ENTRY(it, struct job, link)))
+            continue;
         list_remove(it);
         list_append(&all, it);
+        w->ready_count--;
     }
-    w->ready_count = 0;
     LIST_EACH(&all, each, keep) {
         struct job *j = LIST_ENTRY(each, struct job, link);
 
@@ -47,10 +128,34 @@ static void begin_trouble(struct work *w, const struct verdict *why)
 {
     verdict_copy(&w->trouble, why);
     w->has_told_answer = false;
-    work_forgive_targets(w);
-    w->route_until_ms = 0; /* the next attempt asks anew: the domain may have moved */
     work_decide_ready(w, why);
+    if (w->ready_count == 0) { /* else what stands in the way of others is known to those that have a way */
+        forgive(w);
+        w->route_until_ms = 0; /* the next attempt asks anew: the domain may have moved */
+    }
     grant_report(w);
+}
+
+/* Why none of the targets will do, although none is bad. */
+static void begin_trouble_of_policy(struct work *w)
+{
+    struct verdict why = {0};
+
+    for (size_t i = 0; i < w->route->count && why.class == VERDICT_NONE; i++)
+        verdict_copy(&why, &w->route->targets[i].policy->barred);
+    if (why.class == VERDICT_NONE)
+        verdict_set(&why, STATUS_NO_CONNECTION, "the pool has no address of its family");
+    begin_trouble(w, &why);
+    verdict_done(&why);
+}
+
+bool work_forgive_targets(struct work *w, const struct source *source)
+{
+    forgive(w);
+    if (choose(w, 0, false, source))
+        return true;
+    begin_trouble_of_policy(w);
+    return false;
 }
 
 /* ---- finding ---- */
@@ -94,13 +199,14 @@ bool work_has_route(struct work *w)
     bool is_used = w->connecting > 0;
 
     LIST_EACH(&w->ready, it, save)
-        is_used |= LIST_ENTRY(it, struct job, link)->tried != 0;
+        is_used |= LIST_ENTRY(it, struct job, link)->tried != 0 ||
+                   LIST_ENTRY(it, struct job, link)->tried_relaxed != 0;
     if (w->route && w->route->count > 0 && (is_used || clock_ms() < w->route_until_ms))
         return true;
     if (w->search)
         return false;
     w->route = route_free(w->route);
-    w->search = route_find(w->courier, w->domain, on_route, w);
+    w->search = route_find(w->courier, w->queue, on_route, w);
     return false;
 }
 
@@ -125,41 +231,15 @@ const char *work_site(const struct work *w)
     return is_limited ? w->best_host : "";
 }
 
-/* ---- targets ---- */
+/* ---- what connections tell ---- */
 
-size_t work_target_of(const struct work *w, const struct ip *ip, uint16_t port)
+void work_target_worked(struct work *w, const struct connection *k, size_t target)
 {
-    for (size_t i = 0; w->route && i < w->route->count; i++) {
-        if (ip_equal(&w->route->targets[i].ip, ip) && w->route->targets[i].port == port)
-            return i;
-    }
-    return SIZE_MAX;
-}
-
-size_t work_choose_target(const struct work *w, uint64_t tried)
-{
-    uint64_t now = clock_ms(), random = clock_us() * 0x9e3779b97f4a7c15u;
-    size_t best = SIZE_MAX, equals = 0;
-
-    for (size_t i = 0; i < w->route->count; i++) {
-        const struct target *t = &w->route->targets[i];
-
-        if (t->bad_until_ms > now || (tried >> i & 1))
-            continue;
-        if (best != SIZE_MAX && t->group > w->route->targets[best].group)
-            break;
-        equals++;
-        random = random * 6364136223846793005u + 1442695040888963407u;
-        if (best == SIZE_MAX || (random >> 33) % equals == 0)
-            best = i;
-    }
-    return best;
-}
-
-void work_target_worked(struct work *w, size_t target)
-{
-    if (target != SIZE_MAX)
-        w->route->targets[target].bad_until_ms = 0;
+    if (target == SIZE_MAX)
+        return;
+    w->route->targets[target].bad_until_ms = 0;
+    if (!k->is_relaxed)
+        w->route->targets[target].untrusted_until_ms = 0;
 }
 
 static bool is_up_at(const struct work *w, const struct target *t)
@@ -167,17 +247,24 @@ static bool is_up_at(const struct work *w, const struct target *t)
     LIST_EACH(&w->connections, it, save) {
         const struct connection *k = LIST_ENTRY(it, struct connection, link);
 
-        if (k->was_ready && !k->is_closing && k->target.port == t->port && ip_equal(&k->target.ip, &t->ip))
+        if (k->was_ready && !k->is_closing && target_equal(&k->target, t))
             return true;
     }
     return false;
+}
+
+static bool has_way(const struct work *w)
+{
+    struct source source;
+
+    return choose(w, 0, false, source_of(w->courier, w->queue, &source) ? &source : NULL);
 }
 
 /*
  * A host that turns a connection away while it works on others of ours is busy, not dead. As long as connections are up or on their way,
  * the jobs wait for those; when the last of them has failed, no host can be used.
  */
-void work_target_failed(struct work *w, size_t target, const struct verdict *why)
+void work_target_failed(struct work *w, const struct connection *k, size_t target, const struct verdict *why)
 {
     uint64_t now = clock_ms();
 
@@ -186,10 +273,12 @@ void work_target_failed(struct work *w, size_t target, const struct verdict *why
     work_wake(w);
     if (target == SIZE_MAX)
         return;
-    if (is_up_at(w, &w->route->targets[target]))
+    if (smtp_client_fault(k->client) == FAULT_TLS)
+        w->route->targets[target].untrusted_until_ms = now + TARGET_BAD_MS;
+    else if (is_up_at(w, &w->route->targets[target]))
         w->connect_at_ms = now + TURNED_AWAY_MS;
     else
         w->route->targets[target].bad_until_ms = now + TARGET_BAD_MS;
-    if (work_choose_target(w, 0) == SIZE_MAX && w->connection_count == w->leaving)
+    if (!has_way(w) && w->connection_count == w->leaving)
         begin_trouble(w, why);
 }

@@ -126,6 +126,8 @@ void add_verdict(struct buf *out, const struct verdict *v)
     buf_add_printable(out, span_of(v->remote), ADDR_WORDS_MAX);
     buf_add_text(out, *v->remote ? ": " : "");
     buf_add_printable(out, span_of(v->text), WORDS_MAX);
+    if (v->bounce != BOUNCE_NONE)
+        buf_printf(out, " (%s)", bounce_name(v->bounce));
 }
 
 void add_open_recipients(struct buf *out, const struct record *r)
@@ -142,6 +144,8 @@ struct json *verdict_json(const struct verdict *v)
     struct json *json = json_new_object();
 
     json_put_text(json, "class", span_of(verdict_class_name(v->class)));
+    if (v->bounce != BOUNCE_NONE)
+        json_put_text(json, "bounce", span_of(bounce_name(v->bounce)));
     json_put_number(json, "code", v->code);
     json_put_text(json, "status", span_of(v->status));
     json_put_text(json, "text", span_of(v->text));

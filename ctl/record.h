@@ -38,7 +38,7 @@ void record_done(struct record *r);
 size_t record_open_count(const struct record *r);
 size_t record_first_open(const struct record *r);
 const struct verdict *record_last_error(const struct record *r);
-/* "450 4.2.1 mx.example.com: try later", printable. */
+/* "450 4.2.1 mx.example.com: try later (rate)", printable. */
 void add_verdict(struct buf *out, const struct verdict *v);
 /* "someone@example.com and 2 more": the open recipients. */
 void add_open_recipients(struct buf *out, const struct record *r);

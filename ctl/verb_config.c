@@ -1,6 +1,7 @@
 /* config check, show, docs, default: all printed from the rows of lib/base/conf.def. */
 #include "base/conf_row.h"
 #include "base/mem.h"
+#include "cluster/settings_check.h"
 #include "cluster/table_files.h"
 #include "ctl/print.h"
 #include "ctl/settings.h"
@@ -27,7 +28,7 @@ int verb_config_check(const struct arguments *a)
 
     bool is_good = conf_load(file, yaml_read_settings, &conf, &error) == 0;
     if (is_good) {
-        is_good = are_tables_good(conf, &error);
+        is_good = settings_check(conf, &error) == 0 && are_tables_good(conf, &error);
         conf_release(conf);
     }
     if (!a->is_json) {

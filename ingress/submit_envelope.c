@@ -2,16 +2,28 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/conf.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "cluster/lane.h"
 #include "ingress/submit_private.h"
 #include "io/idn.h"
 
-/* The queue of a recipient: its domain, as A-labels (BEHAVIOURS N02, N12). The policy has seen the address, so it has one. */
-static void queue_of(const char *address, char ret_queue[static DOMAIN_MAX + 1])
+/*
+ * The queue of a recipient: its domain, as A-labels (BEHAVIOURS I17, N02, N12), and the lane of the message. The policy has seen the address, so
+ * it has a domain.
+ */
+static void queue_of(const char *address, const char *lane, char ret_queue[static QUEUE_TEXT_MAX + 1])
 {
     const char *at_sign = strrchr(address, '@');
     must(at_sign && idn_domain(span_of(at_sign + 1), ret_queue) == 0);
+    if (!*lane)
+        return;
+    AUTO_BUF struct buf queue = {.data = NULL};
+    queue_name(span_of(ret_queue), lane, &queue);
+    must(queue.len <= QUEUE_TEXT_MAX);
+    memcpy(ret_queue, queue.data, queue.len);
+    ret_queue[queue.len] = '\0';
 }
 
 /* Index of the queue in e->queues, added if it is new. seen: queue -> index + 1 as a pointer that points nowhere. */
@@ -33,7 +45,8 @@ static char *copy_of(const char *text)
 static void add_recipients(struct envelope *e, const struct smtp_transaction *t)
 {
     struct map seen = {0};
-    char queue[DOMAIN_MAX + 1];
+    char queue[QUEUE_TEXT_MAX + 1];
+    const char *lane = lane_of(conf_get(), e->sender, e->tenant);
     e->recipients = mem_array(t->recipient_count, sizeof e->recipients[0]);
     e->queues = mem_array(t->recipient_count, sizeof e->queues[0]);
     e->recipient_count = t->recipient_count;
@@ -42,7 +55,7 @@ static void add_recipients(struct envelope *e, const struct smtp_transaction *t)
         e->recipients[i].addr = mem_string(smtp_recipient(t, i));
         e->recipients[i].notify = dsn.notify;
         e->recipients[i].orcpt = copy_of(dsn.orcpt);
-        queue_of(e->recipients[i].addr, queue);
+        queue_of(e->recipients[i].addr, lane, queue);
         if (t->recipient_count == 1)
             e->queues[e->queue_count++] = mem_string(queue);
         else
@@ -113,14 +126,14 @@ void submission_address(struct submission *s, const struct smtp_transaction *t,
     struct envelope *e = &s->envelope;
     struct buf client = {.data = NULL};
     add_sender(e, span_of(from->sender));
+    e->user = copy_of(from->user);
+    e->tenant = copy_of(from->tenant);
     add_recipients(e, t);
     buf_add_text(&client, s->helo);
     buf_add_text(&client, " [");
     buf_add_text(&client, s->ip_text);
     buf_add_char(&client, ']');
     e->client = buf_steal_text(&client);
-    e->user = copy_of(from->user);
-    e->tenant = copy_of(from->tenant);
     submission_new_id(s);
     add_wishes(e, t);
 }

@@ -88,8 +88,8 @@ int span_number(struct span s, uint64_t max, uint64_t *ret_value)
     return 0;
 }
 
-/* RFC 3629. What can disguise a line: C1 controls, line and paragraph separators, direction changes, zero-width ones. */
-size_t span_utf8_len(struct span s)
+/* RFC 3629: bytes of the character above ASCII at the start of s, or 0. */
+static size_t utf8_len(struct span s, unsigned *ret_point)
 {
     const unsigned char *at = (const unsigned char *) s.at;
     static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -110,11 +110,33 @@ size_t span_utf8_len(struct span s)
     }
     if (point < least[need] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff))
         return 0;
-    if (point < 0xa0 || (point & 0xfffe) == 0xfffe || (point >= 0x200b && point <= 0x200f) ||
+    *ret_point = point;
+    return need;
+}
+
+/* What can disguise a line: C1 controls, line and paragraph separators, direction changes, zero-width ones. */
+size_t span_utf8_len(struct span s)
+{
+    unsigned point;
+    size_t len = utf8_len(s, &point);
+
+    if (len == 0 || point < 0xa0 || (point & 0xfffe) == 0xfffe || (point >= 0x200b && point <= 0x200f) ||
         (point >= 0x2028 && point <= 0x202e) || (point >= 0x2060 && point <= 0x206f) || point == 0xfeff ||
         point == 0x061c)
         return 0;
-    return need;
+    return len;
+}
+
+bool span_is_utf8(struct span s)
+{
+    unsigned point;
+
+    for (size_t i = 0, len; i < s.len; i += len) {
+        len = (s.at[i] & 0x80) ? utf8_len((struct span){.at = s.at + i, .len = s.len - i}, &point) : 1;
+        if (len == 0)
+            return false;
+    }
+    return true;
 }
 
 bool span_is_text(struct span s)

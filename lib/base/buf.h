@@ -28,6 +28,7 @@ bool span_has_8bit(struct span s);    /* a byte above 0x7f */
 int span_number(struct span s, uint64_t max, uint64_t *ret_value);
 /* Bytes of the UTF-8 character above ASCII at the start of s; 0: none, not well formed, or one that can disguise a line of text. */
 size_t span_utf8_len(struct span s);
+bool span_is_utf8(struct span s); /* well formed, whatever it says */
 /* One line of text for people: UTF-8 as above, no control bytes. Empty is. */
 bool span_is_text(struct span s);
 /* Cuts the part before the separator off *rest and returns it; at the end the whole rest, and *rest becomes {NULL, 0}. */

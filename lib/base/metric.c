@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-enum metric_kind { KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM };
+enum metric_kind { KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM, KIND_LABELLED };
 
 /* Upper bounds of the buckets in microseconds, from what a fast local reply takes to a retry of the next hour. */
 static const uint64_t bounds_us[] = {100,     250,      500,      1000,     2500,      5000,      10000,
@@ -22,6 +22,13 @@ static struct histogram {
     _Alignas(64) _Atomic uint64_t sum_us;
     _Atomic uint64_t counts[BOUNDS + 1]; /* each observation in one bucket only; added up when printed */
 } histograms[METRIC_COUNT];
+
+static struct family {
+    const char *label;
+    const char *const *words;
+    size_t count;
+    _Atomic int64_t values[METRIC_WORDS_MAX];
+} families[METRIC_COUNT];
 
 static const struct {
     const char *name;
@@ -58,6 +65,21 @@ void metric_observe_us(enum metric m, uint64_t us)
     atomic_fetch_add_explicit(&histograms[m].counts[bucket], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&histograms[m].sum_us, us, memory_order_relaxed);
     metric_add(m, 1);
+}
+
+void metric_label(enum metric m, const char *label, const char *const *words, size_t count)
+{
+    must(rows[m].kind == KIND_LABELLED && count <= METRIC_WORDS_MAX);
+    families[m].label = label;
+    families[m].words = words;
+    families[m].count = count;
+}
+
+void metric_add_labelled(enum metric m, size_t word, int64_t n)
+{
+    must(word < families[m].count);
+    atomic_fetch_add_explicit(&families[m].values[word], n, memory_order_relaxed);
+    metric_add(m, n);
 }
 
 static void add_name(struct buf *out, const char *name)
@@ -110,9 +132,20 @@ static void print_histogram(struct buf *out, size_t m)
     buf_add_char(out, '\n');
 }
 
+static void print_family(struct buf *out, size_t m)
+{
+    const struct family *f = &families[m];
+
+    for (size_t i = 0; i < f->count; i++) {
+        add_name(out, rows[m].name);
+        buf_printf(out, "{%s=\"%s\"} %lld\n", f->label, f->words[i],
+                   (long long) atomic_load_explicit(&f->values[i], memory_order_relaxed));
+    }
+}
+
 void metric_print(struct buf *out)
 {
-    static const char *const kinds[] = {"counter", "gauge", "histogram"};
+    static const char *const kinds[] = {"counter", "gauge", "histogram", "counter"};
 
     for (size_t m = 0; m < METRIC_COUNT; m++) {
         buf_add_text(out, "# HELP ");
@@ -122,6 +155,10 @@ void metric_print(struct buf *out)
         buf_printf(out, " %s\n", kinds[rows[m].kind]);
         if (rows[m].kind == KIND_HISTOGRAM) {
             print_histogram(out, m);
+            continue;
+        }
+        if (rows[m].kind == KIND_LABELLED) {
+            print_family(out, m);
             continue;
         }
         add_name(out, rows[m].name);

@@ -1,6 +1,6 @@
 /*
  * Does: counters and gauges, one row each in metric.def; printed in Prometheus' text format.
- * Does not: label by anything a peer can choose.
+ * Does not: label by anything a peer can choose: a label has the words of a table.
  * Owns: the values, atomic and process-wide.
  * Fails: never.
  */
@@ -22,4 +22,11 @@ void metric_set(enum metric m, int64_t value);
 int64_t metric_get(enum metric m);
 /* A latency: adds to a histogram row (kind HISTOGRAM), in microseconds. */
 void metric_observe_us(enum metric m, uint64_t us);
+/*
+ * LABELLED rows: the label and its words, told once, before threads; they stay valid, METRIC_WORDS_MAX at most. metric_get() is the sum. Without
+ * words (in programs that never add to it) a row prints no value.
+ */
+enum { METRIC_WORDS_MAX = 32 };
+void metric_label(enum metric m, const char *label, const char *const *words, size_t count);
+void metric_add_labelled(enum metric m, size_t word, int64_t n);
 void metric_print(struct buf *out);

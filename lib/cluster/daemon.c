@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/redact.h"
+#include "cluster/settings_check.h"
 #include "io/http_server.h"
 #include "io/yaml.h"
 
@@ -84,7 +85,9 @@ static int load(struct conf **ret_conf, char **ret_error)
     int r = conf_load(config_file, yaml_read_settings, &c, ret_error);
     if (r < 0)
         return r;
-    r = role->check ? role->check(c, ret_error) : 0;
+    r = settings_check(c, ret_error);
+    if (r == 0 && role->check)
+        r = role->check(c, ret_error);
     if (r < 0) {
         conf_release(c);
         return r;

@@ -21,9 +21,9 @@ enum { PARTITION_COUNT = 256, SCHEMA_VERSION = 1, LANE_MAX = 63, QUEUE_TEXT_MAX 
     "barid:{c}:secret" /* 32 random bytes, written once: what unknown users look like (ingress/auth.h) */
 #define KEY_TICKET \
     "barid:{c}:ticket:%llu" /* 32 random bytes: what the session tickets of an epoch are made with (cluster/ticket.h) */
-#define KEY_STS "barid:{c}:sts:%s" /* the MTA-STS policy of a domain, until it ends (cluster/sts_record.h) */
+#define KEY_STS "barid:{c}:sts:" /* and a domain: its MTA-STS policy, until it ends (cluster/sts_record.h) */
 #define KEY_STS_FETCH \
-    "barid:{c}:sts-fetch:%s" /* who fetches it now, or why that failed a moment ago (courier/sts_store.c) */
+    "barid:{c}:sts-fetch:" /* and a domain: who fetches its policy now, or why that failed a moment ago (courier/sts_store.c) */
 #define KEY_CHANGED "barid:{c}:changed" /* hash: version of each table by its name */
 
 /* The shortest hex counter whose CRC16 slot falls in [64 p, 64 p + 63]. Thread-safe. */

@@ -78,6 +78,42 @@ void queue_split(struct span queue, struct span *ret_domain, struct span *ret_la
     *ret_domain = span_cut(ret_lane, '/');
 }
 
+/* How exactly a row means a queue: its domain decides, then the lane; 0: not at all. */
+static size_t row_fit(const char *row, const char *domain, struct span lane)
+{
+    struct span pattern, row_lane;
+    size_t fit;
+
+    queue_split(span_of(row), &pattern, &row_lane);
+    if (row_lane.len > 0 && !span_equal(row_lane, lane))
+        return 0;
+    AUTO_FREE char *text = mem_text(pattern.at, pattern.len);
+    if (!domain_matches(domain, text))
+        return 0;
+    fit = strcmp(text, "*") == 0 ? 1 : pattern.len + 1 + (text[0] != '.'); /* itself beats its suffix */
+    return 2 * fit + (row_lane.len > 0);
+}
+
+const char *queue_row(const struct conf_map *rows, const char *queue)
+{
+    struct span domain, lane;
+    const char *best = NULL;
+    size_t best_fit = 0;
+
+    if (rows->count == 0)
+        return NULL;
+    queue_split(span_of(queue), &domain, &lane);
+    AUTO_FREE char *text = mem_text(domain.at, domain.len);
+    for (size_t i = 0; i < rows->count; i++) {
+        size_t fit = row_fit(rows->keys[i], text, lane);
+        if (fit > best_fit) {
+            best = rows->values[i];
+            best_fit = fit;
+        }
+    }
+    return best;
+}
+
 /* ---- the groups' rows ---- */
 
 const struct conf_lane *lane_find(const struct conf *conf, struct span lane)

@@ -20,6 +20,12 @@ void queue_name(struct span domain, const char *lane, struct buf *out);
 /* Its two parts, borrowed from queue; lane is empty for the default one. */
 void queue_split(struct span queue, struct span *ret_domain, struct span *ret_lane);
 
+/*
+ * The value of the row that means a queue most exactly; NULL: none. Keys are example.com, .example.com for its subdomains, or *, each maybe with
+ * a lane: example.com/bulk. The more exact domain wins (itself, the longest .suffix, *), then the row that names the lane.
+ */
+const char *queue_row(const struct conf_map *rows, const char *queue);
+
 /* The group's row of a queue's lane; NULL: the default lane, or one that the settings do not know. */
 const struct conf_lane *lane_find(const struct conf *conf, struct span lane);
 /* The pool of source addresses that a queue's mail leaves from: its lane's, else the one named default; NULL: none, the kernel chooses. */

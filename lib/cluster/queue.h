@@ -92,6 +92,7 @@ struct queue_dsn {   /* made in the same write as the verdict it reports */
 struct queue_settle { /* of one job */
     const char *job, *queue, *token;
     enum outcome outcome;
+    bool is_moved;     /* BACK: queue is another one of its domain than it was claimed from */
     uint64_t delay_ms; /* BACK */
     const char *next;  /* KEEP: the new token */
     struct span state; /* at NULL: none */

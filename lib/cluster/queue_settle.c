@@ -116,7 +116,7 @@ static void put_keys(struct queue_call *q, const struct queue_settle *job)
 /* Which arguments follow, in this order; see settle.lua. */
 static void put_letters(struct buf *b, const struct queue_settle *job)
 {
-    char letters[5];
+    char letters[6];
     size_t count = 0;
 
     if (stays(job))
@@ -129,6 +129,8 @@ static void put_letters(struct buf *b, const struct queue_settle *job)
         letters[count++] = 'x';
     if (job->dsn)
         letters[count++] = 'd';
+    if (job->is_moved)
+        letters[count++] = 'm';
     resp_arg(b, (struct span){.at = letters, .len = count});
 }
 

@@ -21,6 +21,12 @@ static int fault(char **ret_error, char *why)
     return -EINVAL;
 }
 
+static void add_word(struct tls_setting *s, struct span word)
+{
+    s->words = mem_resize(s->words, (s->count + 1) * sizeof(*s->words));
+    s->words[s->count++] = mem_text(word.at, word.len);
+}
+
 /* A SHA-256, with or without colons between its bytes. */
 static int add_fingerprint(struct tls_setting *s, struct span word, char **ret_error)
 {
@@ -38,7 +44,7 @@ static int add_fingerprint(struct tls_setting *s, struct span word, char **ret_e
     }
     if (len != FINGERPRINT_DIGITS)
         return fault(ret_error, mem_format("\"%.*s\" is not a SHA-256 in hexadecimal", SPAN_ARG(word)));
-    s->words[s->count++] = mem_text(digits, len);
+    add_word(s, (struct span){digits, len});
     return 0;
 }
 
@@ -48,13 +54,12 @@ static int add_name(struct tls_setting *s, struct span word, char **ret_error)
 
     if (idn_domain(word, name) < 0)
         return fault(ret_error, mem_format("\"%.*s\" is not the name of a host", SPAN_ARG(word)));
-    s->words[s->count++] = mem_string(name);
+    add_word(s, span_of(name));
     return 0;
 }
 
 static int add_words(struct tls_setting *s, struct span rest, char **ret_error)
 {
-    s->words = mem_array(TLS_SETTING_WORDS_MAX, sizeof(*s->words));
     while ((rest = span_trim(rest)).len > 0) {
         struct span word = span_cut(&rest, ' ');
         int r;
@@ -155,13 +160,26 @@ const char *tls_setting_find(const struct conf *conf, const char *domain, const 
 
 /* ---- the settings ---- */
 
-static int check(const char *text, const char *where, const char *key, char **ret_error)
+static int place_fault(const struct conf *conf, const char *path, const char *key, const char *why,
+                       char **ret_error)
 {
-    struct tls_setting s;
+    AUTO_BUF struct buf text = {0};
+
+    conf_place(conf, path, key, &text);
+    if (key)
+        buf_printf(&text, ": %s", key);
+    buf_printf(&text, ": %s", why);
+    return fault(ret_error, buf_steal_text(&text));
+}
+
+static int check(const struct conf *conf, const char *path, const char *key, const char *text,
+                 char **ret_error)
+{
     AUTO_FREE char *why = NULL;
+    struct tls_setting s;
 
     if (tls_setting_parse(span_of(text), &s, &why) < 0)
-        return fault(ret_error, mem_format("%s%s%s: %s", where, key ? "." : "", key ? key : "", why));
+        return place_fault(conf, path, key, why, ret_error);
     tls_setting_done(&s);
     return 0;
 }
@@ -175,15 +193,15 @@ static bool is_key(const char *key)
 
 int tls_settings_check(const struct conf *conf, char **ret_error)
 {
+    static const char policies[] = "tls_out.policies";
     const struct conf_map *rows = &conf->tls_out.policies;
-    int r = check(conf->tls_out.policy, "tls_out.policy", NULL, ret_error);
+    int r = check(conf, "tls_out.policy", NULL, conf->tls_out.policy, ret_error);
 
     for (size_t i = 0; r == 0 && i < rows->count; i++) {
         if (!is_key(rows->keys[i]))
-            return fault(ret_error,
-                         mem_format("tls_out.policies: \"%s\" is neither a domain, nor .domain, nor *",
-                                    rows->keys[i]));
-        r = check(rows->values[i], "tls_out.policies", rows->keys[i], ret_error);
+            return place_fault(conf, policies, rows->keys[i], "is neither a domain, nor .domain, nor *",
+                               ret_error);
+        r = check(conf, policies, rows->keys[i], rows->values[i], ret_error);
     }
     return r;
 }

@@ -10,46 +10,6 @@
 
 enum { PROTOCOL_LMTP = 1 };
 
-/* ---- which row ---- */
-
-/* How exactly a row means a queue: its domain decides, then the lane; 0: not at all. */
-static size_t fit_of(const char *row, const char *domain, struct span lane)
-{
-    struct span pattern, row_lane;
-    size_t fit;
-
-    queue_split(span_of(row), &pattern, &row_lane);
-    if (row_lane.len > 0 && !span_equal(row_lane, lane))
-        return 0;
-    AUTO_FREE char *text = mem_text(pattern.at, pattern.len);
-    if (!domain_matches(domain, text))
-        return 0;
-    fit = strcmp(text, "*") == 0 ? 1 : pattern.len + 1 + (text[0] != '.'); /* itself beats its suffix */
-    return 2 * fit + (row_lane.len > 0);
-}
-
-static const char *row_of(const struct conf_map *routes, const char *queue)
-{
-    struct span domain, lane;
-    const char *best = NULL;
-    size_t best_fit = 0;
-
-    if (routes->count == 0)
-        return NULL;
-    queue_split(span_of(queue), &domain, &lane);
-    AUTO_FREE char *text = mem_text(domain.at, domain.len);
-    for (size_t i = 0; i < routes->count; i++) {
-        size_t fit = fit_of(routes->keys[i], text, lane);
-        if (fit > best_fit) {
-            best = routes->values[i];
-            best_fit = fit;
-        }
-    }
-    return best;
-}
-
-/* ---- what it says ---- */
-
 static const struct conf_transport *named(const struct conf *conf, const char *name)
 {
     for (size_t i = 0; i < conf->transport_count; i++)
@@ -105,7 +65,7 @@ static void set_plain(struct transport *t, enum transport_kind kind, const char 
 
 void transport_find(const struct conf *conf, const char *queue, struct transport *ret_transport)
 {
-    const char *row = row_of(&conf->courier.routes, queue);
+    const char *row = queue_row(&conf->courier.routes, queue);
     const struct conf_transport *t = row ? named(conf, row) : NULL;
 
     for (size_t i = 0; row && i < ARRAY_LEN(words); i++) {

@@ -97,6 +97,7 @@ static void put_recipient_state(Barid__RecipientState *m, uint32_t index, const 
     WIRE_PUT(m, in_doubt, v->in_doubt);
     WIRE_PUT(m, is_report_due, s->is_report_due);
     WIRE_PUT(m, is_delay_told, s->is_delay_told);
+    WIRE_PUT(m, bounce, (uint32_t) v->bounce);
 }
 
 void wire_put_state(const struct job_state *s, struct buf *out)
@@ -164,6 +165,7 @@ static void get_verdict(const Barid__RecipientState *m, struct verdict *ret_verd
         .code = m->code,
         .text = bytes_text(m->text),
         .remote = bytes_text(m->remote),
+        .bounce = m->bounce < BOUNCE_COUNT ? (enum bounce) m->bounce : BOUNCE_OTHER, /* a newer version's */
         .from_remote = m->from_remote,
         .in_doubt = m->in_doubt,
     };

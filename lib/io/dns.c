@@ -44,6 +44,7 @@ struct dns {
     struct dns_channel *channel;
     struct dns_cache cache;
     uint64_t min_ttl_ms, max_ttl_ms, negative_ttl_ms;
+    bool validates;
     struct map lookups; /* key -> lookup */
     struct list fresh;  /* questions not looked at yet */
     struct list batch;  /* those being looked at */
@@ -184,6 +185,7 @@ static void on_packet(void *context, struct span packet)
         lookup_failed(k, DNS_AWAY);
         return;
     }
+    k->answer.is_secure = k->answer.is_secure && k->dns->validates;
     if (lookup_follows_alias(k)) {
         if (k->aliases++ == DNS_CNAME_MAX) {
             lookup_failed(k, DNS_AWAY);
@@ -273,6 +275,7 @@ int dns_open(struct loop *l, const struct dns_settings *settings, struct dns **r
     d->min_ttl_ms = settings->min_ttl_ms;
     d->max_ttl_ms = settings->max_ttl_ms;
     d->negative_ttl_ms = settings->negative_ttl_ms;
+    d->validates = settings->validates;
     dns_cache_init(&d->cache, settings->cache_max);
     list_init(&d->fresh);
     list_init(&d->batch);

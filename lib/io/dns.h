@@ -33,14 +33,14 @@ struct dns_record {
         [DOMAIN_MAX +
          1]; /* MX, CNAME, PTR: lower case, no trailing dot; "" for the root; "?" prefix never: unprintable names are left out */
     struct ip ip;     /* A, AAAA */
-    struct span data; /* TXT (strings joined), TLSA (raw) */
+    struct span data; /* TXT (strings joined), TLSA (raw, of any length) */
 };
 
 struct dns_answer {
     enum dns_result result;
     struct dns_record *records; /* of the type asked for, CNAMEs followed; at most DNS_RECORDS_MAX */
     size_t count;
-    bool is_secure;            /* AD bit; of use only with a trusted validating resolver */
+    bool is_secure;            /* by the word of the resolvers; never without settings.validates */
     char name[DOMAIN_MAX + 1]; /* the name at the end of the CNAME chain */
     uint32_t ttl_s;            /* smallest of the chain, or of the SOA for negatives */
 };
@@ -52,6 +52,7 @@ struct dns_settings {
     unsigned tries;
     uint64_t min_ttl_ms, max_ttl_ms, negative_ttl_ms;
     size_t cache_max;
+    bool validates; /* the resolvers do, and their AD bit is believed; otherwise it is not even asked for */
 };
 /* Section dns of the settings; borrows from them. */
 struct dns_settings dns_settings_of(const struct conf *conf);

@@ -43,6 +43,7 @@ struct dns_channel {
     struct timer tick; /* ares_timeout() walks all questions: looking now and then is cheaper */
     unsigned outstanding;
     uint64_t edns_off_until_ms;
+    bool asks_authentic;
     bool has_edns;   /* of the channel that is open */
     bool is_spoilt;  /* to be opened anew when nothing is under way */
     bool is_closing; /* callbacks mean nothing any more */
@@ -159,6 +160,7 @@ int dns_channel_open(struct loop *l, const struct dns_settings *settings, struct
     struct dns_channel *c = NEW(struct dns_channel);
     struct buf servers = {.data = NULL};
     c->loop = l;
+    c->asks_authentic = settings->validates;
     c->timeout_ms = settings->timeout_ms > 0 && settings->timeout_ms < INT32_MAX ? (int) settings->timeout_ms
                                                                                  : 2000;
     c->tries = settings->tries > 0 && settings->tries < 100 ? (int) settings->tries : 2;
@@ -203,7 +205,8 @@ static void add_two(struct buf *b, unsigned n)
     buf_add_char(b, (char) n);
 }
 
-static int question_build(struct buf *b, const char *name, enum dns_type type, bool has_edns)
+static int question_build(struct buf *b, const char *name, enum dns_type type, bool asks_authentic,
+                          bool has_edns)
 {
     uint16_t id;
     struct span rest = span_of(name);
@@ -212,7 +215,7 @@ static int question_build(struct buf *b, const char *name, enum dns_type type, b
     must(getrandom(&id, sizeof(id), 0) == sizeof(id));
     add_two(b, id);
     buf_add_char(b, FLAG_RECURSE);
-    buf_add_char(b, FLAG_AUTHENTIC);
+    buf_add_char(b, asks_authentic ? FLAG_AUTHENTIC : 0);
     add_two(b, 1); /* one question */
     add_two(b, 0);
     add_two(b, 0);
@@ -276,7 +279,7 @@ static void exchange_send(struct exchange *x)
     struct dns_channel *c = x->channel;
     struct buf question AUTO_BUF = {.data = NULL};
     x->had_edns = loop_now_ms(c->loop) >= c->edns_off_until_ms;
-    must(question_build(&question, x->name, x->type, x->had_edns) == 0);
+    must(question_build(&question, x->name, x->type, c->asks_authentic, x->had_edns) == 0);
     c->outstanding++;
     metric_add(METRIC_DNS_QUERIES_TOTAL, 1);
     if (!c->tick.place)
@@ -288,7 +291,7 @@ int dns_channel_send(struct dns_channel *c, const char *name, enum dns_type type
                      void *context)
 {
     struct buf trial AUTO_BUF = {.data = NULL};
-    int r = question_build(&trial, name, type, false);
+    int r = question_build(&trial, name, type, false, false);
     if (r < 0)
         return r;
     bool is_edns_due = !c->has_edns && loop_now_ms(c->loop) >= c->edns_off_until_ms;

@@ -12,5 +12,6 @@ struct dns_settings dns_settings_of(const struct conf *conf)
         .max_ttl_ms = conf->dns.max_ttl_ms,
         .negative_ttl_ms = conf->dns.negative_ttl_ms,
         .cache_max = conf->dns.cache,
+        .validates = conf->dns.validates,
     };
 }

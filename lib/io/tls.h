@@ -95,6 +95,7 @@ enum tls_failure {
     TLS_FAILURE_EXPIRED, /* or not valid yet */
     TLS_FAILURE_NO_DANE_MATCH,
     TLS_FAILURE_NO_FINGERPRINT_MATCH,
+    TLS_FAILURE_NOT_OFFERED, /* by the host: its client knows */
 };
 
 /* What a session is. Texts are safe for logs and replies. */

@@ -19,12 +19,12 @@ enum bounce {
     BOUNCE_COUNT
 };
 
-const char *bounce_name(enum bounce bounce);          /* "bad-mailbox"; "none" */
-enum bounce bounce_named(struct span word);           /* BOUNCE_NONE: there is no such class */
+const char *bounce_name(enum bounce bounce);         /* "bad-mailbox"; "none" */
+enum bounce bounce_named(struct span word);          /* BOUNCE_NONE: there is no such class */
 extern const char *const bounce_names[BOUNCE_COUNT]; /* the words of all, in order: for labels */
 
 /* The class of a remote's reply: the operator's rules first (courier.bounce_rules, checked; NULL: none), then those of bounce.def. */
 enum bounce bounce_of(const struct verdict *v, const struct conf_map *rules);
-/* ret_error: the caller's, and starts with the setting's name. */
-int bounce_rules_check(const struct conf_map *rules, char **ret_error);
+/* courier.bounce_rules. ret_error: the caller's. */
+int bounce_rules_check(const struct conf *conf, char **ret_error);
 void bounce_print_markdown(struct buf *out); /* docs/bounces.md */

@@ -10,6 +10,7 @@
 #include "mail/dsn_part.h"
 #include "mail/fold.h"
 #include "mail/header.h"
+#include "mail/mime.h"
 
 enum {
     BOUNDARY_MAX = 48,
@@ -17,6 +18,9 @@ enum {
     ORIGINAL_LEAST = 8192, /* room kept for the original's header */
     FRAME_MAX = 1024,      /* delimiters and fields of the parts */
 };
+/* What the Message-ID of a notification begins with, its number follows: about mail of a sender, of the null sender. */
+#define OWN_ID "dsn."
+#define DOUBLE_ID "double-bounce."
 
 /* The original's Message-ID when it is one (RFC 5322 section 3.6.4): anything else is not repeated in our header. */
 static struct span find_message_id(const struct dsn *d, struct header_scan *scan)
@@ -45,8 +49,26 @@ static void make_boundary(const struct dsn *d, char ret_boundary[static BOUNDARY
         snprintf(ret_boundary, BOUNDARY_MAX, "=_%s_%u_", id, n);
 }
 
+static bool is_id_of(struct span message_id, struct span start)
+{
+    struct id id;
+    return message_id.len > start.len + ID_TEXT_LEN && span_starts_nocase(message_id, start) &&
+           id_parse((struct span){.at = message_id.at + start.len, .len = ID_TEXT_LEN}, &id) == 0 &&
+           message_id.at[start.len + ID_TEXT_LEN] == '@';
+}
+
+bool dsn_is_double_bounce_id(struct span message_id)
+{
+    return is_id_of(message_id, SPAN("<" DOUBLE_ID));
+}
+
+bool dsn_is_own_id(struct span message_id)
+{
+    return is_id_of(message_id, SPAN("<" OWN_ID)) || dsn_is_double_bounce_id(message_id);
+}
+
 /* The display name: as it is when made of atoms (RFC 5322 section 3.2.3), else quoted. */
-static void add_from_name(const char *name, struct buf *out)
+static void add_quoted_name(const char *name, struct buf *out)
 {
     bool is_plain = *name != '\0';
     for (const char *c = name; *c; c++)
@@ -66,29 +88,46 @@ static void add_from_name(const char *name, struct buf *out)
 static void add_from(const struct dsn *d, struct buf *out)
 {
     AUTO_BUF struct buf name = {0}, addr = {0};
-    add_from_name(d->from_name, &name);
-    buf_add_text(&addr, "<MAILER-DAEMON@");
+    struct span text = span_of(d->from_name);
+    buf_add_text(&addr, d->to ? "<double-bounce@" : "<MAILER-DAEMON@");
     dsn_add_name(d->reporting_name, &addr);
     buf_add_char(&addr, '>');
+    if (text.len > NAME_BYTES_MAX)
+        text.len = NAME_BYTES_MAX;
     struct fold f;
     fold_start(&f, out, "From:", 1);
-    fold_word(&f, buf_span(&name));
+    if (span_has_8bit(text) && span_is_text(text)) {
+        mime_add_words(&f, text);
+    } else {
+        add_quoted_name(d->from_name, &name);
+        fold_word(&f, buf_span(&name));
+    }
     fold_word(&f, buf_span(&addr));
     fold_end(&f);
 }
 
+const char *dsn_to(const struct dsn *d)
+{
+    return d->to ? d->to : d->envelope->sender;
+}
+
 bool dsn_is_global(const struct dsn *d)
 {
-    return !is_ascii_text(d->envelope->sender);
+    return !is_ascii_text(dsn_to(d));
+}
+
+static void add_subject(const struct dsn *d, struct span message_id, struct buf *out)
+{
+    AUTO_BUF struct buf subject = {0};
+    dsn_add_subject(d, message_id, &subject);
+    struct fold f;
+    fold_start(&f, out, "Subject:", 1);
+    mime_add_words(&f, buf_span(&subject));
+    fold_end(&f);
 }
 
 static void add_header(const struct dsn *d, const char *boundary, struct span message_id, struct buf *out)
 {
-    static const char *const subjects[] = {
-        [DSN_FAILED] = "Your message could not be delivered",
-        [DSN_DELAYED] = "Your message is delayed",
-        [DSN_RELAYED] = "Your message was passed on",
-    };
     struct fold f;
     char id[ID_TEXT_LEN + 1];
     id_format(&d->id, id);
@@ -98,9 +137,10 @@ static void add_header(const struct dsn *d, const char *boundary, struct span me
     add_from(d, out);
     fold_start(&f, out, "To:", 1);
     f.keeps_utf8 = dsn_is_global(d);
-    fold_word(&f, span_of(d->envelope->sender));
+    fold_word(&f, span_of(dsn_to(d)));
     fold_end(&f);
-    buf_printf(out, "Subject: %s\r\nMessage-ID: <%s@", subjects[d->recipients[0].action], id);
+    add_subject(d, message_id, out);
+    buf_printf(out, "Message-ID: <%s%s@", d->to ? DOUBLE_ID : OWN_ID, id);
     dsn_add_name(d->reporting_name, out);
     buf_add_text(out, ">\r\n");
     if (message_id.len > 0)
@@ -108,10 +148,23 @@ static void add_header(const struct dsn *d, const char *boundary, struct span me
                    SPAN_ARG(message_id));
     buf_printf(out,
                "Auto-Submitted: auto-replied\r\n"
+               "%s"
                "MIME-Version: 1.0\r\n"
                "Content-Type: multipart/report; report-type=delivery-status;\r\n"
                " boundary=\"%s\"\r\n",
-               boundary);
+               d->envelope->tls_optional ? "TLS-Required: No\r\n" : "", boundary);
+}
+
+static void add_words_part(struct span words, struct buf *out)
+{
+    if (mime_is_plain(words)) {
+        buf_add_text(out, "Content-Type: text/plain; charset=us-ascii\r\n\r\n");
+        buf_add_span(out, words);
+    } else {
+        buf_add_text(out, "Content-Type: text/plain; charset=utf-8\r\n"
+                          "Content-Transfer-Encoding: quoted-printable\r\n\r\n");
+        mime_add_quoted(words, out);
+    }
 }
 
 /* The two parts we write ourselves, within room bytes if the detail leaves any choice. Returns how many recipients are in them. */
@@ -133,11 +186,10 @@ static size_t add_parts(const struct dsn *d, enum dsn_detail detail, const char 
     }
     if (listed < d->recipient_count && detail != DSN_NAMES)
         return listed;
-    buf_printf(
-        out,
-        "--%s\r\nContent-Description: What happened\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n",
-        boundary);
-    dsn_add_words(d, detail, listed, d->recipient_count - listed, message_id, out);
+    AUTO_BUF struct buf words = {0};
+    dsn_add_words(d, detail, listed, d->recipient_count - listed, message_id, &words);
+    buf_printf(out, "--%s\r\nContent-Description: What happened\r\n", boundary);
+    add_words_part(buf_span(&words), out);
     buf_printf(out, "\r\n--%s\r\nContent-Description: Report for programs\r\n%s\r\n", boundary,
                dsn_is_global(d) ? "Content-Type: message/global-delivery-status\r\n"
                                   "Content-Transfer-Encoding: 8bit\r\n"
@@ -148,7 +200,7 @@ static size_t add_parts(const struct dsn *d, enum dsn_detail detail, const char 
 
 struct dsn_written dsn_write(const struct dsn *d, struct buf *out)
 {
-    must(d->envelope->sender[0] != '\0' && d->recipient_count > 0);
+    must(dsn_to(d)[0] != '\0' && d->recipient_count > 0);
     struct header_scan scan;
     struct span message_id = find_message_id(d, &scan);
     char boundary[BOUNDARY_MAX];

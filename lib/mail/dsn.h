@@ -18,8 +18,8 @@ enum { DSN_MAX = 65536 };
 /* The worst first: the notification's subject is its first recipient's. */
 enum dsn_action {
     DSN_FAILED,
-    DSN_DELAYED, /* not delivered yet; it is tried on */
-    DSN_RELAYED, /* a host took it that will not tell of it (RFC 3461 section 5.2.2) */
+    DSN_DELAYED,   /* not delivered yet; it is tried on */
+    DSN_RELAYED,   /* a host took it that will not tell of it (RFC 3461 section 5.2.2) */
     DSN_DELIVERED, /* its mail store has it (LMTP) */
     DSN_ACTION_COUNT
 };
@@ -44,10 +44,9 @@ struct dsn {
     uint64_t last_attempt_ms;
     uint64_t retry_until_ms; /* of the delayed */
     uint32_t attempts;
-    struct span original;      /* its first bytes as stored */
-    bool original_is_whole;    /* original is all of it */
-    size_t max_original_bytes; /* above: headers only */
-    bool is_protected;         /* it says REQUIRETLS as the original did (RFC 8689 section 5) */
+    struct span original;                                   /* its first bytes as stored */
+    bool original_is_whole;                                 /* original is all of it */
+    size_t max_original_bytes;                              /* above: headers only */
     const struct dsn_template *templates[DSN_ACTION_COUNT]; /* NULL: our own words */
 };
 
@@ -61,10 +60,10 @@ struct dsn_written {
 /*
  * Adds a whole message in CRLF lines to out. Whoever is told is not null. 8-bit originals are marked so; the boundary does not occur in them.
  * An original that mail cannot carry inside a report (NUL, bare CR or LF, lines above 998 bytes) is returned as its header, without the
- * fields that have such a line; so is one whose sender asked for the header only (RET=HDRS), and one of which nothing failed. Of one with
- * REQUIRETLS there is no more than the header, and without is_protected no more than its Date and Message-ID. With many recipients the words
- * about each get fewer before one is left out.
+ * fields that have such a line; so is one whose sender asked for the header only (RET=HDRS) or for TLS on its way (REQUIRETLS), and one of
+ * which nothing failed. With many recipients the words about each get fewer before one is left out.
  */
 struct dsn_written dsn_write(const struct dsn *d, struct buf *out);
 /* Is it the Message-ID of a notification of ours, of whatever node? */
 bool dsn_is_own_id(struct span message_id);
+bool dsn_is_double_bounce_id(struct span message_id); /* of one about mail of the null sender */

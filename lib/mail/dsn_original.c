@@ -7,14 +7,6 @@
 
 enum { LINE_BYTES_MAX = 998 };
 
-static bool has_8bit(struct span s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char) s.at[i] > 0x7f)
-            return true;
-    return false;
-}
-
 /* What mail can carry between two line ends (RFC 5322 sections 2.1.1 and 2.3). */
 static bool is_clean_line(struct span line)
 {
@@ -84,7 +76,7 @@ static void add_header(const struct dsn *d, size_t room, struct buf *out)
     }
 }
 
-/* RFC 3461 section 4.3: only what failed is returned whole, and only if the sender does not mind. */
+/* RFC 3461 section 4.3, RFC 8689 section 5: only what failed is returned whole, and only if the sender does not mind. */
 static bool may_be_whole(const struct dsn *d)
 {
     return d->recipients[0].action == DSN_FAILED && d->envelope->ret != RET_HDRS &&
@@ -92,11 +84,24 @@ static bool may_be_whole(const struct dsn *d)
            d->original.len <= d->max_original_bytes;
 }
 
-static bool add_part(const char *type, const char *charset, struct span content, struct buf *out)
+/* The header section at its start. */
+static struct span header_of(struct span content)
 {
-    bool is_8bit = has_8bit(content);
-    buf_printf(out, "Content-Description: The message\r\nContent-Type: %s%s\r\n", type,
-               is_8bit ? charset : "");
+    struct span rest = content;
+    while (rest.len > 0) {
+        size_t end;
+        struct span line = next_line(rest, &end);
+        if (line.len == 0)
+            break;
+        rest = skip(rest, line.len + end);
+    }
+    return (struct span){.at = content.at, .len = content.len - rest.len};
+}
+
+static bool add_part(const char *type, struct span content, struct buf *out)
+{
+    bool is_8bit = span_has_8bit(content);
+    buf_printf(out, "Content-Description: The message\r\nContent-Type: %s\r\n", type);
     if (is_8bit)
         buf_add_text(out, "Content-Transfer-Encoding: 8bit\r\n");
     buf_add_text(out, "\r\n");
@@ -104,16 +109,25 @@ static bool add_part(const char *type, const char *charset, struct span content,
     return is_8bit;
 }
 
+/* RFC 6533 section 6; a header that is called UTF-8 is that. */
+static const char *type_of_header(bool is_global, struct span header)
+{
+    if (!span_has_8bit(header) && !is_global)
+        return "text/rfc822-headers";
+    if (!span_is_utf8(header))
+        return "text/rfc822-headers; charset=unknown-8bit"; /* RFC 1428 */
+    return is_global ? "message/global-headers" : "text/rfc822-headers; charset=utf-8";
+}
+
 bool dsn_add_original(const struct dsn *d, size_t room, struct buf *out)
 {
     enum { PART_HEAD_MAX = 160 };
     must(room > PART_HEAD_MAX);
     room -= PART_HEAD_MAX;
-    bool is_global = d->envelope->has_utf8_header; /* RFC 6533 section 6 */
+    bool is_global = d->envelope->has_utf8_header && span_is_utf8(header_of(d->original));
     if (may_be_whole(d) && d->original.len <= room && is_clean(d->original))
-        return add_part(is_global ? "message/global" : "message/rfc822", "", d->original, out);
+        return add_part(is_global ? "message/global" : "message/rfc822", d->original, out);
     AUTO_BUF struct buf header = {0};
     add_header(d, room, &header);
-    return is_global ? add_part("message/global-headers", "", buf_span(&header), out)
-                     : add_part("text/rfc822-headers", "; charset=utf-8", buf_span(&header), out);
+    return add_part(type_of_header(d->envelope->has_utf8_header, buf_span(&header)), buf_span(&header), out);
 }

@@ -74,7 +74,7 @@ static bool is_status(const char *s)
 static const char *status_of(const struct dsn_recipient *r)
 {
     static const char *const defaults[] = {
-        [DSN_FAILED] = "5.0.0", [DSN_DELAYED] = "4.0.0", [DSN_RELAYED] = "2.0.0"};
+        [DSN_FAILED] = "5.0.0", [DSN_DELAYED] = "4.0.0", [DSN_RELAYED] = "2.0.0", [DSN_DELIVERED] = "2.0.0"};
     const char *status = r->verdict->status, *fallback = defaults[r->action];
     bool is_fit = *status == *fallback || (*status == '4' && r->action == DSN_FAILED && r->last);
     return is_fit && is_status(status) ? status : fallback;
@@ -112,8 +112,10 @@ static void add_diagnostic(const struct verdict *v, size_t max, struct buf *out)
 void dsn_add_recipient_fields(const struct dsn *d, const struct dsn_recipient *r, enum dsn_detail detail,
                               struct buf *out)
 {
-    static const char *const actions[] = {
-        [DSN_FAILED] = "failed", [DSN_DELAYED] = "delayed", [DSN_RELAYED] = "relayed"};
+    static const char *const actions[] = {[DSN_FAILED] = "failed",
+                                          [DSN_DELAYED] = "delayed",
+                                          [DSN_RELAYED] = "relayed",
+                                          [DSN_DELIVERED] = "delivered"};
     AUTO_BUF struct buf original = {0}, final = {0};
     buf_add_text(out, "\r\n");
     if (r->orcpt && detail != DSN_NAMES) {

@@ -12,16 +12,20 @@ struct dsn_template {
 };
 
 static const char *const names[DSN_FIELDS] = {
-    [DSN_FIELD_RECIPIENTS] = "recipients", [DSN_FIELD_COUNT] = "count",
-    [DSN_FIELD_HOST] = "host",             [DSN_FIELD_SENDER] = "sender",
-    [DSN_FIELD_MESSAGE_ID] = "message_id", [DSN_FIELD_NUMBER] = "number",
-    [DSN_FIELD_ARRIVED] = "arrived",       [DSN_FIELD_RETRY_UNTIL] = "retry_until",
+    [DSN_FIELD_RECIPIENTS] = "recipients",
+    [DSN_FIELD_COUNT] = "count",
+    [DSN_FIELD_HOST] = "host",
+    [DSN_FIELD_SENDER] = "sender",
+    [DSN_FIELD_MESSAGE_ID] = "message_id",
+    [DSN_FIELD_NUMBER] = "number",
+    [DSN_FIELD_ARRIVED] = "arrived",
+    [DSN_FIELD_RETRY_UNTIL] = "retry_until",
 };
 
 /* ---- parts of a line: text, or a field */
 
 struct part {
-    struct span text;     /* as it is written, or a field's name */
+    struct span text; /* as it is written, or a field's name */
     bool is_field;
     enum dsn_field field; /* DSN_FIELDS: nobody knows it */
 };

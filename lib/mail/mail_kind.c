@@ -8,7 +8,7 @@
 enum { FIELD_MAX = 2048 }; /* so much of a field is looked at */
 
 struct seen {
-    bool is_auto_submitted, is_bulk, has_report_type, is_own;
+    bool is_auto_submitted, is_bulk, has_report_type, is_own, is_double;
 };
 
 /* The first word, without its parameters and comment. */
@@ -53,10 +53,11 @@ static void judge(struct span field, struct seen *seen)
     } else if (is_field(field, "List-Id", &value)) {
         seen->is_bulk |= value.len > 0;
     } else if (is_field(field, "Content-Type", &value)) {
-        seen->has_report_type |=
-            span_equal_nocase(keyword(value), SPAN("multipart/report")) && has_nocase(value, SPAN("delivery-status"));
+        seen->has_report_type |= span_equal_nocase(keyword(value), SPAN("multipart/report")) &&
+                                 has_nocase(value, SPAN("delivery-status"));
     } else if (is_field(field, "Message-ID", &value)) {
         seen->is_own |= dsn_is_own_id(value);
+        seen->is_double |= dsn_is_double_bounce_id(value);
     }
 }
 
@@ -82,5 +83,6 @@ struct mail_kind mail_kind_of(struct span content)
     return (struct mail_kind){
         .is_automatic = seen.is_auto_submitted || seen.is_bulk,
         .is_report = seen.is_own || (seen.is_auto_submitted && seen.has_report_type),
+        .is_double_bounce = seen.is_double,
     };
 }

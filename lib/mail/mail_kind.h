@@ -15,6 +15,7 @@ struct mail_kind {
     bool is_automatic;
     /* A notification of ours, by its Message-ID (dsn.h), or anybody's: multipart/report of a delivery-status, and Auto-Submitted. Whoever its sender is by now. */
     bool is_report;
+    bool is_double_bounce; /* ours, about mail of the null sender */
 };
 
 /* The header section at the start of content, as far as it is at hand. */

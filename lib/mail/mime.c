@@ -7,7 +7,8 @@
 #include "mail/ascii.h"
 
 enum {
-    WORD_BYTES = 45,  /* of text in an encoded word, which has at most 75 (RFC 2047 section 2) */
+    WORD_BYTES =
+        39, /* of text in an encoded word: at most 75 (RFC 2047 section 2), and room for "Subject:" in its line */
     QUOTED_WIDTH = 76 /* of a line, with its soft line end (RFC 2045 section 6.7) */
 };
 

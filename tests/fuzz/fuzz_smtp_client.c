@@ -1,7 +1,9 @@
 /*
- * The client engine against any remote: the input is what the remote says; the driver does its part. Checked: every message given comes back
- * exactly once; nothing that the host does not offer is used; no dot without an accepted recipient; a verdict of delivered only behind a dot, and no doubt without one; what is said is
- * whole lines, but for the octets a BDAT announces; and pieces make no difference: lines heard at once and byte by byte come to the same.
+ * The client engine against any remote, in SMTP and LMTP, in plain and behind STARTTLS, with and without a login: the input is what the remote says;
+ * the driver does its part. Checked: every message given comes back exactly once; nothing that the host does not offer (since TLS is on) is used; no
+ * dot without an accepted recipient; a verdict of delivered only behind a dot, and no doubt without one, in LMTP one reply each; nothing is read
+ * behind the 220 to STARTTLS; no login in plain, and none with a host that does not know the password; mail that must stay protected does; what is
+ * said is whole lines, but for the octets a BDAT announces; and pieces make no difference: lines heard at once and byte by byte come to the same.
  */
 #include <stdint.h>
 #include <string.h>
@@ -18,8 +20,8 @@ static struct recipient recipients[RECIPIENTS] = {{.addr = TEXT("a@one.test")}, 
 static struct recipient wishes[RECIPIENTS] = {
     {.addr = TEXT("a@one.test"), .notify = NOTIFY_SUCCESS, .orcpt = TEXT("utf-8;\xc3\xa4@one.test")},
     {.addr = TEXT("\xc3\xa4@one.test"), .notify = NOTIFY_NEVER}};
-/* A plain message, one that asks for much, a binary one: which they are, the input's first byte says. */
-enum { KINDS = 3 };
+/* A plain message, one that asks for much, a binary one, one that must stay protected: which they are, the input's first byte says. */
+enum { KINDS = 4 };
 static const struct envelope envelopes[KINDS] = {
     {.sender = TEXT("s@us.test"), .recipients = recipients, .recipient_count = RECIPIENTS, .size_bytes = 6},
     {.sender = TEXT("s@us.test"),
@@ -36,26 +38,42 @@ static const struct envelope envelopes[KINDS] = {
      .recipient_count = RECIPIENTS,
      .size_bytes = 6,
      .is_binary = true,
-     .by_mode = BY_RETURN}};
+     .by_mode = BY_RETURN},
+    {.sender = TEXT("s@us.test"),
+     .recipients = recipients,
+     .recipient_count = RECIPIENTS,
+     .size_bytes = 6,
+     .requires_tls = true}};
 static const char *const own_names[] = {"us.test"};
 static const struct client_settings settings = {
     .helo_name = "us.test", .own_names = own_names, .own_name_count = 1};
 
-static const struct client_terms terms = {.tls = CLIENT_TLS_NEVER};
+#define PASSWORD "pen=c1l"
+static char *scram_only[] = {TEXT("SCRAM-SHA-256")}, *weak_only[] = {TEXT("LOGIN"), TEXT("PLAIN")};
+static const struct conf_list mechanisms[] = {{.count = 0},
+                                              {.items = scram_only, .count = 1},
+                                              {.items = weak_only, .count = 2},
+                                              {.items = weak_only, .count = 1}};
 
 struct driver {
     struct smtp_client *client;
+    struct client_terms terms;
+    bool is_proven; /* once TLS is on */
+    uint8_t key;    /* every byte of it */
+    bool has_logged_in;
     struct client_message messages[MESSAGES];
     struct verdict verdicts[MESSAGES][RECIPIENTS];
-    bool waits[MESSAGES][RECIPIENTS]; /* for the reply to a dot */
-    unsigned kinds;                   /* of the messages, two bits each */
+    bool waits[MESSAGES][RECIPIENTS];  /* for the reply to a dot */
+    unsigned replies_before[MESSAGES]; /* the dot */
+    unsigned kinds;                    /* of the messages, two bits each */
     size_t given, returned;
-    size_t content_given; /* number of the last message whose content was given */
-    char heard;           /* first byte of the line just heard; 0: pieces are no lines */
-    bool has_octets;      /* of a BDAT, since the last call */
-    struct buf out;       /* since the last call */
-    struct buf said;      /* all of it */
-    struct buf result;    /* what became of the messages, as text */
+    size_t content_given;           /* number of the last message whose content was given */
+    char heard;                     /* first byte of the line just heard; 0: pieces are no lines */
+    bool has_octets;                /* of a BDAT, since the last call */
+    struct buf out;                 /* since the last call */
+    struct buf said;                /* all of it */
+    struct buf said_now, heard_now; /* in plain, or since TLS is on */
+    struct buf result;              /* what became of the messages, as text */
 };
 
 static void give(struct driver *d)
@@ -82,6 +100,22 @@ static void check_verdict(const struct verdict *v)
     must(v->class != VERDICT_FAILED || !v->from_remote || v->code / 100 == 5);
 }
 
+/* In LMTP each reply is one recipient's, in their order. */
+static void check_replies(const struct driver *d, const struct client_message *m)
+{
+    size_t place = (size_t) (m - d->messages), answered = 0;
+    bool is_lost = false;
+
+    for (size_t i = 0; i < m->count; i++) {
+        if (!d->waits[place][i])
+            continue;
+        must(m->verdicts[i].class != VERDICT_NONE && (!is_lost || m->verdicts[i].in_doubt));
+        is_lost = m->verdicts[i].in_doubt;
+        answered += !is_lost;
+    }
+    must(answered <= smtp_client_reply_count(d->client) - d->replies_before[place]);
+}
+
 static void check_result(struct driver *d, const struct client_message *m)
 {
     buf_printf(&d->result, "%d %d %d;", m->fault, m->dot_sent, m->was_answered);
@@ -90,8 +124,8 @@ static void check_result(struct driver *d, const struct client_message *m)
 
         must(v->class != VERDICT_DELIVERED || m->dot_sent);
         /* Its connection was lost behind the dot: nobody can say. */
-        must(!d->waits[m - d->messages][i] || m->fault != FAULT_LOST || v->class == VERDICT_NONE ||
-             v->in_doubt);
+        must(!d->waits[m - d->messages][i] || m->fault != FAULT_LOST || d->terms.is_lmtp ||
+             v->class == VERDICT_NONE || v->in_doubt);
         must(!v->in_doubt || (m->dot_sent && v->class == VERDICT_DEFERRED));
         must(v->class != VERDICT_NONE || m->fault != FAULT_NONE ||
              i > 0); /* "again" only behind an accepted one, or one that can be reached */
@@ -99,6 +133,10 @@ static void check_result(struct driver *d, const struct client_message *m)
             check_verdict(v);
         buf_printf(&d->result, "%d %u %s %s;", v->class, v->code, v->status, v->text ? v->text : "");
     }
+    if (d->terms.is_lmtp && m->dot_sent)
+        check_replies(d, m);
+    must(!m->dot_sent || !m->envelope->requires_tls || (smtp_client_is_secured(d->client) && d->is_proven) ||
+         (d->terms.is_lmtp && d->terms.is_private));
 }
 
 /* Takes what was said: whole lines, and no dot that was not asked for. */
@@ -108,6 +146,7 @@ static void hear(struct driver *d)
          (d->out.len >= 2 && memcmp(d->out.data + d->out.len - 2, "\r\n", 2) == 0));
     d->has_octets = false;
     buf_add_span(&d->said, buf_span(&d->out));
+    buf_add_span(&d->said_now, buf_span(&d->out));
     buf_clear(&d->out);
 }
 
@@ -119,6 +158,7 @@ static void note_waiting(struct driver *d, const struct client_message *m)
     for (size_t i = 0; i < m->count; i++)
         count += d->waits[m - d->messages][i] = m->verdicts[i].class == VERDICT_NONE;
     must(count > 0);
+    d->replies_before[m - d->messages] = smtp_client_reply_count(d->client);
 }
 
 /* All of it, or one piece that is answered before the end. */
@@ -136,6 +176,83 @@ static void give_content(struct driver *d)
         smtp_client_content_end(d->client, &d->out);
 }
 
+static bool has(struct span text, const char *word)
+{
+    struct span w = span_of(word);
+
+    for (size_t i = 0; i + w.len <= text.len; i++) {
+        if (span_equal_nocase((struct span){.at = text.at + i, .len = w.len}, w))
+            return true;
+    }
+    return false;
+}
+
+/* BEHAVIOURS H04: what was said is what the host offered since TLS is on, or before. */
+static void check_offered(const struct driver *d)
+{
+    static const struct {
+        const char *said, *offer;
+    } pairs[] = {{"BDAT ", "CHUNKING"},
+                 {"BODY=BINARYMIME", "BINARYMIME"},
+                 {"BODY=8", "8BITMIME"},
+                 {" SIZE=", "SIZE"},
+                 {" SMTPUTF8", "SMTPUTF8"},
+                 {" ENVID=", "DSN"},
+                 {" RET=", "DSN"},
+                 {" NOTIFY=", "DSN"},
+                 {" ORCPT=", "DSN"},
+                 {" BY=", "DELIVERBY"},
+                 {"\xc3\xa4", "SMTPUTF8"},
+                 {"STARTTLS", "STARTTLS"},
+                 {" REQUIRETLS", "REQUIRETLS"},
+                 {"AUTH ", "AUTH"},
+                 {"AUTH SCRAM-", "SCRAM-SHA-256"},
+                 {"AUTH PLAIN", "PLAIN"},
+                 {"AUTH LOGIN", "LOGIN"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+        must(!has(buf_span(&d->said_now), pairs[i].said) || has(buf_span(&d->heard_now), pairs[i].offer));
+    must(smtp_client_is_secured(d->client) || d->terms.is_private || !has(buf_span(&d->said_now), "AUTH "));
+    must(!smtp_client_is_secured(d->client) || !has(buf_span(&d->said_now), "STARTTLS"));
+}
+
+static void go_secure(struct driver *d)
+{
+    must(d->terms.tls != CLIENT_TLS_NEVER);
+    hear(d);
+    check_offered(d);
+    buf_clear(&d->said_now);
+    buf_clear(&d->heard_now);
+    smtp_client_secured(d->client, d->is_proven, &d->out);
+}
+
+static void give_key(struct driver *d)
+{
+    struct span password, salt;
+    uint32_t iterations;
+    uint8_t key[CLIENT_KEY_BYTES];
+
+    smtp_client_key_request(d->client, &password, &salt, &iterations);
+    must(span_equal(password, SPAN(PASSWORD)) && salt.len > 0 && iterations >= CLIENT_ITERATIONS_LEAST &&
+         iterations <= CLIENT_ITERATIONS_MOST);
+    memset(key, d->key, sizeof(key)); /* not the key, which takes its time: as good as any here */
+    smtp_client_key(d->client, key, &d->out);
+}
+
+/* Gives the next message; false: there is none. */
+static bool give_next(struct driver *d)
+{
+    d->has_logged_in = has(buf_span(&d->said_now), "AUTH SCRAM");
+    must(d->terms.tls != CLIENT_TLS_MUST || smtp_client_is_secured(d->client));
+    must(!d->terms.user || has(buf_span(&d->said_now), "AUTH "));
+    if (d->given < MESSAGES) {
+        give(d);
+        return true;
+    }
+    smtp_client_quit(d->client, &d->out);
+    return false;
+}
+
 /* Answers all asks; false when the connection is over. */
 static bool drive(struct driver *d)
 {
@@ -150,11 +267,8 @@ static bool drive(struct driver *d)
             check_result(d, m);
             break;
         case ASK_MESSAGE:
-            if (d->given == MESSAGES) {
-                smtp_client_quit(d->client, &d->out);
+            if (!give_next(d))
                 return true;
-            }
-            give(d);
             break;
         case ASK_CONTENT: give_content(d); break;
         case ASK_DOT:
@@ -165,8 +279,8 @@ static bool drive(struct driver *d)
             if (smtp_client_has_room(d->client) && d->given < MESSAGES)
                 give(d);
             break;
-        case ASK_TLS:
-        case ASK_KEY: must(!"asked for in plain");
+        case ASK_TLS: go_secure(d); break;
+        case ASK_KEY: give_key(d); break;
         case ASK_REPLY: return true;
         case ASK_CLOSE: return false;
         }
@@ -183,6 +297,8 @@ static bool feed(struct driver *d, struct span piece)
 
         mem_free(exact);
         must(used <= piece.len);
+        buf_add(&d->heard_now, piece.at, used);
+        must(smtp_client_ask(d->client) != ASK_TLS || used == piece.len); /* BEHAVIOURS L02 */
         bool has_asked = smtp_client_ask(d->client) != ASK_REPLY, goes_on = drive(d);
         hear(d);
         if (!goes_on)
@@ -193,40 +309,12 @@ static bool feed(struct driver *d, struct span piece)
     return true;
 }
 
-static bool has(struct span text, const char *word)
-{
-    struct span w = span_of(word);
-
-    for (size_t i = 0; i + w.len <= text.len; i++) {
-        if (span_equal_nocase((struct span){.at = text.at + i, .len = w.len}, w))
-            return true;
-    }
-    return false;
-}
-
-/* BEHAVIOURS H04 */
-static void check_offered(const struct driver *d, struct span heard)
-{
-    static const struct {
-        const char *said, *offer;
-    } pairs[] = {{"BDAT ", "CHUNKING"},     {"BODY=BINARYMIME", "BINARYMIME"},
-                 {"BODY=8", "8BITMIME"},    {" SIZE=", "SIZE"},
-                 {" SMTPUTF8", "SMTPUTF8"}, {" ENVID=", "DSN"},
-                 {" RET=", "DSN"},          {" NOTIFY=", "DSN"},
-                 {" ORCPT=", "DSN"},        {" BY=", "DELIVERBY"},
-                 {"\xc3\xa4", "SMTPUTF8"}};
-
-    for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
-        must(!has(buf_span(&d->said), pairs[i].said) || has(heard, pairs[i].offer));
-}
-
 /* The remote says `in` in pieces of at most so many bytes, which end with their lines if asked for. */
 static void run(struct driver *d, struct span in, size_t piece, bool by_line)
 {
     bool goes_on = true, has_lines = by_line && piece == in.len;
-    struct span heard = in;
 
-    d->client = smtp_client_new(&settings, &terms, "mx [192.0.2.1]:25");
+    d->client = smtp_client_new(&settings, &d->terms, "mx [192.0.2.1]:25");
     while (in.len > 0 && goes_on) {
         size_t n = in.len < piece ? in.len : piece;
         const char *end = by_line ? memchr(in.at, '\n', n) : NULL;
@@ -240,15 +328,38 @@ static void run(struct driver *d, struct span in, size_t piece, bool by_line)
         smtp_client_end(d->client, FAULT_LOST, "closed by the host");
     drive(d);
     must(d->returned == d->given);
-    check_offered(d, heard);
+    check_offered(d);
+    must(smtp_client_fault(d->client) != FAULT_AUTH ||
+         !has(span_of(smtp_client_fault_verdict(d->client)->text), PASSWORD));
     buf_printf(&d->result, "%d", smtp_client_fault(d->client));
     smtp_client_free(d->client);
+}
+
+/* Three bytes: which kinds of messages; what holds for the connection; pieces of which size. */
+static struct driver driver(const uint8_t *data)
+{
+    bool has_login = data[1] & 16;
+
+    return (struct driver){
+        .kinds = data[0],
+        .is_proven = data[1] & 32,
+        .key = 'k',
+        .terms = {.tls = data[1] % 4u == 3 ? CLIENT_TLS_MAY : (enum client_tls)(data[1] % 4u),
+                  .is_lmtp = data[1] & 4,
+                  .is_private = data[1] & 8,
+                  .user = has_login ? "u,ser" : NULL,
+                  .password = has_login ? PASSWORD : NULL,
+                  .mechanisms = &mechanisms[data[1] >> 6],
+                  .nonce = "N0nce"},
+    };
 }
 
 static void driver_done(struct driver *d)
 {
     buf_done(&d->out);
     buf_done(&d->said);
+    buf_done(&d->said_now);
+    buf_done(&d->heard_now);
     buf_done(&d->result);
     for (size_t i = 0; i < MESSAGES; i++) {
         for (size_t k = 0; k < RECIPIENTS; k++)
@@ -259,22 +370,26 @@ static void driver_done(struct driver *d)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* First byte: pieces of which size, and which kinds of messages. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size < 2)
+    if (size < 4)
         return 0;
-    struct span in = {.at = (const char *) data + 1, .len = size - 1};
-    struct driver lines = {.given = 0}, parts = {.given = 0}, any = {.given = 0};
+    struct span in = {.at = (const char *) data + 3, .len = size - 3};
+    struct driver lines = driver(data), parts = driver(data), any = driver(data), other = driver(data);
 
-    lines.kinds = parts.kinds = any.kinds = data[0] >> 2;
     run(&lines, in, in.len, true);
-    run(&parts, in, data[0] % 8u + 1, true);
+    run(&parts, in, data[2] % 8u + 1, true);
     must(span_equal(buf_span(&lines.said), buf_span(&parts.said)));
     must(span_equal(buf_span(&lines.result), buf_span(&parts.result)));
-    run(&any, in, data[0] + 1u, false); /* also many replies at once: said before we asked */
+    run(&any, in, data[2] + 1u, false); /* also many replies at once: said before we asked */
+    if (lines.has_logged_in) {          /* who knows one password does not know another */
+        other.key++;
+        run(&other, in, in.len, true);
+        must(!other.has_logged_in);
+    }
     driver_done(&lines);
     driver_done(&parts);
     driver_done(&any);
+    driver_done(&other);
     return 0;
 }

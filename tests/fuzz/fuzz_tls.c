@@ -1,7 +1,8 @@
 /*
- * Fuzzer of streams with TLS: a server that begins plain and is told to start TLS, and OpenSSL's own client at the other end of a wire on which
- * anything happens: bytes in any pieces, changed, lost, put between; the end of TLS and then plain bytes. Input: pairs of a control byte and what
- * it governs (see play()). Inside TLS comes what was said inside TLS, in order, and nothing else; when nobody touches the wire, all of it comes.
+ * Fuzzer of streams with TLS: a server, or a client with a demand, that begins plain and is told to start TLS, and OpenSSL's own other side at
+ * the end of a wire on which anything happens: bytes in any pieces, changed, lost, put between; the end of TLS and then plain bytes. Input: pairs
+ * of a control byte and what it governs (see play()). Inside TLS comes what was said inside TLS, in order, and nothing else; when nobody touches
+ * the wire, all of it comes. A client is never secured by anybody but who has the key.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -40,7 +41,7 @@ static const char pem[] = "-----BEGIN PRIVATE KEY-----\n"
 
 enum { PASSES = 3 };
 
-/* What the wire does to the next bytes of the client. */
+/* What the wire does to the next bytes of the other side. */
 enum act {
     SAY_PLAIN,
     CARRY,
@@ -58,20 +59,23 @@ enum act {
 };
 
 struct world {
-    struct stream *stream; /* the server's; NULL: closed */
+    struct stream *stream; /* ours; NULL: closed */
     int wire;              /* the socket at whose other end it is */
     SSL *ssl;
     BIO *to_wire, *from_wire;
-    struct buf said;  /* by the client, inside TLS */
-    struct buf heard; /* by the server, inside TLS */
-    struct buf echo;  /* by the client, inside TLS */
+    struct buf said;  /* by the other side, inside TLS */
+    struct buf heard; /* by ours, inside TLS */
+    struct buf echo;  /* by the other side, inside TLS */
+    bool is_client;   /* ours */
     bool is_secured, is_touched, is_ended, starts_now;
     bool leaves_rest; /* of what came plain */
 };
 
 static struct loop *loop;
 static struct tls_server *server;
-static SSL_CTX *context;
+static struct tls_client *client;
+static SSL_CTX *contexts[2]; /* the other side: a client, a server */
+static struct tls_demand demand;
 static struct world w;
 
 static size_t on_data(void *owner, struct span in)
@@ -89,7 +93,10 @@ static size_t on_data(void *owner, struct span in)
     if (!start)
         return in.len;
     w.starts_now = true;
-    stream_start_tls(w.stream, server);
+    if (w.is_client)
+        stream_start_tls_client(w.stream, client, &demand);
+    else
+        stream_start_tls(w.stream, server);
     stream_write(w.stream, SPAN("said too early"));
     return w.leaves_rest ? (size_t) (start - in.at) + 1 : in.len;
 }
@@ -98,6 +105,8 @@ static void on_secured(void *owner)
 {
     (void) owner;
     must(w.starts_now && !w.is_secured);
+    must(stream_tls(w.stream)->is_server_verified == w.is_client);
+    must(stream_tls_failure(w.stream) == TLS_FAILURE_NONE);
     w.is_secured = true;
 }
 
@@ -106,6 +115,8 @@ static void on_closed(void *owner, int reason)
     (void) owner;
     must(reason <= 0 && (reason != -EPROTO || *stream_tls_error(w.stream)));
     must(w.is_touched || w.is_ended || reason != -EPROTO);
+    must((stream_tls_failure(w.stream) != TLS_FAILURE_NONE) ==
+         (w.is_client && w.starts_now && !w.is_secured));
     w.stream = NULL;
 }
 
@@ -118,7 +129,7 @@ static void on_stop(struct timer *t)
     loop_stop(loop);
 }
 
-/* The server works, and what it says reaches the client. */
+/* Our side works, and what it says reaches the other. */
 static void pass(void)
 {
     char bytes[16384];
@@ -145,7 +156,7 @@ static void put(const void *at, size_t len)
         (void) !send(w.wire, at, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* Up to len bytes of the client's, out of the wire or into nothing. */
+/* Up to len bytes of the other side's, out of the wire or into nothing. */
 static void carry(size_t len, bool is_lost, uint8_t change)
 {
     char bytes[16384];
@@ -235,14 +246,19 @@ static void world_begin(uint8_t first)
     must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
     w.wire = fds[1];
     w.stream = stream_adopt(loop, fds[0], &events, NULL);
-    w.ssl = SSL_new(context);
+    w.is_client = first & 32;
+    w.ssl = SSL_new(contexts[w.is_client]);
     w.to_wire = BIO_new(BIO_s_mem());
     w.from_wire = BIO_new(BIO_s_mem());
     must(w.ssl && w.to_wire && w.from_wire);
     SSL_set_bio(w.ssl, w.from_wire, w.to_wire);
-    SSL_set_connect_state(w.ssl);
     if (first & 4)
         must(SSL_set_max_proto_version(w.ssl, TLS1_2_VERSION) == 1);
+    if (w.is_client) {
+        SSL_set_accept_state(w.ssl);
+        return;
+    }
+    SSL_set_connect_state(w.ssl);
     if (first & 8)
         must(SSL_set_tlsext_host_name(w.ssl, "b.a.example") == 1);
     if (first & 16)
@@ -263,6 +279,29 @@ static void world_end(void)
     ERR_clear_error();
 }
 
+/* The other side as a server has the same key; ours as a client knows its fingerprint. */
+static void make_clients(const char *path)
+{
+    static char text[2 * EVP_MAX_MD_SIZE + 1];
+    static const char *const fingerprints[] = {text};
+    const struct tls_client_settings settings = {.protocol = "smtp"};
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    char *error = NULL;
+    contexts[0] = SSL_CTX_new(TLS_client_method());
+    contexts[1] = SSL_CTX_new(TLS_server_method());
+    must(SSL_CTX_use_certificate_chain_file(contexts[1], path) == 1 &&
+         SSL_CTX_use_PrivateKey_file(contexts[1], path, SSL_FILETYPE_PEM) == 1);
+    must(X509_digest(SSL_CTX_get0_certificate(contexts[1]), EVP_sha256(), digest, &len) == 1);
+    for (unsigned i = 0; i < len; i++)
+        (void) snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    must(tls_client_new(&settings, &client, &error) == 0);
+    demand = (struct tls_demand){.sni = "b.a.example",
+                                 .proof = TLS_PROOF_FINGERPRINT,
+                                 .fingerprints = fingerprints,
+                                 .fingerprint_count = 1};
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void) argc;
@@ -277,8 +316,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     must(fd >= 0 && write(fd, pem, sizeof pem - 1) == sizeof pem - 1);
     close(fd);
     must(tls_server_new(&settings, &server, &error) == 0);
+    make_clients(path);
     (void) unlink(path);
-    context = SSL_CTX_new(TLS_client_method());
     loop = loop_new();
     return 0;
 }

@@ -293,8 +293,9 @@ class Cluster:
         wait.until(is_empty, timeout, lambda: f"an empty queue, it is {self.queue()}", pause=0.05)
 
     def metric(self, name, role=None):
-        """The sum of a metric over the nodes that answer (of a role)."""
-        return sum(node.metrics().get(name, 0.0) for node in self.nodes if role in (None, node.role))
+        """The sum of a metric over the nodes that answer (of a role), and over its labels unless the name has some."""
+        return sum(value for node in self.nodes if role in (None, node.role)
+                   for key, value in node.metrics().items() if key == name or key.startswith(name + "{"))
 
     def wait_metric(self, name, least, role=None, timeout=20):
         wait.until(lambda: self.metric(name, role) >= least, timeout,

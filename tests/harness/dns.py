@@ -30,12 +30,14 @@ def _fqdn(name):
 class Zone:
     """
     All names of a test in one root zone. Each maker returns the zone; names may be given without the final
-    dot.
+    dot. is_signed: knot signs it, and unbound validates; .unsigned() and .bogus() cut zones off that are not so.
     """
 
-    def __init__(self, ttl=60):
+    def __init__(self, ttl=60, is_signed=False):
         self.ttl = ttl
-        self.serial = 1
+        self.is_signed = is_signed
+        self.serial = 100
+        self.cuts = {}  # name -> is_signed
         self._records = {}
 
     def record(self, owner, kind, data, ttl=None):
@@ -68,17 +70,44 @@ class Zone:
     def txt(self, name, text):
         return self.record(name, "TXT", '"' + text.replace('"', '\\"') + '"')
 
+    def tlsa(self, host, *records, port=25):
+        """records: (usage, selector, matching, data as hexadecimal)."""
+        for usage, selector, matching, data in records:
+            self.record(f"_{port}._tcp.{host}", "TLSA", f"{usage} {selector} {matching} {data}")
+        return self
+
+    def unsigned(self, name):
+        """This name and all below it are in a zone that is not signed."""
+        self.cuts[_fqdn(name).lower()] = False
+        return self
+
+    def bogus(self, name):
+        """This name and all below it are in a zone whose signatures are not by the key that its parent vouches for."""
+        self.cuts[_fqdn(name).lower()] = True
+        return self
+
     def remove(self, owner, kind=None):
         for key in [k for k in self._records if k[0] == _fqdn(owner).lower() and kind in (None, k[1])]:
             del self._records[key]
         return self
 
-    def text(self):
-        lines = [f". {self.ttl} SOA ns.root. hostmaster.root. {self.serial} 3600 600 86400 1",
-                 f". {self.ttl} NS ns.root.",
-                 f"ns.root. {self.ttl} A 127.0.0.1"]
+    def _apex_of(self, owner):
+        above = [cut for cut in self.cuts if owner == cut or owner.endswith("." + cut)]
+        return max(above, key=len, default=".")
+
+    def text(self, apex="."):
+        lines = [f"{apex} {self.ttl} SOA ns.root. hostmaster.root. {self.serial} 3600 600 86400 1",
+                 f"{apex} {self.ttl} NS ns.root."]
+        if apex == ".":
+            lines.append(f"ns.root. {self.ttl} A 127.0.0.1")
+        for cut, is_signed in self.cuts.items():
+            if cut != apex and self._apex_of(cut.partition(".")[2] or ".") == apex:
+                lines.append(f"{cut} {self.ttl} NS ns.root.")
+                if is_signed:
+                    lines.append(f"{cut} {self.ttl} DS 12345 13 2 {'00' * 32}")
         for (owner, kind), values in self._records.items():
-            lines += [f"{owner} {ttl} {kind} {data}" for ttl, data in values]
+            if self._apex_of(owner) == apex:
+                lines += [f"{owner} {ttl} {kind} {data}" for ttl, data in values]
         return "\n".join(lines) + "\n"
 
     def lookup(self, owner, kind):
@@ -92,7 +121,7 @@ class Zone:
 def query(port, name, kind="A", host="127.0.0.1", timeout=3.0, tcp=False):
     """Asks a server; returns dnspython's message."""
     question = dns.message.make_query(_fqdn(name), kind)
-    question.flags |= dns.flags.RD
+    question.flags |= dns.flags.RD | dns.flags.AD
     ask = dns.query.tcp if tcp else dns.query.udp
     return ask(question, host, port=port, timeout=timeout)
 
@@ -127,8 +156,14 @@ template:
     zonefile-load: whole
     journal-content: none
     zonefile-sync: -1
-zone:
-  - domain: .
+{policy}zone:
+{zones}"""
+
+_KNOT_POLICY = """\
+policy:
+  - id: signed
+    algorithm: ecdsap256sha256
+    single-type-signing: on
 """
 
 # unbound answers for these names by itself, unless told not to.
@@ -149,13 +184,13 @@ server:
     do-ip6: no
     access-control: 127.0.0.0/8 allow
     do-not-query-localhost: no
-    module-config: "iterator"
+    module-config: "{modules}"
     root-hints: ""
     minimal-responses: yes
     qname-minimisation: no
     cache-max-ttl: {cache_max_ttl}
     cache-max-negative-ttl: {cache_max_ttl}
-{local_zones}
+{anchor}{local_zones}
 {stubs}
 """
 
@@ -164,6 +199,7 @@ class Dns:
     """
     knot with `zone` behind unbound. `.port` is the resolver's on 127.0.0.1, `.authority_port` knot's. others:
     {"broken.test": port} sends questions below a name to another server on loopback, e.g. a ScriptedDns.
+    A signed zone's key is unbound's trust anchor. .unbound may be killed, and started again, at any time.
     """
 
     def __init__(self, zone=None, others=None, cache_max_ttl=86400):
@@ -188,36 +224,61 @@ class Dns:
     def _stub(self, name, port):
         return f'stub-zone:\n    name: "{_fqdn(name)}"\n    stub-addr: 127.0.0.1@{port}\n'
 
+    def _write_zones(self):
+        for number, apex in enumerate([".", *self.zone.cuts]):
+            self._write(f"{number}.zone" if number else "root.zone", self.zone.text(apex))
+
+    def _knot_zones(self):
+        lines = []
+        for number, apex in enumerate([".", *self.zone.cuts]):
+            lines.append(f"  - domain: {apex}\n    file: {number or 'root'}.zone\n")
+            if self.zone.is_signed if apex == "." else self.zone.cuts[apex]:
+                lines.append("    dnssec-signing: on\n    dnssec-policy: signed\n")
+        return "".join(lines)
+
+    def _anchor(self):
+        if not self.zone.is_signed:
+            return ""
+        return "".join(f'    trust-anchor: ". 60 IN DNSKEY {key}"\n' for key in answers(self.authority_port, ".", "DNSKEY"))
+
     def start(self, timeout=15):
-        self._write("root.zone", self.zone.text())
-        self._write("knot.conf", _KNOT.format(folder=self.folder, port=self.authority_port))
-        stubs = [self._stub(name, port) for name, port in [(".", self.authority_port), *self.others.items()]]
-        self._write("unbound.conf", _UNBOUND.format(
-            folder=self.folder, port=self.port, cache_max_ttl=self.cache_max_ttl, stubs="".join(stubs),
-            local_zones="".join(f'    local-zone: "{name}" nodefault\n' for name in _BUILT_IN)))
+        self._write_zones()
+        self._write("knot.conf", _KNOT.format(folder=self.folder, port=self.authority_port, zones=self._knot_zones(),
+                                              policy=_KNOT_POLICY if self.zone.is_signed else ""))
         self.knot.start()
-        self.unbound.start()
-        self._wait_serial(self.knot, self.authority_port, timeout)
-        self._wait_serial(self.unbound, self.port, timeout)
+        self._wait_serial(self.knot, self.authority_port, timeout, *self.zone.cuts)
+        stubs = [self._stub(name, port) for name, port in [
+            *((name, self.authority_port) for name in [".", *self.zone.cuts]), *self.others.items()]]
+        self._write("unbound.conf", _UNBOUND.format(
+            folder=self.folder, port=self.port, cache_max_ttl=self.cache_max_ttl, stubs="".join(stubs), anchor=self._anchor(),
+            modules="validator iterator" if self.zone.is_signed else "iterator",
+            local_zones="".join(f'    local-zone: "{name}" nodefault\n' for name in _BUILT_IN)))
+        self.start_unbound(timeout)
         return self
 
-    def _serial(self, port):
+    def start_unbound(self, timeout=15):
+        """Also after it was killed."""
+        self.unbound.start()
+        self._wait_serial(self.unbound, self.port, timeout)
+
+    def _has_serial(self, port, apex):
+        step = 100 if self.zone.is_signed else 1  # each signing counts, too
         try:
-            soa, = answers(port, ".", "SOA", timeout=0.2)
-            return int(soa.split()[2]) == self.zone.serial
+            soa, = answers(port, apex, "SOA", timeout=0.2)
+            return int(soa.split()[2]) // step == self.zone.serial // step
         except (dns.exception.DNSException, OSError, ValueError):
             return False
 
-    def _wait_serial(self, process, port, timeout):
-        process.wait_until(lambda: self._serial(port), timeout,
+    def _wait_serial(self, process, port, timeout, *apexes):
+        process.wait_until(lambda: all(self._has_serial(port, apex) for apex in (".", *apexes)), timeout,
                            f"{process.name} answers with serial {self.zone.serial}")
 
     def reload(self, timeout=15):
         """Makes changes of the zone known, and unbound forget what it has cached."""
-        self.zone.serial += 1
-        self._write("root.zone", self.zone.text())
+        self.zone.serial += 100 if self.zone.is_signed else 1
+        self._write_zones()
         self.knot.signal(1)
-        self._wait_serial(self.knot, self.authority_port, timeout)
+        self._wait_serial(self.knot, self.authority_port, timeout, *self.zone.cuts)
         self.unbound.signal(1)
         self._wait_serial(self.unbound, self.port, timeout)
 
@@ -413,6 +474,19 @@ def garbage(rdata, kind=None, count=1):
         one = struct.pack("!HHHIH", 0xC00C, number, 1, 60, len(rdata)) + rdata
         struct.pack_into("!HHH", wire, 6, count, 0, 0)
         return bytes(wire[:end]) + one * count
+    return act
+
+
+def tampered(port):
+    """The answer of the server at that port, each signature with a bit turned."""
+    def act(_server, question, *_):
+        reply = dns.query.tcp(question, "127.0.0.1", port=port, timeout=3)
+        for rrset in [*reply.answer, *reply.authority]:
+            if rrset.rdtype == dns.rdatatype.RRSIG:
+                broken = [rdata.replace(signature=bytes([rdata.signature[0] ^ 1]) + rdata.signature[1:]) for rdata in rrset]
+                rrset.clear()
+                rrset.update(broken)
+        return reply
     return act
 
 

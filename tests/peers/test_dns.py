@@ -54,3 +54,30 @@ def test_unbound_sends_a_name_to_the_scripted_server():
         with Dns(Zone().a("host.test", "127.0.0.2"), others={"broken.test": server.port}) as resolver:
             assert answers(resolver.port, "broken.test", "MX") == ["10 mx.broken.test."]
             assert answers(resolver.port, "host.test") == ["127.0.0.2"]
+
+
+def is_secure(resolver, name, kind):
+    return bool(query(resolver.port, name, kind).flags & dns.flags.AD)
+
+
+def test_a_signed_zone_is_validated():
+    zone = Zone(is_signed=True).mx("good.test", "mx.good.test").a("mx.good.test", "127.0.0.2").tlsa("mx.good.test", (3, 1, 1, "ab" * 32))
+    zone.unsigned("plain.test").mx("plain.test", "mx.good.test").unsigned("below.good.test").a("mx.below.good.test", "127.0.0.3")
+    zone.bogus("_tcp.mx.wrong.test").a("mx.wrong.test", "127.0.0.4").tlsa("mx.wrong.test", (3, 1, 1, "ab" * 32))
+    with ScriptedDns() as tampering:
+        tampering.zone = zone
+        with Dns(zone, others={"_tcp.mx.torn.test": tampering.port}) as resolver:
+            tampering.on("_25._tcp.mx.torn.test", "TLSA", harness.tampered(resolver.authority_port))
+            zone.a("mx.torn.test", "127.0.0.5").tlsa("mx.torn.test", (3, 1, 1, "ab" * 32))
+            resolver.reload()
+            assert is_secure(resolver, "good.test", "MX") and is_secure(resolver, "_25._tcp.mx.good.test", "TLSA")
+            assert is_secure(resolver, "no.good.test", "A"), "that there is none is signed, too"
+            assert not is_secure(resolver, "plain.test", "MX") and answers(resolver.port, "plain.test", "MX")
+            assert not is_secure(resolver, "mx.below.good.test", "A") and answers(resolver.port, "mx.below.good.test")
+            assert is_secure(resolver, "mx.wrong.test", "A")
+            assert query(resolver.port, "_25._tcp.mx.wrong.test", "TLSA").rcode() == dns.rcode.SERVFAIL
+            assert is_secure(resolver, "mx.torn.test", "A")
+            assert query(resolver.port, "_25._tcp.mx.torn.test", "TLSA").rcode() == dns.rcode.SERVFAIL
+            resolver.unbound.kill()
+            resolver.start_unbound()
+            assert is_secure(resolver, "good.test", "MX")

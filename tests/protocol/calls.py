@@ -43,6 +43,7 @@ class End:
     detail: str = ""
     chunks: int = 1
     report: Report = None
+    moves: bool = False  # `queue` is another one than it was claimed from
 
 
 @dataclass
@@ -156,7 +157,7 @@ class Partition:
                 keys += [self.seen(end.job), *(self.chunk_key(end.job, i) for i in range(end.chunks))]
             if stays:
                 keys.append(self.queue(end.queue))
-            more = "q" * stays + "k" * is_kept + "d" * (end.report is not None)
+            more = "q" * stays + "k" * is_kept + "d" * (end.report is not None) + "m" * end.moves
             if end.state is not None:
                 more += "sx" if end.exact else "s"
             args += [end.job, end.token, end.outcome, end.event, end.detail, 0 if is_kept else end.chunks, more]

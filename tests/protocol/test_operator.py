@@ -50,10 +50,13 @@ def test_order_for_a_job_without_record_is_gone_and_writes_nothing(store, order,
 
 
 @pytest.mark.parametrize("name", ORDERS + ["delete"])
-def test_order_for_another_queue_than_the_jobs_is_gone_and_writes_nothing(store, order, waiting, name):
-    before = store.dump()
-    assert order(name, queue="other.example") == "gone"
-    assert store.dump() == before
+def test_an_order_reaches_a_job_that_has_moved_since_its_queue_was_looked_up(store, part, order, waiting, name):
+    if name == "unhold":
+        order("hold")
+    assert order(name, queue="example.com/old") == ("deleted" if name == "delete" else "ok")
+    where = {"hold": "h", "unhold": "q", "retry": "q", "bounce": "q", "delete": ""}[name]
+    assert store.place(part, JOB, QUEUE) == where
+    assert not store.redis.exists(part.queue("example.com/old"))
 
 
 def test_hold_of_a_waiting_job(store, part, order, waiting):

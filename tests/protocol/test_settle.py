@@ -47,6 +47,33 @@ def test_end_with_a_stale_token_changes_nothing(store, courier):
     assert store.dump() == before
 
 
+# proves: I16
+def test_back_may_move_a_job_to_another_queue_of_its_domain(store, part, courier):
+    moved = End(JOB, "example.com/bulk", courier.token, "back", delay=1000, event="moved", chunks=2, moves=True)
+    assert courier.settle(moved) == ["ok"]
+    assert store.place(part, JOB, QUEUE) == "" and store.place(part, JOB, "example.com/bulk") == "q"
+    assert store.record(part, JOB)["q"] == "example.com/bulk" and "k" not in store.record(part, JOB)
+    assert store.redis.zscore(part.due_index, "example.com/bulk") <= store.now_ms() + 1000
+    before = store.dump()
+    assert courier.settle(moved) == ["stale"]
+    assert store.dump() == before
+
+
+def test_a_moved_job_obeys_what_was_ordered_meanwhile(store, part, courier):
+    store.run(part.order("bounce", JOB, QUEUE))
+    moved = End(JOB, "example.com/bulk", courier.token, "back", delay=1000, event="moved", chunks=2, moves=True)
+    assert courier.settle(moved) == ["ok"]
+    assert store.record(part, JOB)["q"] == "example.com/bulk" and store.record(part, JOB)["f"] == "bounce"
+    assert store.place(part, JOB, "example.com/bulk") == "q"
+
+
+def test_a_job_held_while_it_was_to_move_stays_in_its_queue(store, part, courier):
+    store.run(part.order("hold", JOB, QUEUE))
+    moved = End(JOB, "example.com/bulk", courier.token, "back", event="moved", chunks=2, moves=True)
+    assert courier.settle(moved) == ["ok"]
+    assert store.place(part, JOB, QUEUE) == "h" and store.record(part, JOB)["q"] == QUEUE
+
+
 # proves: A07
 @pytest.mark.parametrize("outcome", ["end", "back", "hold", "keep"])
 def test_every_outcome_of_a_reaped_claim_is_stale(store, part, courier, outcome):

@@ -1,12 +1,14 @@
 #!lua flags=allow-oom
 -- Deletes a job for the operator, or (revoke) takes back a commit whose outcome ingress does not know.
--- KEYS j seen q c h d ev never       (q: the queue of the job; without a record, any)
+-- KEYS j seen q c h d ev never       (q: the queue of the job, as far as the caller knows; without a record, any)
 -- ARGV job revoke t                  (revoke: 1 or 0)
 -- answer: deleted gone later claimed
 
 local j, seen, q, c, h, d, ev, never = unpack(KEYS)
 local job, revoke, t = ARGV[1], ARGV[2] == "1", ARGV[3]
 
+local _, home = home_of(j)
+q = home or q
 local at = place(q, c, h, job)
 local exists = redis.call("EXISTS", j) == 1
 local record = read("HMGET", j, "q", "u", "n", "m", "w", "x", "y", "t") -- nil: of the wrong type
@@ -16,9 +18,6 @@ check(d)
 
 if revoke and (at == "c" or y or x or (mark ~= false and mark ~= "revoked")) then
   return "claimed" -- a copy may have left
-end
-if queue and not queue_of(j, q) then
-  return revoke and "claimed" or "gone" -- it was gone when the caller looked for its queue; no order reached it
 end
 local content = {}
 if exists and record then

@@ -1,13 +1,14 @@
 #!lua flags=allow-oom
 -- Holds a job for the operator; why: what the job's record and history say of it.
--- KEYS j q c h d ev never             (q: the queue of the job)
+-- KEYS j q c h d ev never             (q: the queue of the job, as far as the caller knows)
 -- ARGV job why
 -- answer: ok later gone                (later: it is claimed, and held when its courier gives it back)
 
-local j, q, c, h, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
+local j, c, h, ev = KEYS[1], KEYS[3], KEYS[4], KEYS[6]
 local job, why = ARGV[1], ARGV[2]
 
-if not queue_of(j, q) then
+local queue, q = home_of(j)
+if not queue then
   return "gone"
 end
 local at = place(q, c, h, job)

@@ -82,11 +82,13 @@ local function place(q, c, h, job)
   return waiting and "q" or claimed and "c" or held and "h" or nil
 end
 
--- The queue of a job, if q is its key: a put into another queue than the record's would lose the job. The caller
--- looked the queue up before; what it did not find then is "gone".
-local function queue_of(j, q)
+-- A job's queue and its key, by the record: the job may have moved since the caller looked, and a put into another
+-- queue would lose it. nil: there is no record.
+local function home_of(j)
   local queue = read("HGET", j, "q")
-  return queue and string.sub(q, -#queue - 1) == ":" .. queue and queue or nil
+  if queue then
+    return queue, "q:" .. string.match(j, "{.-}") .. ":" .. queue
+  end
 end
 
 -- What a tenant has in the partition: jobs and bytes, in fields of t:{t}, which `never` names. Where no job is left

@@ -4,7 +4,7 @@
 --      (qd: q of #fanout)
 -- ARGV jobs, per job: job token outcome event detail nb more, and what `more` names by letters, in this order:
 --      q: queue delay (always and only with back and hold), k: next (with keep), s: state, d: dsn digest envelope
---      state size (a report); x, without arguments: the state is exact
+--      state size (a report); without arguments x: the state is exact, m: queue is another one than it was claimed from
 --      (at most 500 jobs, each once; outcome: keep back hold end; delay: ms; next: the token after a keep;
 --      event: what history says, empty: nothing; nb: how many b follow seen, 0 with keep)
 -- answer: per job, in their order, one of ok gone again stale incomplete
@@ -72,7 +72,7 @@ end
 local key, arg = 6, 2
 for i = 1, count do
   local job, token, outcome, name, detail, nb, more = unpack(ARGV, arg, arg + 6)
-  local queue, delay, after, state, exact, dsn, q, seen, dsn_keys
+  local queue, delay, after, state, exact, moves, dsn, q, seen, dsn_keys
   local j, b = KEYS[key], key + 2
   local b_end = b + nb -- the key behind the last b
   arg, key = arg + 7, b_end
@@ -85,6 +85,7 @@ for i = 1, count do
     if string.find(more, "q", 1, true) then
       queue, delay, q = ARGV[arg], ARGV[arg + 1], KEYS[key]
       arg, key = arg + 2, key + 1
+      moves = string.find(more, "m", 1, true)
     end
     if string.find(more, "k", 1, true) then
       after, arg = ARGV[arg], arg + 1
@@ -155,6 +156,9 @@ for i = 1, count do
         plan("HSET", j, "k", after)
       elseif outcome == "back" then
         plan("HDEL", j, "k")
+        if moves then
+          plan("HSET", j, "q", queue)
+        end
         wait(q, queue, job, now + delay)
       else
         plan("HDEL", j, "k", "f")

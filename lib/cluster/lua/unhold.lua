@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 -- Lets a held job go on at once, its crashes forgiven; a hold that waits for its courier is taken back.
--- KEYS j q c h d ev never             (q: the queue of the job)
+-- KEYS j q c h d ev never             (q: the queue of the job, as far as the caller knows)
 -- ARGV job
 -- answer: ok gone
 
-local j, q, c, h, d, ev = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local j, c, h, d, ev = KEYS[1], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local job = ARGV[1]
 
-local queue = queue_of(j, q)
+local queue, q = home_of(j)
 if not queue then
   return "gone"
 end

@@ -6,7 +6,7 @@ import json
 from protocol import calls
 from protocol.calls import End, Report
 
-from .ledger import PARTS, home
+from .ledger import PARTS, home, lane
 from .world import UNKNOWN, Node, Promise, Send, Sleep, Wait, ask, call, reading
 
 ATTEMPTS_MOST = 4
@@ -25,6 +25,7 @@ class Courier(Node):
         self.told_dead = False
         self.tokens = itertools.count(1)
         self.suspects = 0
+        self.lanes = world.lanes  # its settings, maybe behind those of others
         self.table = set()  # (tag, job) it knows to be its own
         self.asking = set()  # tokens of claims not yet answered: nobody may call their jobs unknown
         self.repeated = set()  # tokens of claims that it sent more than once
@@ -63,6 +64,8 @@ class Courier(Node):
         for count in itertools.count(1):
             sent = self.world.now
             answer = yield Send(call(calls.beat(self.incarnation, count)))
+            if not self.world.may_fail(0.5):
+                self.lanes = self.world.lanes
             if answer == "ok":
                 self.beat_sent = max(self.beat_sent, sent)
             elif answer == "dead":
@@ -186,6 +189,9 @@ class Courier(Node):
         elif job.fate == "bounce":
             yield from job.settle("end", event="bounced", failed=job.state["left"])
             self.world.counts["bounced"] += 1
+        elif job.queue != job.right_queue():
+            yield from job.settle("back", event="moved", delay=1000, to=job.right_queue())
+            self.world.counts["moved"] += 1
         elif self.world.may_fail(0.05):
             yield from job.settle("back", event="released")
         elif self.world.may_fail(0.02):
@@ -261,9 +267,13 @@ class Job:
         self.message_name = self.envelope["message"]
         self.message = self.ledger.messages[self.message_name]
 
-    def settle(self, outcome, event, state=None, delay=0, delivered=(), failed=(), copies=()):
-        end = End(self.name, self.queue, self.token, outcome, delay, event=event, chunks=self.chunks,
-                  state=None if state is None else json.dumps(state))
+    def right_queue(self):
+        """By the settings that its courier knows."""
+        return self.queue.split("/")[0] + lane(self.message.sender, self.courier.lanes)
+
+    def settle(self, outcome, event, state=None, delay=0, delivered=(), failed=(), copies=(), to=None):
+        end = End(self.name, to or self.queue, self.token, outcome, delay, event=event, chunks=self.chunks,
+                  state=None if state is None else json.dumps(state), moves=to is not None)
         report = None
         if failed and self.message.sender is not None:
             report, end.report = self.report()
@@ -281,7 +291,7 @@ class Job:
         who = "sender@" + sender
         name = self.ledger.new_message(None, {who: {".0", ".1"}}, report_of=self.message_name)
         envelope = {"message": name, "sender": None, "chunks": 1, "tag": self.tag, "content": name + ".0"}
-        state = {"children": [[sender, [who]]], "cursor": 0, "rounds": 0}
+        state = {"children": [[sender + lane(None, self.courier.lanes), [who]]], "cursor": 0, "rounds": 0}
         content = "report" + name
         return name, Report(name + ".0", "digest" + name, content, json.dumps(envelope), json.dumps(state))
 

@@ -2,7 +2,7 @@
 
 import json
 
-from .ledger import DOMAINS, PARTS, TAGS, home
+from .ledger import DOMAINS, PARTS, TAGS, home, lane
 from .world import UNKNOWN, Node, Sleep, ask, call
 
 TENANTS = ["", "", "acme", "two words: {x} 7"]
@@ -61,7 +61,8 @@ class Ingress:
     def message(self, recipients, domains, sender, poison):
         """Its name, its partition, and the commit that makes it."""
         random = self.world.random
-        groups = [[domain, [who for who in recipients if who.endswith("@" + domain)]] for domain in domains]
+        groups = [[domain + lane(sender, self.world.lanes),
+                   [who for who in recipients if who.endswith("@" + domain)]] for domain in domains]
         is_fanout = len(groups) > 1
         jobs = {who: {".0", f".{i}"} if is_fanout else {".0"}
                 for i, (_, some) in enumerate(groups, 1) for who in some}
@@ -75,7 +76,7 @@ class Ingress:
             reads = random.random() < 0.5
             state = {"children": groups, "cursor": 0, "rounds": 0}
         else:
-            queue, part, reads = domains[0], home(domains[0]), False
+            queue, part, reads = groups[0][0], home(domains[0]), False
             state = {"left": recipients, "attempts": 0}
         envelope.update(tag=part.tag, content=name + ".0")
         return name, part, part.commit(name + ".0", queue, pieces, "digest" + name, json.dumps(envelope),

@@ -9,9 +9,17 @@ DOMAINS = ["a.x", "b.x", "c.x", "d.x", "e.x", "f.x", "g.x"]
 PARTS = {tag: Partition(tag) for tag in TAGS}
 
 
+LANES = ["", "/bulk", "/slow"]
+
+
+def lane(sender, epoch):
+    """What settings of that time say of a sender's mail."""
+    return LANES[((DOMAINS.index(sender) if sender else 7) + epoch) % len(LANES)]
+
+
 def home(domain):
-    """The partition of a domain's queue."""
-    return PARTS[TAGS[DOMAINS.index(domain) % len(TAGS)]]
+    """The partition of a domain's queues, whatever their lane."""
+    return PARTS[TAGS[DOMAINS.index(domain.split("/")[0]) % len(TAGS)]]
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """The operator's orders at random, and accidents: outages, jumps of Redis' clock, pauses."""
 
-from .ledger import DOMAINS, PARTS, TAGS, home
+from .ledger import DOMAINS, LANES, PARTS, TAGS, home
 from .world import Node, Send, Sleep, ask, call
 
 ORDERS = ["hold", "unhold", "unhold", "retry", "bounce", "delete", "pause"]
@@ -19,7 +19,7 @@ class Operator:
             part = PARTS[random.choice(TAGS)]
             order = random.choice(ORDERS)
             if order == "pause":
-                queue = random.choice([domain for domain in DOMAINS if home(domain) is part])
+                queue = random.choice([domain for domain in DOMAINS if home(domain) is part]) + random.choice(LANES)
                 yield Send(call(part.pause(queue, random.choice([0, 20000]))))
                 continue
             job, queue = self.choose(part, order)
@@ -73,7 +73,10 @@ class Accidents:
             elif kind < 0.5:
                 world.clock_offset += random.choice([-5000, -1000, 1000, 5000])
                 world.counts["clock jumped"] += 1
-            elif kind < 0.7:
+            elif kind < 0.6:
+                world.lanes += 1
+                world.counts["lanes changed"] += 1
+            elif kind < 0.75:
                 alive = [courier for courier in self.couriers if not courier.is_dead]
                 if alive:
                     random.choice(alive).paused_until = world.now + random.uniform(100, 15000)

@@ -79,6 +79,7 @@ class World:
         self.now = START_MS
         self.clock_offset = 0  # of Redis
         self.outage_until = 0
+        self.lanes = 0  # grows when the settings change: which lane a sender's mail is in
         self.has_faults = True
         self.calm_from = float("inf")  # when the last of the dead must have been buried
         self.steps = 0

@@ -48,6 +48,23 @@ static void histograms_add_up(void **state)
     assert_has(&out, "barid_accept_seconds_count 4\n");
 }
 
+static void labels_count_by_word(void **state)
+{
+    (void) state;
+    static const char *const words[] = {"full", "rate"};
+    AUTO_BUF struct buf out = {.data = NULL}, before = {.data = NULL};
+    metric_print(&before);
+    assert_has(&before, "# TYPE barid_failed_total counter\n# HELP");
+    metric_label(METRIC_FAILED_TOTAL, "class", words, 2);
+    metric_add_labelled(METRIC_FAILED_TOTAL, 1, 2);
+    metric_add_labelled(METRIC_FAILED_TOTAL, 1, 1);
+    metric_add_labelled(METRIC_FAILED_TOTAL, 0, 4);
+    assert_int_equal(metric_get(METRIC_FAILED_TOTAL), 7);
+    metric_print(&out);
+    assert_has(&out, "# TYPE barid_failed_total counter\nbarid_failed_total{class=\"full\"} 4\n"
+                     "barid_failed_total{class=\"rate\"} 3\n# HELP");
+}
+
 static void *add_many(void *unused)
 {
     (void) unused;
@@ -72,6 +89,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counters_and_gauges_print),
         cmocka_unit_test(histograms_add_up),
+        cmocka_unit_test(labels_count_by_word),
         cmocka_unit_test(threads_lose_no_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

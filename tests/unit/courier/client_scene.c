@@ -11,7 +11,12 @@ const uint32_t indexes[RECIPIENTS_MAX] = {0, 1, 2, 3};
 
 void begin(struct scene *s)
 {
-    *s = (struct scene){.client = smtp_client_new(&settings, &plain_terms, "mx.one.test [192.0.2.1]:25"),
+    begin_with(s, &plain_terms);
+}
+
+void begin_with(struct scene *s, const struct client_terms *terms)
+{
+    *s = (struct scene){.client = smtp_client_new(&settings, terms, "mx.one.test [192.0.2.1]:25"),
                         .piece = SIZE_MAX};
 }
 
@@ -74,6 +79,15 @@ void greet(struct scene *s, const char *ehlo_reply)
     assert_said(s, "EHLO us.test\r\n");
     hear(s, ehlo_reply);
     assert_int_equal(smtp_client_ask(s->client), ASK_MESSAGE);
+}
+
+void assert_fault(struct scene *s, enum client_fault fault, const char *status)
+{
+    assert_int_equal(smtp_client_ask(s->client), ASK_CLOSE);
+    assert_int_equal(smtp_client_fault(s->client), fault);
+    assert_verdict(smtp_client_fault_verdict(s->client), VERDICT_DEFERRED,
+                   smtp_client_fault_verdict(s->client)->code, status);
+    assert_string_equal(smtp_client_fault_verdict(s->client)->remote, "mx.one.test [192.0.2.1]:25");
 }
 
 void send_content(struct scene *s, const char *content)

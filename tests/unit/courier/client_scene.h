@@ -30,7 +30,8 @@ struct scene {
 
 extern const uint32_t indexes[RECIPIENTS_MAX];
 
-void begin(struct scene *s);
+void begin(struct scene *s); /* in plain */
+void begin_with(struct scene *s, const struct client_terms *terms);
 void end(struct scene *s);
 /* The remote says text, in pieces. */
 void hear(struct scene *s, const char *text);
@@ -39,6 +40,8 @@ void assert_said(struct scene *s, const char *text);
 /* From s@us.test to the first count recipients, 5 bytes; the envelope is the test's to change. */
 struct client_message *message(struct scene *s, size_t count);
 void greet(struct scene *s, const char *ehlo_reply);
+/* The connection is over, and the host's mail waits. */
+void assert_fault(struct scene *s, enum client_fault fault, const char *status);
 void send_content(struct scene *s, const char *content);
 void assert_verdict(const struct verdict *v, enum verdict_class class, unsigned code, const char *status);
 

@@ -187,7 +187,8 @@ static int setup(void **state)
                                      .min_ttl_ms = 0,
                                      .max_ttl_ms = 3600000,
                                      .negative_ttl_ms = 60000,
-                                     .cache_max = 100};
+                                     .cache_max = 100,
+                                     .validates = true};
     return 0;
 }
 
@@ -261,6 +262,21 @@ static void asks_well_and_answers_later(void **state)
     assert_int_equal(last.flags, 0x0120); /* RD and AD */
     assert_true(last.has_edns);
     assert_false(last.is_tcp);
+}
+
+/* proves: L04 */
+static void a_server_that_validates_for_nobody_is_not_believed(void **state)
+{
+    (void) state;
+    respond = give_mx;
+    settings.validates = false;
+    start();
+    struct ask a = asked("example.org", DNS_MX);
+    assert_int_equal(a.result, DNS_OK);
+    assert_false(a.is_secure);
+    assert_int_equal(last.flags, 0x0100);                 /* RD alone */
+    assert_false(asked("example.org", DNS_MX).is_secure); /* from the cache */
+    assert_int_equal(queries, 1);
 }
 
 static void equal_questions_are_asked_once(void **state)
@@ -691,6 +707,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(asks_well_and_answers_later, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_server_that_validates_for_nobody_is_not_believed, setup, teardown),
         cmocka_unit_test_setup_teardown(equal_questions_are_asked_once, setup, teardown),
         cmocka_unit_test_setup_teardown(an_answer_of_no_time_is_not_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(time_is_bounded_above, setup, teardown),

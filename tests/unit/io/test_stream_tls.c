@@ -147,7 +147,7 @@ static void pair_secured(void)
 {
     pair(false);
     stream_start_tls(a.stream, server);
-    stream_start_tls_client(b.stream, client, "a.example");
+    stream_start_tls_client(b.stream, client, &(struct tls_demand){.sni = "a.example"});
 }
 
 static void on_stop(struct timer *t)
@@ -208,7 +208,7 @@ static void the_last_plain_words_come_before_the_handshake(void **state)
     stream_write(b.stream, SPAN("STARTTLS\n"));
     loop_go();
     assert_true(buf_is(&b.got, "220 go\n"));
-    stream_start_tls_client(b.stream, client, NULL);
+    stream_start_tls_client(b.stream, client, &(struct tls_demand){0});
     while (!b.secured)
         go_ms(1);
     b.stop_at = 11;
@@ -328,7 +328,7 @@ static void wire_open(size_t piece, size_t cut_at)
     wire = (struct wire){.to_a = left[1], .to_b = right[1], .piece = piece, .cut_at = cut_at};
     timer_start(loop, &wire.tick, 0, on_tick);
     stream_start_tls(a.stream, server);
-    stream_start_tls_client(b.stream, client, NULL);
+    stream_start_tls_client(b.stream, client, &(struct tls_demand){0});
 }
 
 static void wire_close(void)
@@ -383,66 +383,6 @@ static void a_handshake_cut_anywhere_ends_the_stream(void **state)
         while (a.stream || b.stream)
             go_ms(1);
         wire_close();
-    }
-}
-
-/* ---- the server's certificate, as a client sees it */
-
-static bool is_verified(struct tls_server *s, const char *ca, const char *name)
-{
-    const struct tls_client_settings settings = {.ca = certificate_path(ca)};
-    struct tls_client *careful;
-    AUTO_FREE char *error = NULL;
-    must(tls_client_new(&settings, &careful, &error) == 0);
-    b.secured = 0;
-    pair(false);
-    stream_start_tls(a.stream, s);
-    stream_start_tls_client(b.stream, careful, name);
-    while (!b.secured)
-        go_ms(1);
-    bool is_good = stream_tls(b.stream)->is_server_verified;
-    assert_int_equal(strlen(stream_tls(b.stream)->fingerprint), 64);
-    stream_abort(a.stream);
-    stream_abort(b.stream);
-    while (a.stream || b.stream)
-        go_ms(1);
-    tls_client_release(careful);
-    return is_good;
-}
-
-static void a_client_verifies_the_chain_and_the_name(void **state)
-{
-    (void) state;
-    certificate_make(
-        &(struct certificate_spec){.file = "sub-ca", .names = "sub.example", .issuer = "ca", .is_ca = true});
-    certificate_make(
-        &(struct certificate_spec){.file = "below", .names = "a.example *.b.example", .issuer = "sub-ca"});
-    certificate_make(&(struct certificate_spec){.file = "other", .names = "other.example", .is_ca = true});
-    certificate_make(&(struct certificate_spec){
-        .file = "late", .names = "a.example", .issuer = "ca", .from_s = -7200, .until_s = -3600});
-    struct tls_server *below = SERVER(certificate_item("below")), *late = SERVER(certificate_item("late"));
-    assert_true(is_verified(below, "ca.pem", "a.example"));
-    assert_true(is_verified(below, "ca.pem", "x.b.example"));
-    assert_true(is_verified(below, "ca.pem", "A.EXAMPLE"));
-    assert_false(is_verified(below, "ca.pem", "x.y.b.example"));
-    assert_false(is_verified(below, "ca.pem", "b.example"));
-    assert_false(is_verified(below, "ca.pem", "192.0.2.1"));
-    assert_false(is_verified(below, "other.pem", "a.example"));
-    assert_false(is_verified(late, "ca.pem", "a.example"));
-    tls_server_release(below);
-    tls_server_release(late);
-}
-
-static void a_client_s_broken_files_are_told(void **state)
-{
-    (void) state;
-    static const struct tls_client_settings cases[] = {
-        {.ca = "/nonexistent/ca.pem"}, {.certificate = "/nonexistent/a.pem"}, {.ca = "/dev/null"}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct tls_client *none;
-        AUTO_FREE char *error = NULL;
-        assert_true(tls_client_new(&cases[i], &none, &error) < 0);
-        assert_non_null(strstr(error, "cannot read /"));
     }
 }
 
@@ -692,8 +632,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_peer_that_only_looks_in_is_no_fault, setup, teardown),
         cmocka_unit_test_setup_teardown(a_session_comes_in_pieces_of_any_size, setup, teardown),
         cmocka_unit_test_setup_teardown(a_handshake_cut_anywhere_ends_the_stream, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_client_verifies_the_chain_and_the_name, setup, teardown),
-        cmocka_unit_test(a_client_s_broken_files_are_told),
         cmocka_unit_test_setup_teardown(writes_more_than_the_kernel_takes_both_ways, setup, teardown),
         cmocka_unit_test_setup_teardown(a_paused_stream_takes_nothing_more, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stream_paused_at_each_piece_gets_everything, setup, teardown),

@@ -89,6 +89,18 @@ static void add_extension(X509 *x, X509 *issuer, int kind, const char *value)
     X509_EXTENSION_free(extension);
 }
 
+static void add_odd_name(X509 *x, struct span odd)
+{
+    GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
+    GENERAL_NAME *name = GENERAL_NAME_new();
+    ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+    must(names && name && text && ASN1_STRING_set(text, odd.at, (int) odd.len) == 1);
+    GENERAL_NAME_set0_value(name, GEN_DNS, text);
+    must(sk_GENERAL_NAME_push(names, name) > 0);
+    must(X509_add1_ext_i2d(x, NID_subject_alt_name, names, 0, 0) == 1);
+    GENERAL_NAMES_free(names);
+}
+
 static void add_names(X509 *x, X509 *issuer, const struct certificate_spec *spec)
 {
     AUTO_BUF struct buf value = {0};
@@ -103,7 +115,9 @@ static void add_names(X509 *x, X509 *issuer, const struct certificate_spec *spec
                                     (const unsigned char *) (first.len > 0 ? first.at : "nobody"),
                                     first.len > 0 ? (int) first.len : 6, -1, 0) == 1);
     AUTO_FREE char *text = buf_steal_text(&value);
-    if (*text && !spec->is_without_san)
+    if (spec->odd_name.len > 0)
+        add_odd_name(x, spec->odd_name);
+    else if (*text && !spec->is_without_san)
         add_extension(x, issuer, NID_subject_alt_name, text);
 }
 
@@ -118,6 +132,11 @@ static void write_files(const struct certificate_spec *spec, X509 *x, EVP_PKEY *
     must(PEM_write_X509(chain, x) == 1 && PEM_write_X509(both, x) == 1);
     if (issuer != x)
         must(PEM_write_X509(chain, issuer) == 1 && PEM_write_X509(both, issuer) == 1);
+    if (spec->has_root) {
+        X509 *root = read_certificate(path_of("ca", "pem"));
+        must(PEM_write_X509(chain, root) == 1 && PEM_write_X509(both, root) == 1);
+        X509_free(root);
+    }
     must(fclose(chain) == 0 && fclose(own) == 0 && fclose(both) == 0);
 }
 
@@ -146,6 +165,32 @@ void certificate_make(const struct certificate_spec *spec)
     }
     X509_free(x);
     EVP_PKEY_free(key);
+}
+
+/* ---- what is told of one */
+
+struct tls_association association_of(const char *file, unsigned usage, unsigned selector, unsigned matching,
+                                      struct buf *out)
+{
+    X509 *x = read_certificate(path_of(file, "pem"));
+    unsigned char *der = NULL, digest[EVP_MAX_MD_SIZE];
+    int len = selector == 0 ? i2d_X509(x, &der) : i2d_PUBKEY(X509_get0_pubkey(x), &der);
+    unsigned digest_len = 0;
+    must(len > 0);
+    buf_clear(out);
+    if (matching == 0) {
+        buf_add(out, der, (size_t) len);
+    } else {
+        must(EVP_Digest(der, (size_t) len, digest, &digest_len, matching == 1 ? EVP_sha256() : EVP_sha512(),
+                        NULL) == 1);
+        buf_add(out, digest, digest_len);
+    }
+    OPENSSL_free(der);
+    X509_free(x);
+    return (struct tls_association){.usage = (uint8_t) usage,
+                                    .selector = (uint8_t) selector,
+                                    .matching = (uint8_t) matching,
+                                    .data = buf_span(out)};
 }
 
 /* ---- servers */

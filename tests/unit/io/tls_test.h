@@ -15,6 +15,8 @@ struct certificate_spec {
     bool is_rsa;
     bool is_ca;
     bool is_without_san;
+    bool has_root;        /* the chain ends with it; otherwise with the issuer */
+    struct span odd_name; /* one more, of any bytes */
     long from_s, until_s; /* from now on; 0, 0: from an hour ago for ten days */
 };
 /* In a directory of the test's own, made at the first call. */
@@ -24,6 +26,9 @@ const char *certificate_item(const char *file); /* "FILE.pem FILE.key"; likewise
 EVP_PKEY *key_of(const char *file);             /* freed by the caller */
 void certificate_write(const char *name, const char *text);
 void certificates_end(void);
+/* A TLSA record for the first certificate of the file; its data lies in out. */
+struct tls_association association_of(const char *file, unsigned usage, unsigned selector, unsigned matching,
+                                      struct buf *out);
 
 /* One or more items; the list belongs to the call's place. */
 struct tls_server *server_of(const char *const *items, size_t count);

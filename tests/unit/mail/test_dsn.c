@@ -16,7 +16,7 @@ static void has_header_and_three_parts(void **state)
     expect("Date: Sun, 22 Nov 2026 07:16:45 +0000\r\n");
     expect("\r\nFrom: Mail Delivery System <MAILER-DAEMON@relay.example>\r\n");
     expect("\r\nTo: sender@example.org\r\n");
-    expect("\r\nMessage-ID: <01KDSNDSNDSNDSNDSNDSNDSNDS@relay.example>\r\n");
+    expect("\r\nMessage-ID: <dsn.01KDSNDSNDSNDSNDSNDSNDSNDS@relay.example>\r\n");
     expect("\r\nIn-Reply-To: <orig.1@example.org>\r\nReferences: <orig.1@example.org>\r\n");
     expect("\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
     expect(
