@@ -249,7 +249,7 @@ planted: $(fuzz_helpers:%.c=$(OUT)/%.o) $(OUT)/tests/fuzz/$(FUZZER).o $(archives
 
 # The same of a unit test: UNIT=tests/unit/dispatcher/test_limit_walk (tests/protocol/test_limit_walk_can_fail.py).
 .PHONY: planted-unit
-planted-unit: $(OUT)/$(UNIT).o $(archives) $(library)
+planted-unit: $(OUT)/$(UNIT).o $(patsubst %.c,$(OUT)/%.o,$(filter $(dir $(UNIT))%,$(unit_helpers))) $(archives) $(library)
 	$(Q)$(CC) $(OURFLAGS) -c -o $(PLANTED:.c=.o) $(PLANTED)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $(PLANTED:.c=) $(PLANTED:.c=.o) $^ -lcmocka $(LIBS)
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "courier/connection.h"
+#include "courier/detour.h"
 #include "courier/settle.h"
 #include "courier/work.h"
 
@@ -75,6 +76,8 @@ void attempt_begin(struct job *j)
         settle_attempt(j);
         return;
     }
+    if (detour_take(j))
+        return;
     if (w->pause_error && settle_is_expired(j)) { /* the queue was tried for it, again and again */
         end_by(j, STATUS_PAUSED, j->work->pause_error);
         return;

@@ -133,6 +133,8 @@ static void on_claim(void *context, enum claim_answer answer, const char *token,
     w->is_expiring = false;
     if (answer == CLAIM_JOBS)
         take_error(w, error);
+    if (answer == CLAIM_JOBS && count > 0)
+        w->kind = transport_kind_of(conf_get(), w->queue);
     if (answer == CLAIM_JOBS && !is_stale) {
         for (size_t i = 0; i < count; i++)
             take_job(w, &jobs[i], token);
@@ -154,7 +156,7 @@ void claim_more(struct work *w)
     if (w->is_claiming || w->trouble.class != VERDICT_NONE || (w->is_empty && !w->is_rung))
         return;
     if (!c->incarnation || c->is_draining || !store_is_ready(c->store) ||
-        !node_may_send_dot(c->node, c->incarnation) || (count = claim_size(w)) == 0)
+        !node_may_send_dot(c->node, c->incarnation) || (count = claim_size(w)) == 0 || !work_has_source(w))
         return;
     w->is_empty = w->is_rung = false;
     w->wait_until_ms = 0;

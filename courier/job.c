@@ -7,12 +7,22 @@
 #include "base/conf.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "cluster/lane.h"
 #include "cluster/spool.h"
 #include "cluster/wire.h"
 #include "courier/work.h"
 
+/* Its envelope says the queue that it was committed to; it may have moved to another lane of the domain since. */
+static bool is_of_domain(const char *queue, const struct work *w)
+{
+    struct span domain, lane;
+
+    queue_split(span_of(queue), &domain, &lane);
+    return span_equal(domain, span_of(w->domain));
+}
+
 /*
- * What the record says of its job is so. In another queue it would go to hosts of a domain that is not its recipients'; with another count of
+ * What the record says of its job is so. In another domain's queue it would go to hosts that are not its recipients'; with another count of
  * chunks its content would stay for ever.
  */
 static bool is_its_own(const struct job *j, const struct queue_claimed *claimed, const struct work *w)
@@ -21,7 +31,7 @@ static bool is_its_own(const struct job *j, const struct queue_claimed *claimed,
     uint32_t own_chunks = strcmp(e->content_job, j->name) == 0 ? e->chunk_count : 0;
 
     return claimed->chunk_count == own_chunks &&
-           (w->is_fanout || (e->queue_count == 1 && strcmp(e->queues[0], w->queue) == 0));
+           (w->is_fanout || (e->queue_count == 1 && is_of_domain(e->queues[0], w)));
 }
 
 int job_new(struct work *w, const struct queue_claimed *claimed, const char *token, struct job **ret_job)

@@ -252,6 +252,18 @@ void settle_postpone(struct job *j, uint64_t delay_ms, const char *why)
     entry_send(j->work->courier, e);
 }
 
+void settle_move(struct job *j, const char *queue, uint64_t delay_ms)
+{
+    struct entry *e = entry_new(j, OUTCOME_BACK, "moved");
+
+    buf_printf(&e->detail, "from %s to %s", e->queue, queue);
+    mem_free(e->queue);
+    e->queue = mem_string(queue);
+    e->is_moved = true;
+    e->delay_ms = delay_ms;
+    entry_send(j->work->courier, e);
+}
+
 void settle_hold(struct job *j, const char *why)
 {
     struct entry *e = entry_new(j, OUTCOME_HOLD, "held");

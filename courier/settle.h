@@ -23,6 +23,8 @@ void settle_note(struct job *j, void (*on_noted)(struct job *j));
 void settle_release(struct job *j);
 /* Not attempted: back as it was, until then. */
 void settle_postpone(struct job *j, uint64_t delay_ms, const char *why);
+/* Not attempted: back as it was, but to another queue of its domain. */
+void settle_move(struct job *j, const char *queue, uint64_t delay_ms);
 /* Put aside for the operator. */
 void settle_hold(struct job *j, const char *why);
 /* Ends without a report: operator's delete, expanded parent. */

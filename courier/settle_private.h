@@ -22,7 +22,7 @@ struct entry {
     enum outcome outcome;
     uint64_t delay_ms;
     struct buf state, detail;
-    bool is_exact, has_dsn;
+    bool is_exact, has_dsn, is_moved;
     uint32_t chunk_count;
     const char *event;
     /* of an attempt */

@@ -110,6 +110,10 @@ static void entry_over(struct entry *e, enum settle_answer answer, bool repeated
         ring_queue(j->work->courier, e->partition, SPAN(QUEUE_FANOUT));
         log_event(LOG_DSN_SENT, F("job", e->name), F("to", e->dsn_to), F("dsn", e->dsn.name));
     }
+    if (answer == SETTLE_OK && e->is_moved) {
+        metric_add(METRIC_MOVED_TOTAL, 1);
+        log_event(LOG_MOVED, F("job", e->name), F("queue", e->queue), FS("why", buf_span(&e->detail)));
+    }
     if (answer == SETTLE_OK && e->outcome == OUTCOME_HOLD) {
         metric_add(METRIC_HELD_TOTAL, 1);
         log_event(LOG_HELD, F("job", e->name), F("queue", e->queue), FS("why", buf_span(&e->detail)));
@@ -173,6 +177,7 @@ static void shard_send(struct shard *shard)
             .queue = e->queue,
             .token = e->token,
             .outcome = e->outcome,
+            .is_moved = e->is_moved,
             .delay_ms = e->delay_ms,
             .next = e->next,
             .state = buf_span(&e->state),

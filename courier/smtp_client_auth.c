@@ -344,7 +344,7 @@ void client_on_auth(struct smtp_client *c, const struct expected *e UNUSED, stru
         end_login(c, STATUS_AUTH_UNPROVEN, NULL);
     } else {
         client_login_wipe(c);
-        c->is_ready = true;
+        c->is_ready = c->is_logged_in = true;
     }
 }
 

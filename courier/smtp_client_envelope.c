@@ -5,6 +5,7 @@
 #include "courier/smtp_client_private.h"
 #include "mail/ascii.h"
 #include "mail/orcpt.h"
+#include "mail/xtext.h"
 
 bool client_offers(const struct smtp_client *c, unsigned extensions)
 {
@@ -135,6 +136,18 @@ static void put_deliver_by(const struct client_message *m, struct buf *out)
                e->by_trace ? "T" : "");
 }
 
+/* RFC 4954 section 5: who is told that it is us is told who first submitted the mail. */
+static void put_auth(const struct smtp_client *c, const struct envelope *e, struct buf *out)
+{
+    if (!c->is_logged_in || !e->auth)
+        return;
+    buf_add_text(out, " AUTH=");
+    if (*e->auth && is_ascii_text(e->auth))
+        xtext_encode(span_of(e->auth), out);
+    else
+        buf_add_text(out, "<>");
+}
+
 void client_put_mail(struct smtp_client *c, struct transaction *t, struct buf *out)
 {
     struct client_message *m = t->message;
@@ -157,6 +170,7 @@ void client_put_mail(struct smtp_client *c, struct transaction *t, struct buf *o
         buf_add_text(out, e->ret == RET_FULL ? " RET=FULL" : " RET=HDRS");
     if (m->is_dsn_passed && e->envid && *e->envid)
         buf_printf(out, " ENVID=%s", e->envid);
+    put_auth(c, e, out);
     if (e->by_mode != BY_NONE && client_offers(c, OFFERS_DELIVERBY))
         put_deliver_by(m, out);
     buf_add_text(out, "\r\n");

@@ -81,10 +81,11 @@ struct smtp_client {
     struct dot_stuffing stuffing;
     bool is_ready, is_over, is_quitting;
     bool is_secured, is_proven; /* TLS is on; the host is who it must be */
-    enum client_ask awaits;     /* ASK_TLS or ASK_KEY; ASK_REPLY: neither */
-    unsigned extensions;        /* OFFERS_* */
-    uint64_t size_limit;        /* 0: none told */
-    uint64_t by_least_s;        /* DELIVERBY: the host takes no time shorter than that */
+    bool is_logged_in;
+    enum client_ask awaits; /* ASK_TLS or ASK_KEY; ASK_REPLY: neither */
+    unsigned extensions;    /* OFFERS_* */
+    uint64_t size_limit;    /* 0: none told */
+    uint64_t by_least_s;    /* DELIVERBY: the host takes no time shorter than that */
     struct login login;
     enum client_fault fault;
     struct verdict fault_verdict;

@@ -58,6 +58,7 @@ struct work {
     uint64_t connect_at_ms;    /* the host has just turned one away although others are up */
     uint32_t told_connections; /* in the last report */
     /* route */
+    enum transport_kind kind; /* by the settings, when it was last claimed from or routed */
     struct route *route;
     struct route_search *search;
     uint64_t route_until_ms;
@@ -106,6 +107,8 @@ void work_release(struct work *w);
 
 /* Is there a route to use? A search is begun when not; its answer wakes the work. */
 bool work_has_route(struct work *w);
+/* Can an address of its pool be bound, if it has one? False: the dispatchers are told, and nothing is claimed. */
+bool work_has_source(struct work *w);
 /* Where its mail goes, when that is limited (dispatcher.site_limits); else "". */
 const char *work_site(const struct work *w);
 /*

@@ -5,6 +5,7 @@
 #include "base/conf.h"
 #include "base/log.h"
 #include "courier/attempt.h"
+#include "courier/detour.h"
 #include "courier/connection.h"
 #include "courier/dead_host.h"
 #include "courier/grant.h"
@@ -149,6 +150,21 @@ static void begin_trouble_of_policy(struct work *w)
     verdict_done(&why);
 }
 
+bool work_has_source(struct work *w)
+{
+    struct source source;
+    AUTO_FREE char *why = NULL;
+    struct verdict v = {0};
+
+    if (!source_of(w->courier, w->queue, &source) || source.has_v4 || source.has_v6)
+        return true;
+    why = mem_format("no address of pool %s is on this courier's host", source.pool);
+    verdict_set(&v, STATUS_NO_CONNECTION, why);
+    begin_trouble(w, &v);
+    verdict_done(&v);
+    return false;
+}
+
 bool work_forgive_targets(struct work *w, const struct source *source)
 {
     forgive(w);
@@ -172,6 +188,28 @@ static void take_site(struct work *w)
         grant_report(w); /* nothing connects before a grant answers it */
 }
 
+/* The settings have changed since these were claimed: now its route holds, or discards. */
+static void detour_ready(struct work *w)
+{
+    struct list all;
+
+    list_init(&all);
+    LIST_EACH(&w->ready, it, save) {
+        list_remove(it);
+        list_append(&all, it);
+    }
+    w->ready_count = 0;
+    LIST_EACH(&all, each, keep) {
+        struct job *j = LIST_ENTRY(each, struct job, link);
+
+        list_remove(each);
+        if (detour_take(j))
+            continue;
+        list_append(&w->ready, each);
+        w->ready_count++;
+    }
+}
+
 static void on_route(void *context, struct route *route)
 {
     struct work *w = context;
@@ -179,6 +217,9 @@ static void on_route(void *context, struct route *route)
     w->search = NULL;
     w->route = route;
     w->route_until_ms = clock_ms() + ROUTE_KEEP_MS;
+    w->kind = route->transport.kind;
+    if (w->kind == TRANSPORT_HOLD || w->kind == TRANSPORT_DISCARD)
+        detour_ready(w);
     if (route->count == 0) {
         log_event(LOG_ROUTE_FAILED, F("queue", w->queue), F("status", route->failure.status),
                   F("why", route->failure.text));

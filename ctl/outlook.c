@@ -3,6 +3,7 @@
 
 #include "base/conf.h"
 #include "base/mem.h"
+#include "cluster/lane.h"
 #include "ctl/print.h"
 
 enum { ERROR_WORDS_MAX = 300, SAMPLE = 16 };
@@ -118,6 +119,21 @@ uint64_t outlook_next_ms(const struct outlook *o, uint64_t due_ms)
     return o->paused_until_ms > next_ms ? o->paused_until_ms : next_ms;
 }
 
+/* By the settings that baridctl reads. */
+static void add_pool_cause(struct buf *out, const struct outlook *o, const struct health *h)
+{
+    const struct conf_pool *pool = pool_of(conf_get(), span_of(o->queue));
+    size_t able = 0;
+
+    for (size_t i = 0; pool && i < h->view.count; i++) {
+        const struct node_peer *peer = &h->view.peers[i];
+        able += peer->stats.role == ROLE_COURIER && is_beating(h, peer) &&
+                node_has_pool(&peer->stats, pool->name);
+    }
+    if (pool && able == 0)
+        add_cause(out, "no courier can bind an address of pool %s, which its mail must leave from", pool->name);
+}
+
 void add_queue_causes(struct buf *out, const struct outlook *o, const struct health *h)
 {
     if (paused_for_ms(o) > 0) {
@@ -129,6 +145,7 @@ void add_queue_causes(struct buf *out, const struct outlook *o, const struct hea
     }
     if (!is_owned(o))
         add_cause(out, "no dispatcher owns partition %u now", o->partition);
+    add_pool_cause(out, o, h);
     add_cluster_causes(out, h);
 }
 
@@ -140,11 +157,19 @@ static bool is_row_of(const char *name, struct span queue, struct span domain)
 
     if (span_equal(row, queue) || span_equal(row, domain))
         return true;
+    if (row.len > 2 && row.at[0] == '*' && queue.len > domain.len) /* any domain's, of that lane */
+        return span_equal((struct span){.at = row.at + 1, .len = row.len - 1},
+                          (struct span){.at = queue.at + domain.len, .len = queue.len - domain.len});
     return row.len > 0 && *row.at == '.' && domain.len > row.len &&
            span_equal(row, (struct span){.at = domain.at + domain.len - row.len, .len = row.len});
 }
 
-/* The longest name is the most particular one: the queue, its domain, the nearest parent. */
+/* The most particular one: the queue, its domain, the nearest parent, the lane. */
+static size_t particular(const char *name)
+{
+    return name[0] == '*' ? 0 : strlen(name);
+}
+
 static size_t row_of(const struct conf_map *limits, const char *queue)
 {
     struct span rest = span_of(queue), domain = span_cut(&rest, '/');
@@ -152,7 +177,7 @@ static size_t row_of(const struct conf_map *limits, const char *queue)
 
     for (size_t i = 0; i < limits->count; i++)
         if (is_row_of(limits->keys[i], span_of(queue), domain) &&
-            (best == limits->count || strlen(limits->keys[i]) > strlen(limits->keys[best])))
+            (best == limits->count || particular(limits->keys[i]) > particular(limits->keys[best])))
             best = i;
     return best;
 }

@@ -54,7 +54,7 @@ int filter_parse(const struct arguments *a, struct filter *ret_filter)
                        .error = argument_text(a, "error", NULL),
                        .user = argument_text(a, "user", NULL),
                        .tenant = argument_text(a, "tenant", NULL)};
-    const char *older = argument_text(a, "older", NULL);
+    const char *older = argument_text(a, "older", NULL), *class = argument_text(a, "class", NULL);
 
     if (older && conf_parse_time(span_of(older), &f.older_ms) < 0)
         return say_usage("--older: expected a time such as 90s, 30min, 6h or 2d, not \"%s\"", older);
@@ -62,13 +62,15 @@ int filter_parse(const struct arguments *a, struct filter *ret_filter)
         return say_usage("--recipient: expected an address or @domain, not \"%s\"", f.recipient);
     if (f.sender && !strchr(f.sender, '@') && strcmp(f.sender, "<>") != 0)
         return say_usage("--sender: expected an address, @domain or <>, not \"%s\"", f.sender);
+    if (class && (f.bounce = bounce_named(span_of(class))) == BOUNCE_NONE)
+        return say_usage("--class: \"%s\" is no class; `baridctl bounces` tells which there are", class);
     *ret_filter = f;
     return EXIT_OK;
 }
 
 bool filter_needs_texts(const struct filter *f)
 {
-    return f->sender || f->recipient || f->error || f->user || f->tenant;
+    return f->sender || f->recipient || f->error || f->bounce || f->user || f->tenant;
 }
 
 bool filter_is_any(const struct filter *f)
@@ -112,6 +114,13 @@ static bool has_error(const struct record *r, const char *part)
     return strcasestr(text, part) != NULL;
 }
 
+static bool has_class(const struct record *r, enum bounce bounce)
+{
+    const struct verdict *v = record_last_error(r);
+
+    return v && v->bounce == bounce;
+}
+
 static bool is_same(const char *wanted, const char *text)
 {
     return !wanted || (text && strcmp(wanted, text) == 0);
@@ -131,7 +140,7 @@ bool filter_passes(const struct filter *f, const char *job, const struct record 
         return true;
     return r->is_readable && (!f->sender || is_sender(f->sender, r->envelope.sender)) &&
            (!f->recipient || has_recipient(r, f->recipient)) && (!f->error || has_error(r, f->error)) &&
-           is_same(f->user, r->envelope.user) && is_same(f->tenant, r->envelope.tenant);
+           (!f->bounce || has_class(r, f->bounce)) && is_same(f->user, r->envelope.user) && is_same(f->tenant, r->envelope.tenant);
 }
 
 /* ---- walking */

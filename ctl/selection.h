@@ -14,12 +14,13 @@ struct filter {
     const char *sender;    /* an address, @domain, or <> for the null sender */
     const char *recipient; /* an open one: an address, or @domain */
     const char *error;     /* part of the last error, in any case */
+    enum bounce bounce;    /* class of the last error; BOUNCE_NONE: any */
     const char *user;      /* who submitted it */
     const char *tenant;    /* whose user that was */
     const char *because;   /* held, or to be held, for exactly this reason */
     uint64_t older_ms;     /* accepted so long ago, by the id */
 };
-/* From --sender, --recipient, --error, --user, --tenant, --older: EXIT_OK, or EXIT_BAD_USAGE and said. */
+/* From --sender, --recipient, --error, --class, --user, --tenant, --older: EXIT_OK, or EXIT_BAD_USAGE and said. */
 int filter_parse(const struct arguments *a, struct filter *ret_filter);
 bool filter_needs_texts(const struct filter *f);
 bool filter_is_any(const struct filter *f); /* lets all pass */

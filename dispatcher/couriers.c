@@ -3,8 +3,12 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "cluster/keys.h"
+#include "io/hash.h"
+
+enum { POOL_TELL_MS = 60000 };
 
 struct courier *couriers_find(const struct couriers *c, uint64_t incarnation)
 {
@@ -95,13 +99,14 @@ void couriers_view(struct couriers *c, const struct node_view *view, uint64_t no
     c->count = kept;
 }
 
-/* A digest of who is in the set: it changes when the set does. */
+/* A digest of who is in the set, and what they can bind: it changes when the set does. */
 static uint64_t digest(const struct couriers *c)
 {
     uint64_t sum = c->usable_count;
 
     for (size_t i = 0; i < c->usable_count; i++)
-        sum += c->usable[i].peer.incarnation * UINT64_C(0x9e3779b97f4a7c15);
+        sum += c->usable[i].peer.incarnation * UINT64_C(0x9e3779b97f4a7c15) +
+               hash64(span_of(c->usable[i].peer.stats.pools));
     return sum;
 }
 
@@ -122,12 +127,36 @@ void couriers_refresh(struct couriers *c, uint64_t now_ms)
     c->epoch += digest(c) != before;
 }
 
+static const char *pool_of(const struct couriers *c, struct span queue)
+{
+    return c->pool_of ? c->pool_of(queue) : NULL;
+}
+
+bool couriers_can_bind(const struct couriers *c, const struct courier *courier, struct span queue)
+{
+    const char *pool = pool_of(c, queue);
+    const struct node_peer *peer = pool ? peer_of(c->view, courier->incarnation) : NULL;
+
+    return !pool || (peer && node_has_pool(&peer->stats, pool));
+}
+
+/* A queue that nobody may work waits, and others go on. */
+static void tell_pool_away(struct couriers *c, const char *pool, struct span queue, uint64_t now_ms)
+{
+    if (c->usable_count == 0 || now_ms < c->pool_told_ms)
+        return;
+    c->pool_told_ms = now_ms + POOL_TELL_MS;
+    log_event(LOG_POOL_AWAY, F("pool", pool), FS("queue", queue));
+}
+
 struct courier *couriers_choose(struct couriers *c, unsigned partition, struct span queue, courier_may *may,
                                 const void *context, uint64_t now_ms)
 {
     char key[QUEUE_TEXT_MAX + 8];
     struct courier *best = NULL;
+    const char *pool = pool_of(c, queue);
     double best_rank = 0;
+    size_t able = 0;
 
     if (c->is_stale)
         couriers_refresh(c, now_ms);
@@ -138,6 +167,9 @@ struct courier *couriers_choose(struct couriers *c, unsigned partition, struct s
         len += (size_t) snprintf(key + len, sizeof(key) - len, ":%u", partition);
     for (size_t i = 0; i < c->usable_count; i++) {
         const struct courier_choice *choice = &c->usable[i];
+        if (pool && !node_has_pool(&choice->peer.stats, pool))
+            continue;
+        able++;
         if (may && !may(context, choice->courier))
             continue;
         double rank = c->usable_count > 1 ? node_rank(&choice->peer, (struct span){.at = key, .len = len})
@@ -147,15 +179,20 @@ struct courier *couriers_choose(struct couriers *c, unsigned partition, struct s
             best_rank = rank;
         }
     }
+    if (able == 0 && pool)
+        tell_pool_away(c, pool, queue, now_ms);
     return best;
 }
 
-bool couriers_have_other(struct couriers *c, uint64_t incarnation, uint64_t now_ms)
+bool couriers_have_other(struct couriers *c, uint64_t incarnation, struct span queue, uint64_t now_ms)
 {
+    const char *pool = pool_of(c, queue);
+
     if (c->is_stale)
         couriers_refresh(c, now_ms);
     for (size_t i = 0; i < c->usable_count; i++)
-        if (c->usable[i].peer.incarnation != incarnation)
+        if (c->usable[i].peer.incarnation != incarnation &&
+            (!pool || node_has_pool(&c->usable[i].peer.stats, pool)))
             return true;
     return false;
 }

@@ -47,8 +47,11 @@ struct couriers {
     const struct node_view *view; /* borrowed until the next couriers_view() */
     struct courier_choice *usable;
     size_t usable_count;
-    bool is_stale;  /* it is to be made anew */
-    uint64_t epoch; /* grows when others may be granted queues than before */
+    const char *(*pool_of)(
+        struct span queue); /* source addresses its mail must come from, or NULL; NULL: none does */
+    uint64_t pool_told_ms;  /* that nobody can bind a pool was last logged */
+    bool is_stale;          /* it is to be made anew */
+    uint64_t epoch;         /* grows when others may be granted queues than before */
 };
 
 /* from: its name on the bus. */
@@ -60,12 +63,17 @@ struct courier *couriers_find(const struct couriers *c, uint64_t incarnation);
 bool courier_is_heard(const struct courier *c, uint64_t now_ms);
 /* Time has passed: who may be granted queues is judged anew. */
 void couriers_refresh(struct couriers *c, uint64_t now_ms);
-/* By rendezvous of the queue among those that may be granted queues, and that `may` does not refuse (NULL: all). NULL: none. */
+/*
+ * By rendezvous of the queue among those that may be granted queues, can bind an address of its pool, and that `may` does not refuse (NULL: all).
+ * NULL: none.
+ */
 typedef bool courier_may(const void *context, const struct courier *c);
 struct courier *couriers_choose(struct couriers *c, unsigned partition, struct span queue, courier_may *may,
                                 const void *context, uint64_t now_ms);
-/* May anybody but this one be granted queues? */
-bool couriers_have_other(struct couriers *c, uint64_t incarnation, uint64_t now_ms);
+/* May anybody but this one be granted the queue? */
+bool couriers_have_other(struct couriers *c, uint64_t incarnation, struct span queue, uint64_t now_ms);
+/* Can it bind an address of the queue's pool, as far as its last beat told? */
+bool couriers_can_bind(const struct couriers *c, const struct courier *courier, struct span queue);
 /* It could claim a job and open a connection. */
 bool courier_has_room(const struct courier *c);
 bool couriers_have_room(struct couriers *c, uint64_t now_ms);

@@ -2,6 +2,7 @@
 #include "dispatcher/limits.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/map.h"
 #include "base/mem.h"
@@ -133,6 +134,20 @@ bool limits_find(const struct limits *l, struct span name, struct limit *ret_lim
     return found != NULL;
 }
 
+/* "*" and the lane: what it may in every domain that has no row of its own. */
+static bool find_lane(const struct limits *l, struct span lane, struct limit *ret_limit)
+{
+    char name[LANE_MAX + 3] = "*/";
+
+    if (lane.len > LANE_MAX)
+        return false;
+    memcpy(name + 2, lane.at, lane.len);
+    const struct limit *found = map_get(&l->rows, (struct span){.at = name, .len = 2 + lane.len});
+    if (found)
+        *ret_limit = *found;
+    return found != NULL;
+}
+
 struct limit limits_of(const struct limits *l, struct span queue)
 {
     struct span lane = queue;
@@ -146,7 +161,8 @@ struct limit limits_of(const struct limits *l, struct span queue)
     const struct limit *found = map_get(&l->rows, queue);
     if (found)
         return *found;
-    (void) limits_find(l, domain, &limit); /* else the general one */
+    if (!limits_find(l, domain, &limit) && lane.len > 0)
+        (void) find_lane(l, lane, &limit); /* else the general one */
     return limit;
 }
 

@@ -29,7 +29,7 @@ struct limits *limits_free(struct limits *l); /* always NULL */
 /* The row of this name, else ".example.com" for its nearest parent; false: none. */
 bool limits_find(const struct limits *l, struct span name, struct limit *ret_limit);
 /*
- * The most particular row: the queue, its domain, ".example.com" for the nearest parent, else the general setting. #fanout has no limits; its
+ * The most particular row: the queue, its domain, ".example.com" for the nearest parent, "*" with its lane, else the general setting. #fanout has no limits; its
  * connections bound only how many messages one courier expands at a time.
  */
 struct limit limits_of(const struct limits *l, struct span queue);

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "cluster/daemon.h"
+#include "cluster/lane.h"
 #include "dispatcher/grant.h"
 #include "dispatcher/look.h"
 #include "dispatcher/pause.h"
@@ -318,6 +319,13 @@ static bool use_settings(char **ret_error)
     return true;
 }
 
+static const char *pool_name_of(struct span queue)
+{
+    const struct conf_pool *pool = pool_of(conf_get(), queue);
+
+    return pool ? pool->name : NULL;
+}
+
 static void start(struct loop *loop)
 {
     const struct store_events events = {.on_lost = on_store_lost};
@@ -334,6 +342,7 @@ static void start(struct loop *loop)
     d.partitions.on_change = on_partition;
     d.looks.partitions = &d.partitions;
     d.looks.on_queue = on_queue;
+    d.couriers.pool_of = pool_name_of;
     schedule_init(&d.schedule, &d.partitions, &d.couriers);
     d.schedule.on_pause = pause_begin;
     d.schedule.on_resume = pause_end;
@@ -364,6 +373,7 @@ static void reload(void)
     AUTO_FREE char *error = NULL;
 
     (void) use_settings(&error); /* they were checked before */
+    d.couriers.epoch++;          /* lanes may have other pools */
 }
 
 /* No further grants; those in force end within 5 s, by then others have granted anew. */

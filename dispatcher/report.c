@@ -17,6 +17,8 @@ static bool has_to_move(struct schedule *s, struct holder *h, uint64_t now_ms)
 {
     const struct work *w = h->work;
 
+    if (h->epoch != s->couriers->epoch && !couriers_can_bind(s->couriers, h->courier, work_queue(w)))
+        return true; /* its address has gone */
     if (w->spread > 1 || h->epoch == s->couriers->epoch || now_ms < h->since_ms + WORK_STAY_MS)
         return false;
     const struct courier *chosen = couriers_choose(s->couriers, w->partition, work_queue(w), NULL, NULL,

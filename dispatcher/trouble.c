@@ -31,7 +31,7 @@ void work_trouble(struct schedule *s, struct holder *h, struct span why, uint64_
     work_suspect(w);
     w->spread = 1;
     w->busy_ms = 0;
-    if (is_second || !couriers_have_other(s->couriers, from, now_ms)) {
+    if (is_second || !couriers_have_other(s->couriers, from, work_queue(w), now_ms)) {
         pause_queue(s, w, why, now_ms);
         return;
     }

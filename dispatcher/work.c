@@ -229,7 +229,7 @@ bool work_add_holder(struct schedule *s, struct work *w, uint64_t now_ms)
     const struct asking asking = {w, now_ms};
     struct limit part = part_of(s, w, NULL, now_ms);
 
-    if (w->left_out && !couriers_have_other(s->couriers, w->left_out, now_ms))
+    if (w->left_out && !couriers_have_other(s->couriers, w->left_out, work_queue(w), now_ms))
         w->left_out = 0; /* the only one tries again */
     if (!part.connections && w->site)
         site_short(w->site, now_ms);

@@ -12,10 +12,10 @@ struct conf_place {
 void conf_place_note(struct conf *c, const char *path, const char *key, const char *file, unsigned line)
 {
     c->places = mem_resize(c->places, (c->place_count + 1) * sizeof(*c->places));
-    c->places[c->place_count++] =
-        (struct conf_place){.path = mem_string(path),
-                            .key = key ? mem_string(key) : NULL,
-                            .text = line ? mem_format("%s:%u", file, line) : mem_string(file)};
+    c->places[c->place_count++] = (struct conf_place){.path = mem_string(path),
+                                                      .key = key ? mem_string(key) : NULL,
+                                                      .text = line ? mem_format("%s:%u", file, line)
+                                                                   : mem_string(file)};
 }
 
 void conf_places_free(struct conf *c)

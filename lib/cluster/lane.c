@@ -136,7 +136,7 @@ const struct conf_pool *pool_of(const struct conf *conf, struct span queue)
 {
     struct span domain, name;
 
-    if (conf->pool_count == 0)
+    if (conf->pool_count == 0 || span_equal(queue, SPAN(QUEUE_FANOUT)))
         return NULL;
     queue_split(queue, &domain, &name);
     const struct conf_lane *lane = lane_find(conf, name);
@@ -226,8 +226,8 @@ static int check_pools(const struct conf *conf, char **ret_error)
         AUTO_BUF struct buf what = {.data = NULL};
         struct ip ip;
         if (pool->addresses.count == 0) {
-            buf_add_text(&what,
-                         "a pool needs addresses; name those of the couriers' hosts that mail is to come from");
+            buf_add_text(
+                &what, "a pool needs addresses; name those of the couriers' hosts that mail is to come from");
             return fault(conf, &pool->as_member, "pools", "addresses", ret_error, &what);
         }
         for (size_t k = 0; k < pool->addresses.count; k++) {

@@ -11,8 +11,8 @@
 
 int settings_check(const struct conf *conf, char **ret_error)
 {
-    static int (*const checks[])(const struct conf *, char **) = {lanes_check, tls_settings_check,
-                                                                  transports_check, dsn_settings_check,
+    static int (*const checks[])(const struct conf *, char **) = {lanes_check,        tls_settings_check,
+                                                                  transports_check,   dsn_settings_check,
                                                                   bounce_rules_check, retry_schedules_check};
     int r = 0;
 

@@ -51,11 +51,19 @@ static void take(const struct conf_transport *from, struct transport *t)
         t->mechanisms.items[i] = mem_string(from->mechanisms.items[i]);
 }
 
-/* The names that are nobody's transport. */
-static const struct {
-    const char *word;
+/* The names that are nobody's transport; NULL: it is one. */
+static const struct word {
+    const char *name;
     enum transport_kind kind;
 } words[] = {{"mx", TRANSPORT_MX}, {"hold", TRANSPORT_HOLD}, {"discard", TRANSPORT_DISCARD}};
+
+static const struct word *word_of(const char *row)
+{
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strcmp(row, words[i].name) == 0)
+            return &words[i];
+    return NULL;
+}
 
 static void set_plain(struct transport *t, enum transport_kind kind, const char *name, const char *hosts)
 {
@@ -66,20 +74,26 @@ static void set_plain(struct transport *t, enum transport_kind kind, const char 
 void transport_find(const struct conf *conf, const char *queue, struct transport *ret_transport)
 {
     const char *row = queue_row(&conf->courier.routes, queue);
-    const struct conf_transport *t = row ? named(conf, row) : NULL;
+    const struct word *word = word_of(row ? row : "mx");
+    const struct conf_transport *t = word ? NULL : named(conf, row);
 
-    for (size_t i = 0; row && i < ARRAY_LEN(words); i++) {
-        if (strcmp(row, words[i].word) != 0)
-            continue;
-        set_plain(ret_transport, words[i].kind, words[i].word, NULL);
-        return;
-    }
-    if (t)
+    if (word)
+        set_plain(ret_transport, word->kind, word->name, NULL);
+    else if (t)
         take(t, ret_transport);
-    else if (row)
-        set_plain(ret_transport, TRANSPORT_HOSTS, "static", row);
     else
-        set_plain(ret_transport, TRANSPORT_MX, "mx", NULL);
+        set_plain(ret_transport, TRANSPORT_HOSTS, "static", row);
+}
+
+enum transport_kind transport_kind_of(const struct conf *conf, const char *queue)
+{
+    const char *row = queue_row(&conf->courier.routes, queue);
+    const struct word *word = word_of(row ? row : "mx");
+    const struct conf_transport *t = word ? NULL : named(conf, row);
+
+    if (word)
+        return word->kind;
+    return t && t->hosts.count == 0 ? TRANSPORT_MX : TRANSPORT_HOSTS;
 }
 
 void transport_done(struct transport *t)

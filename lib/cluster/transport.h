@@ -26,6 +26,7 @@ struct transport {
  */
 void transport_find(const struct conf *conf, const char *queue, struct transport *ret_transport);
 void transport_done(struct transport *t);
+enum transport_kind transport_kind_of(const struct conf *conf, const char *queue); /* of it, alone */
 bool transport_equal(const struct transport *a, const struct transport *b);
 
 /* Are transports and routes in order? -EINVAL: *ret_error (the caller's) says where, what is wrong and what to do. */

@@ -90,10 +90,11 @@ static int check_login(const struct conf *conf, const struct conf_transport *t, 
     if (t->hosts.count == 0)
         return fault_of(conf, t, "user", "nobody logs in at the MX of strangers; name hosts", ret_error);
     if (has_network_host(t) && is_weak)
-        return fault_of(conf, t, "tls",
-                        "no password goes to whoever answers there; say verify, fingerprint or dane, or leave "
-                        "user out",
-                        ret_error);
+        return fault_of(
+            conf, t, "tls",
+            "no password goes to whoever answers there; say verify, fingerprint or dane, or leave "
+            "user out",
+            ret_error);
     return 0;
 }
 

@@ -125,6 +125,7 @@ void wire_put_state(const struct job_state *s, struct buf *out)
     WIRE_PUT(&m, recipient_count, (uint32_t) s->recipient_count);
     WIRE_PUT(&m, cursor, s->cursor);
     WIRE_PUT(&m, is_waiting, s->is_waiting);
+    WIRE_PUT(&m, is_past_hold, s->is_past_hold);
     WIRE_PUT(&m, rounds, s->rounds);
     m.n_unknown = s->unknown_count;
     m.unknown = s->unknown;
@@ -191,6 +192,7 @@ int wire_get_state(struct span in, const struct envelope *e, struct job_state *r
     ret_state->last_attempt_ms = m->last_attempt_ms;
     ret_state->cursor = m->cursor;
     ret_state->is_waiting = m->is_waiting;
+    ret_state->is_past_hold = m->is_past_hold;
     ret_state->rounds = m->rounds;
     ret_state->unknown_count = m->n_unknown;
     if (m->n_unknown)

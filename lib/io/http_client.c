@@ -71,9 +71,10 @@ static void call_end(struct http_call *call, CURLcode code)
         status >= 100 && status <= 999)
         answer.status = (unsigned) status;
     else
-        answer.error = call->is_too_long ? "the answer is too long"
-                       : call->error[0]  ? call->error
-                                         : curl_easy_strerror(code);
+        answer.error = call->is_too_long                  ? "the answer is too long"
+                       : code == CURLE_OPERATION_TIMEDOUT ? "no answer in time"
+                       : call->error[0]                   ? call->error
+                                                          : curl_easy_strerror(code);
     answer.is_untrusted = code == CURLE_PEER_FAILED_VERIFICATION;
     if (curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK)
         answer.content_type = type;

@@ -24,8 +24,8 @@ static int use_authorities(struct tls_client *c, const char *path, char **ret_er
 {
     AUTO_BUF struct buf pem = {0};
     if (!path || !*path) {
-        (void) X509_STORE_set_default_paths(SSL_CTX_get_cert_store(c->context));
-        (void) tls_reason();
+        (void) X509_STORE_set_default_paths(SSL_CTX_get_cert_store(c->context)); /* see above */
+        (void) tls_reason();                                                     /* likewise */
         return 0;
     }
     int r = tls_file_read(&c->files, path, &pem, ret_error);

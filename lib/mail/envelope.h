@@ -82,6 +82,7 @@ struct job_state {
     uint64_t last_attempt_ms;           /* clock of Redis */
     struct recipient_state *recipients; /* as many as the envelope's */
     size_t recipient_count;
+    bool is_past_hold; /* a route held it once: released, it goes on */
     /* fan-out parent only */
     uint32_t cursor;   /* children 1..cursor are carried */
     bool is_waiting;   /* all carried; the content waits for children */

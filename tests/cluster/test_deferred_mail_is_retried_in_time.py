@@ -1,6 +1,7 @@
 """Deferred mail comes back by itself: later and later, spread out, over restarts, and soon after its destination is back."""
 
 import math
+import time
 
 import pytest
 from post import Places, Post, most_at_once
@@ -111,6 +112,41 @@ def test_the_time_of_the_next_try_survives_restarts_of_every_node(scene, place):
     moments = ages(scene, letter)
     assert all(after - before >= FIRST_MS * 0.85 - 5 for before, after in zip(moments, moments[1:])), f"overdue: tried once, not several times: {moments}"
     assert len(scene.copies(letter)) == 1
+
+
+# proves: J05
+def test_what_became_due_while_redis_was_away_runs_once():
+    """Redis loses its power, and a courier dies with it; what they left is overdue long before they are back."""
+    wait_ms, count = 1500, 40
+    places = Places(1)
+    place = places.take()
+    with ScriptedSink(places.hosts()) as sink:
+        settings = {"courier": {"port": sink.port, "routes": places.routes(sink.port)}, "retry": {"first": f"{wait_ms}ms", "longest": f"{wait_ms}ms"}}
+        with Cluster(couriers=2, dispatchers=2, settings=settings) as cluster:
+            scene = Post(cluster, sink)
+            rules = refuse(scene, place)
+            letters = scene.send_many([place.address(f"r{n}") for n in range(count)])
+            for letter in letters:
+                scene.wait_told(letter, "deferred")
+            fault = cluster.faults.note("redis", "redis", cluster.redis.pid, "cut", lasting=True)
+            cluster.redis.kill_and_cut()
+            dead = cluster.kill("courier")
+            overdue = time.monotonic() + 2 * wait_ms / 1000
+            wait.until(lambda: time.monotonic() > overdue, 10, "all are overdue, and more than once")
+            cluster.redis.start()
+            fault.end()
+            cluster.restart(dead)
+            cluster.wait_ready()
+            for letter in letters:
+                scene.wait_told(letter, "deferred", len(scene.told(letter, "deferred")) + 1)
+            for letter in letters:
+                tried = ages(scene, letter)
+                assert all(after - before >= wait_ms * 0.85 - 5 for before, after in zip(tried, tried[1:])), tried
+            sink.clear(*rules)
+            for letter in letters:
+                scene.wait_delivered(letter)
+            scene.assert_balanced()
+            assert all(len(scene.copies(letter)) == 1 for letter in letters)
 
 
 # proves: J06

@@ -73,9 +73,9 @@ def test_the_postmaster_is_told_where_that_is_wanted(scene, place):
 # proves: K03 K23
 def test_what_the_postmaster_does_not_take_ends_there(scene, place):
     tell(scene, place.address("postmaster"))
+    before = scene.cluster.metric("barid_dsn_total", "courier")
     letter = scene.send(scene.places.take().address(), sender="")
     drop(scene, letter)
-    before = scene.cluster.metric("barid_dsn_total", "courier")
     scene.cluster.wait_log("courier", r'event=dsn_dropped .*why="it is about mail of the null sender already"')
     scene.wait_settled(letter)
     assert scene.cluster.metric("barid_dsn_total", "courier") == before + 1

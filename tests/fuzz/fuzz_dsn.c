@@ -1,61 +1,244 @@
 /*
- * Notifications about any original, reply and address. First byte: choices; then three lines: address, remote, reply text;
- * the rest is the original.
+ * Notifications about any original, reply and address, read back by dsn_reader.c and compared with what went in. Two bytes of choices; then three
+ * lines: address, remote, reply text; then a template up to a NUL where one is chosen; the rest is the original.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "dsn_reader.h"
 #include "mail/dsn.h"
+#include "mail/mail_kind.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { SHOWN_MAX = 998, MOST = 300 };
+enum { LINE_MOST = 998, MOST = 300 };
 
-static void check_lines(struct span rest)
+/* The first byte of choices, and the second. */
+enum {
+    FROM_REMOTE = 1,
+    THREE = 2,
+    EXPIRED = 4,
+    ATTEMPTED = 8,
+    WHOLE = 16,
+    SMALL = 32,
+    ASKED_FOR = 64,
+    MANY = 128 /* with THREE and ASKED_FOR; they are slow */
+};
+enum { TEMPLATED = 1, NEEDS_TLS = 2, HEADER_ONLY = 4, TO_POSTMASTER = 8, TLS_OPTIONAL = 16 };
+
+static const char *const action_words[] = {"failed", "delayed", "relayed", "delivered"};
+static const char classes[] = "5422";
+
+/* ---- what was told of the recipients */
+
+/* As a fold writes it: no blanks, since a line may end anywhere among them, and a question mark for what is not printable ASCII. */
+static void add_shown(struct span text, struct buf *out)
 {
+    for (size_t i = 0; i < text.len; i++)
+        if (text.at[i] != ' ' && text.at[i] != '\t')
+            buf_add_char(out, text.at[i] > ' ' && text.at[i] <= '~' ? text.at[i] : '?');
+}
+
+static bool is_plain(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.at[i] <= ' ' || text.at[i] > '~')
+            return false;
+    return true;
+}
+
+static bool begins_with(struct span text, struct span start)
+{
+    return text.len >= start.len && memcmp(text.at, start.at, start.len) == 0;
+}
+
+static void check_diagnostic(const struct dsn *d, const struct verdict *heard, struct span group)
+{
+    AUTO_BUF struct buf value = {0}, got = {0}, wanted = {0};
+    if (read_field(group, "Diagnostic-Code", &value) == 0) {
+        must(d->recipient_count > 3 || !heard->from_remote);
+        return;
+    }
+    must(heard->from_remote);
+    add_shown(buf_span(&value), &got);
+    buf_printf(&wanted, "smtp;%u", heard->code);
+    add_shown(span_of(heard->text), &wanted);
+    must(begins_with(buf_span(&wanted), buf_span(&got)));
+    must(d->recipient_count > 3 || got.len == wanted.len);
+}
+
+static void check_recipient(const struct dsn *d, const struct dsn_recipient *r, struct span group)
+{
+    AUTO_BUF struct buf value = {0}, wanted = {0};
+    read_names(
+        group,
+        "Original-Recipient Final-Recipient! Action! Status! Remote-MTA Diagnostic-Code Last-Attempt-Date "
+        "Will-Retry-Until");
+    must(read_field(group, "Action", &value) == 1 &&
+         span_equal(buf_span(&value), span_of(action_words[r->action])));
+    must(read_field(group, "Status", &value) == 1 && value.len >= 5 && value.len < 12);
+    must(value.data[0] == classes[r->action] || (value.data[0] == '4' && r->action == DSN_FAILED && r->last));
+    must(r->action == DSN_DELAYED || read_field(group, "Will-Retry-Until", &value) == 0);
+    must(read_field(group, "Final-Recipient", &value) == 1);
+    buf_printf(&wanted, "rfc822; %s", r->addr);
+    struct span addr = span_of(r->addr);
+    must(!is_plain(addr) || addr.len > 60 || span_equal(buf_span(&value), buf_span(&wanted)));
+    must(begins_with(buf_span(&value), span_has_8bit(addr) ? SPAN("utf-8;") : SPAN("rfc822;")));
+    check_diagnostic(d, r->verdict->from_remote || !r->last ? r->verdict : r->last, group);
+}
+
+static void check_report(const struct dsn *d, const struct dsn_written *written, const struct read_part *part)
+{
+    AUTO_BUF struct buf type = {0};
+    struct span rest = part->body, group;
+    size_t count = 0;
+    must(read_field(part->header, "Content-Type", &type) == 1);
+    must(span_equal(buf_span(&type), written->is_utf8 ? SPAN("message/global-delivery-status")
+                                                      : SPAN("message/delivery-status")));
+    must(read_group(&rest, &group));
+    read_names(group, "Reporting-MTA! Arrival-Date! Original-Envelope-Id");
+    for (; read_group(&rest, &group); count++) {
+        must(count < written->recipient_count);
+        check_recipient(d, &d->recipients[count], group);
+    }
+    must(count == written->recipient_count);
+}
+
+static void check_words(const struct dsn *d, const struct read_part *part)
+{
+    AUTO_BUF struct buf words = {0}, wanted = {0};
+    struct span addr = span_of(d->recipients[0].addr);
+    read_words(part, &words);
+    if (d->recipient_count > 3 || !span_is_text(addr) || words.len > 30000)
+        return;
+    buf_printf(&wanted, "<%s>:\r\n", d->recipients[0].addr);
+    must(memmem(words.data, words.len, wanted.data, wanted.len));
+}
+
+/* ---- what came back of the original */
+
+static bool is_carriable(struct span line)
+{
+    return line.len <= LINE_MOST && !memchr(line.at, '\0', line.len) && !memchr(line.at, '\r', line.len);
+}
+
+/* The next line without its end; *ret_is_mail: it ended with CRLF. */
+static struct span next_line(struct span *rest, bool *ret_is_mail)
+{
+    const char *end = memchr(rest->at, '\n', rest->len);
+    struct span line = span_cut(rest, '\n');
+    *ret_is_mail = end && line.len > 0 && line.at[line.len - 1] == '\r';
+    if (*ret_is_mail)
+        line.len--;
+    return line;
+}
+
+static bool can_be_whole(const struct dsn *d)
+{
+    struct span rest = d->original;
+    if (d->recipients[0].action != DSN_FAILED || d->envelope->ret == RET_HDRS || d->envelope->requires_tls ||
+        !d->original_is_whole || rest.len == 0 || rest.len > d->max_original_bytes)
+        return false;
     while (rest.len > 0) {
-        struct span line = span_cut(&rest, '\n');
-        must(line.len > 0 && line.at[line.len - 1] == '\r' && line.len - 1 <= SHOWN_MAX);
-        must(!memchr(line.at, '\0', line.len) && !memchr(line.at, '\r', line.len - 1));
+        bool is_mail;
+        struct span line = next_line(&rest, &is_mail);
+        if (!is_carriable(line) || (!is_mail && rest.at))
+            return false;
+    }
+    return d->original.at[d->original.len - 1] != '\n' || d->original.len < 2 ||
+           d->original.at[d->original.len - 2] == '\r';
+}
+
+/* Every line that came back is one of the original's header, in their order. */
+static void check_header(const struct dsn *d, struct span got)
+{
+    struct span rest = d->original;
+    bool is_mail;
+    while (got.len > 0) {
+        struct span line = next_line(&got, &is_mail), one = {.at = NULL};
+        must(is_mail);
+        do {
+            must(rest.len > 0);
+            one = next_line(&rest, &is_mail);
+            must(one.len > 0);
+        } while (!span_equal(one, line));
     }
 }
 
-static size_t count_of(struct span s, const char *text)
+static void check_original(const struct dsn *d, const struct read_part *part)
 {
-    size_t count = 0;
-    const char *end = s.at + s.len;
-    for (const char *at = s.at; (at = memmem(at, (size_t) (end - at), text, strlen(text))); at++)
-        count++;
-    return count;
+    AUTO_BUF struct buf type = {0};
+    must(read_field(part->header, "Content-Type", &type) == 1);
+    if (span_equal(buf_span(&type), SPAN("message/rfc822")) ||
+        span_equal(buf_span(&type), SPAN("message/global"))) {
+        must(span_equal(part->body, d->original) && can_be_whole(d));
+        return;
+    }
+    must(begins_with(buf_span(&type), SPAN("text/rfc822-headers")) ||
+         span_equal(buf_span(&type), SPAN("message/global-headers")));
+    must(type.data[0] != 'm' || span_is_utf8(part->body));
+    must(!can_be_whole(d) || d->original.len > 7000); /* room for so much is kept */
+    check_header(d, part->body);
 }
 
-/* The report's part has the fields of the recipients listed, whatever anybody said. */
-static void check_report(struct span message, size_t listed, bool is_global)
+static void check(const struct dsn *d, const struct dsn_written *written, struct span message)
 {
-    static const char *const starts[] = {
-        "Content-Type: message/delivery-status\r\n\r\n",
-        "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"};
-    static const char end[] = "\r\n--=_";
-    struct span start = span_of(starts[is_global]);
-    const char *at = memmem(message.at, message.len, start.at, start.len);
-    must(at);
-    at += start.len;
-    const char *to = memmem(at, message.len - (size_t) (at - message.at), end, sizeof end - 1);
-    must(to);
-    struct span report = {.at = at, .len = (size_t) (to - at)};
-    must(count_of(report, "\r\nFinal-Recipient: ") + count_of(report, "\r\nFinal-Recipient:\r\n") == listed);
-    must(count_of(report, "\r\nAction: ") == listed && count_of(report, "\r\nStatus: ") == listed);
+    struct read_dsn read;
+    read_dsn(message, &read);
+    check_words(d, &read.parts[0]);
+    check_report(d, written, &read.parts[1]);
+    check_original(d, &read.parts[2]);
+    must(mail_kind_of(message).is_report && mail_kind_of(message).is_double_bounce == (d->to != NULL));
+    must(mail_kind_of(d->original).is_report || true); /* whatever it is, within bounds */
+}
+
+/* ---- making one */
+
+static void make_recipients(struct dsn *d, struct dsn_recipient *recipients, uint8_t choices,
+                            const char *addr, const struct verdict *v, const struct verdict *last)
+{
+    bool is_many = (choices & (MANY | ASKED_FOR | THREE)) == (MANY | ASKED_FOR | THREE);
+    d->recipients = recipients;
+    d->recipient_count = is_many ? MOST : choices & THREE ? 3 : 1;
+    for (size_t i = 0; i < d->recipient_count; i++)
+        recipients[i] = (struct dsn_recipient){
+            .addr = addr,
+            .action = choices & ASKED_FOR ? (enum dsn_action)(i * DSN_ACTION_COUNT / d->recipient_count)
+                                          : DSN_FAILED,
+            .orcpt = choices & ASKED_FOR ? v->text : NULL,
+            .verdict = v,
+            .last = choices & EXPIRED ? last : NULL};
+}
+
+static struct dsn_template *read_template(bool is_wanted, struct span *rest)
+{
+    struct dsn_template *t = NULL;
+    char *error = NULL;
+    if (!is_wanted)
+        return NULL;
+    if (dsn_template_parse(span_cut(rest, '\0'), &t, &error) < 0)
+        mem_free(error);
+    return t;
+}
+
+static void write_and_check(struct dsn *d)
+{
+    AUTO_BUF struct buf out = {0};
+    struct dsn_written written = dsn_write(d, &out);
+    must(out.len <= DSN_MAX && written.recipient_count > 0 && written.recipient_count <= d->recipient_count);
+    check(d, &written, buf_span(&out));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size < 1)
+    if (size < 2)
         return 0;
     static struct dsn_recipient recipients[MOST];
-    struct span rest = {.at = (const char *) data + 1, .len = size - 1};
+    uint8_t choices = data[0], more = data[1];
+    struct span rest = {.at = (const char *) data + 2, .len = size - 2};
     struct span addr = span_cut(&rest, '\n'), remote = span_cut(&rest, '\n'), text = span_cut(&rest, '\n');
-    struct verdict v = {.class = VERDICT_FAILED, .code = 550, .from_remote = (data[0] & 1) != 0};
+    struct verdict v = {.class = VERDICT_FAILED, .code = 550, .from_remote = (choices & FROM_REMOTE) != 0};
     struct verdict last = {.class = VERDICT_DEFERRED, .code = 451, .from_remote = true};
     char *to = mem_text(addr.at, addr.len < 254 ? addr.len : 254);
     snprintf(v.status, sizeof v.status, "%.*s", remote.len < 11 ? (int) remote.len : 11,
@@ -64,40 +247,32 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     v.text = mem_text(text.at, text.len < VERDICT_TEXT_MAX ? text.len : VERDICT_TEXT_MAX);
     last.remote = mem_string(v.remote);
     last.text = mem_string(v.text);
-    size_t count = (data[0] & 0xc2) == 0xc2 ? MOST : data[0] & 2 ? 3 : 1; /* many are slow */
-    bool is_asked_for = (data[0] & 64) != 0;
-    for (size_t i = 0; i < count; i++)
-        recipients[i] = (struct dsn_recipient){
-            .addr = to,
-            .action = is_asked_for ? (enum dsn_action)(i * DSN_ACTION_COUNT / count) : DSN_FAILED,
-            .orcpt = is_asked_for ? v.text : NULL,
-            .verdict = &v,
-            .last = data[0] & 4 ? &last : NULL};
+    struct dsn_template *template = read_template(more & TEMPLATED, &rest);
     struct envelope envelope = {.sender = to[0] != '\0' ? to : v.text,
                                 .arrival_ms = 1000,
-                                .envid = is_asked_for ? v.remote : NULL,
-                                .has_utf8_header = is_asked_for};
+                                .envid = choices & ASKED_FOR ? v.remote : NULL,
+                                .ret = more & HEADER_ONLY ? RET_HDRS : RET_UNSAID,
+                                .requires_tls = more & NEEDS_TLS,
+                                .tls_optional = more & TLS_OPTIONAL,
+                                .has_utf8_header = choices & ASKED_FOR};
     struct dsn d = {
+        .to = more & TO_POSTMASTER ? "postmaster@relay.example" : NULL,
         .reporting_name = "relay.example",
         .from_name = v.text,
         .envelope = &envelope,
-        .recipients = recipients,
-        .recipient_count = count,
         .wall_ms = 5000,
-        .last_attempt_ms = data[0] & 8 ? 4000 : 0,
+        .last_attempt_ms = choices & ATTEMPTED ? 4000 : 0,
         .retry_until_ms = 9000,
-        .attempts = data[0],
+        .attempts = choices,
         .original = rest,
-        .original_is_whole = (data[0] & 16) != 0,
-        .max_original_bytes = data[0] & 32 ? 100 : 60000,
+        .original_is_whole = (choices & WHOLE) != 0,
+        .max_original_bytes = choices & SMALL ? 100 : 60000,
+        .templates = {template, NULL, template},
     };
-    AUTO_BUF struct buf out = {0};
-    if (envelope.sender[0] != '\0') {
-        struct dsn_written written = dsn_write(&d, &out);
-        must(out.len <= DSN_MAX && written.recipient_count > 0 && written.recipient_count <= count);
-        check_lines(buf_span(&out));
-        check_report(buf_span(&out), written.recipient_count, written.is_utf8);
-    }
+    make_recipients(&d, recipients, choices, to, &v, &last);
+    if (envelope.sender[0] != '\0')
+        write_and_check(&d);
+    dsn_template_free(template);
     verdict_done(&v);
     verdict_done(&last);
     mem_free(to);

@@ -261,6 +261,12 @@ class Dns:
         self.unbound.start()
         self._wait_serial(self.unbound, self.port, timeout)
 
+    def restart(self, timeout=15):
+        """For what reload() does not see: another cut of the zone, or a cut that is signed now, or not any more."""
+        self.stop()
+        self.zone.serial += 100
+        self.start(timeout)
+
     def _has_serial(self, port, apex):
         step = 100 if self.zone.is_signed else 1  # each signing counts, too
         try:
@@ -477,17 +483,26 @@ def garbage(rdata, kind=None, count=1):
     return act
 
 
-def tampered(port):
-    """The answer of the server at that port, each signature with a bit turned."""
+def forwarded(port, then=None):
+    """The answer of the server at that port; then(message) may change it."""
     def act(_server, question, *_):
         reply = dns.query.tcp(question, "127.0.0.1", port=port, timeout=3)
+        if then:
+            then(reply)
+        return reply
+    return act
+
+
+def tampered(port):
+    """The same, each signature with a bit turned."""
+    def change(reply):
         for rrset in [*reply.answer, *reply.authority]:
             if rrset.rdtype == dns.rdatatype.RRSIG:
                 broken = [rdata.replace(signature=bytes([rdata.signature[0] ^ 1]) + rdata.signature[1:]) for rdata in rrset]
                 rrset.clear()
-                rrset.update(broken)
-        return reply
-    return act
+                for rdata in broken:
+                    rrset.add(rdata)
+    return forwarded(port, change)
 
 
 def raw(make):

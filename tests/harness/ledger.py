@@ -99,6 +99,8 @@ def parse_reports(content):
                 ledger_id = inner[0]["X-Ledger-Id"]
             else:
                 ledger_id = email.message_from_string(inner)["X-Ledger-Id"]
+    if ledger_id is None and str(message["From"]).count("<double-bounce@"):
+        return []  # about a report of ours, which the ledger never saw
     return [Report(ledger_id and ledger_id.strip(), final_recipient(group),
                    (group["Action"] or "").strip().lower(), (group["Status"] or "").strip())
                    for group in groups]

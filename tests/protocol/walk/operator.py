@@ -22,7 +22,12 @@ class Operator:
                 queue = random.choice([domain for domain in DOMAINS if home(domain) is part]) + random.choice(LANES)
                 yield Send(call(part.pause(queue, random.choice([0, 20000]))))
                 continue
+            if random.random() < 0.1:
+                self.world.lanes += 1  # other settings
+                self.world.counts["lanes changed"] += 1
             job, queue = self.choose(part, order)
+            if queue != "#fanout" and random.random() < 0.3:
+                queue = queue.split("/")[0] + random.choice(LANES)  # where it was when the tool looked
             if order == "delete":
                 yield from ask(call(part.delete(job, queue), self.deleted(job)), tries=3)
             else:
@@ -73,10 +78,7 @@ class Accidents:
             elif kind < 0.5:
                 world.clock_offset += random.choice([-5000, -1000, 1000, 5000])
                 world.counts["clock jumped"] += 1
-            elif kind < 0.6:
-                world.lanes += 1
-                world.counts["lanes changed"] += 1
-            elif kind < 0.75:
+            elif kind < 0.7:
                 alive = [courier for courier in self.couriers if not courier.is_dead]
                 if alive:
                     random.choice(alive).paused_until = world.now + random.uniform(100, 15000)

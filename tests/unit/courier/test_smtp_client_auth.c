@@ -208,6 +208,32 @@ static void a_long_password_is_said_in_a_line_of_its_own(void **state UNUSED)
     end(&s);
 }
 
+/* RFC 4954 section 5 */
+static void who_submitted_the_mail_is_told_to_whom_we_log_in(void **state UNUSED)
+{
+    static const struct {
+        const char *auth, *said;
+    } cases[] = {{NULL, "MAIL FROM:<s@us.test>\r\n"},
+                 {"", "MAIL FROM:<s@us.test> AUTH=<>\r\n"},
+                 {"e+m=c2@us.test", "MAIL FROM:<s@us.test> AUTH=e+2Bm+3Dc2@us.test\r\n"},
+                 {"\xc3\xa4@us.test", "MAIL FROM:<s@us.test> AUTH=<>\r\n"}};
+    static const struct client_terms nobody = {.is_private = true};
+
+    for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+        struct scene s;
+
+        begin_private(&s, i % 2 ? &nobody : &private, "250-mx.one.test\r\n250 AUTH PLAIN\r\n");
+        if (i % 2 == 0)
+            hear(&s, "235 ok\r\n");
+        buf_clear(&s.out);
+        message(&s, 1);
+        s.envelope.auth = (char *) (uintptr_t) cases[i / 2].auth;
+        smtp_client_send(s.client, &s.message, &s.out);
+        assert_said(&s, i % 2 ? cases[0].said : cases[i / 2].said);
+        end(&s);
+    }
+}
+
 /* ---- where ---- */
 
 /* proves: H20 */
@@ -426,6 +452,7 @@ int main(void)
         cmocka_unit_test(a_nonce_is_used_once),
         cmocka_unit_test(only_allowed_mechanisms_are_used),
         cmocka_unit_test(a_long_password_is_said_in_a_line_of_its_own),
+        cmocka_unit_test(who_submitted_the_mail_is_told_to_whom_we_log_in),
         cmocka_unit_test(nothing_secret_is_said_in_plain),
         cmocka_unit_test(a_host_without_auth_gets_no_mail_of_a_login),
         cmocka_unit_test(a_refused_login_defers),

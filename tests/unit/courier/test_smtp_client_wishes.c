@@ -301,6 +301,33 @@ static void nothing_is_sent_by_bdat_for_nobody(void **state UNUSED)
     end(&s);
 }
 
+/* A choice (docs/choices.md): converting it would break signatures. */
+/* proves: H18 H04 */
+static void eight_bit_content_goes_as_it_is(void **state UNUSED)
+{
+    struct scene s;
+
+    begin_at(&s, "250-mx.one.test\r\n250 PIPELINING\r\n", 1);
+    s.envelope.is_8bit = true;
+    give(&s);
+    assert_said(&s, "MAIL FROM:<s@us.test>\r\nRCPT TO:<a@one.test>\r\nDATA\r\n");
+    hear(&s, "250 ok\r\n250 ok\r\n354 go\r\n");
+    send_content(&s, UMLAUT "\r\n");
+    assert_said(&s, UMLAUT "\r\n.\r\n");
+    end(&s);
+}
+
+/* Measured: nothing is gained by BDAT for content that DATA can carry (docs/choices.md). */
+static void text_goes_by_data_also_where_bdat_is_offered(void **state UNUSED)
+{
+    struct scene s;
+
+    begin_at(&s, BINARY, 1);
+    give(&s);
+    assert_said(&s, "MAIL FROM:<s@us.test>\r\nRCPT TO:<a@one.test>\r\nDATA\r\n");
+    end(&s);
+}
+
 /* proves: H18 */
 static void binary_content_goes_nowhere_else(void **state UNUSED)
 {
@@ -380,6 +407,8 @@ int main(void)
         cmocka_unit_test(only_the_last_piece_leaves_a_doubt),
         cmocka_unit_test(a_host_that_closes_on_a_piece_defers),
         cmocka_unit_test(nothing_is_sent_by_bdat_for_nobody),
+        cmocka_unit_test(eight_bit_content_goes_as_it_is),
+        cmocka_unit_test(text_goes_by_data_also_where_bdat_is_offered),
         cmocka_unit_test(binary_content_goes_nowhere_else),
         cmocka_unit_test(what_is_left_of_the_time_goes_on),
         cmocka_unit_test(mail_to_be_returned_when_late_goes_where_the_clock_is_watched),

@@ -332,6 +332,7 @@ static void dane_ee_asks_for_the_key_alone(void **state)
                 struct tls_association a = association_of(files[i], 3, selector, matching, &data[0]);
                 assert_true(tls_association_is_usable(&a));
                 assert_int_equal(dane_failure(files[i], &a, 1, NULL, 0), TLS_FAILURE_NONE);
+                assert_int_equal(dane_failure(files[i], &a, 1, mx, 1), TLS_FAILURE_NONE);
             }
             assert_int_equal(dane_failure_of("a-next", association_of("a", 3, selector, matching, &data[0])),
                              TLS_FAILURE_NO_DANE_MATCH);

@@ -46,6 +46,28 @@ static void spreads_jobs_of_the_same_age_evenly(void **state)
         assert_in_range(seen[i], TRIES / TENTHS * 8 / 10, TRIES / TENTHS * 12 / 10);
 }
 
+/* A destination that was away for six hours, and got 10,000 messages in the first minute: when it is back, when does each try? */
+/* proves: J04 */
+static void comes_back_spread_out_after_an_outage(void **state)
+{
+    (void) state;
+    enum { JOBS = 10000, BINS = 23 };
+    const uint64_t outage_ms = 6 * 3600 * 1000, bin_ms = defaults.longest_ms / 20;
+    unsigned bins[BINS] = {0}, most = 0;
+    for (unsigned n = 0; n < JOBS; n++) {
+        uint64_t arrival = n * 6, now = arrival;
+        while (now < outage_ms)
+            now += retry_delay_ms(&defaults, now - arrival, next_random());
+        assert_true((now - outage_ms) / bin_ms < BINS); /* nobody waits longer than the longest wait and its jitter */
+        bins[(now - outage_ms) / bin_ms]++;
+    }
+    for (unsigned i = 0; i < BINS; i++) {
+        print_message("%5u s %5u\n", (unsigned) (i * bin_ms / 1000), bins[i]);
+        most = bins[i] > most ? bins[i] : most;
+    }
+    assert_true(most < JOBS * 15 / 100); /* without jitter: all in one bin */
+}
+
 static void stands_tiny_and_turned_round_bounds(void **state)
 {
     (void) state;
@@ -70,6 +92,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(waits_as_long_as_the_message_is_old_within_bounds),
         TEST(spreads_jobs_of_the_same_age_evenly),
+        TEST(comes_back_spread_out_after_an_outage),
         TEST(stands_tiny_and_turned_round_bounds),
         TEST(expires_by_age_with_its_own_life_for_bounces),
     };
