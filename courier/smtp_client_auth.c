@@ -19,7 +19,6 @@ enum answer {
     ANSWER_MALFORMED, /* the challenge was */
     ANSWER_UNPROVEN,
 };
-typedef enum answer make_answer(struct smtp_client *c, struct span challenge, struct buf *response);
 
 /* ---- PLAIN and LOGIN: what they ask is known before ---- */
 
@@ -181,7 +180,7 @@ struct mechanism {
     const char *keyword;
     unsigned rounds;
     bool speaks_first;
-    make_answer *answer;
+    enum answer (*answer)(struct smtp_client *c, struct span challenge, struct buf *response);
 };
 
 static const struct mechanism mechanisms[] = {

@@ -160,12 +160,13 @@ void tls_ask(struct tls_asked *a, struct tls_client *client, SSL *ssl, const str
     must(SSL_set_app_data(ssl, a) == 1);
     if (demand->sni && host_of(demand->sni, sni))
         must(SSL_set_tlsext_host_name(ssl, sni) == 1);
-    switch (demand->proof) {
-    case TLS_PROOF_NONE:
-        /* Nobody is kept out here who would get the mail in plain then. */
+    if (demand->proof == TLS_PROOF_NONE || demand->is_tolerant) {
+        /* Nobody is kept out who would get the mail in plain then. */
         SSL_set_security_level(ssl, 0);
         SSL_set_options(ssl, SSL_OP_LEGACY_SERVER_CONNECT);
-        break;
+    }
+    switch (demand->proof) {
+    case TLS_PROOF_NONE: break;
     case TLS_PROOF_NAME: a->can_be_given = ask_names(ssl, demand) > 0; break;
     case TLS_PROOF_FINGERPRINT: a->can_be_given = ask_fingerprints(a, demand); break;
     case TLS_PROOF_DANE: a->can_be_given = ask_dane(ssl, demand); break;
@@ -231,9 +232,11 @@ static void fail(struct tls_asked *a, enum tls_failure failure, const char *erro
     a->error = error;
 }
 
-/* By the chain in store. Its own error is what the alert is made of. */
+/* By the chain in store, and as strictly when it is only to be told. The error of store is what the alert is made of. */
 static void judge(struct tls_asked *a, X509_STORE_CTX *store)
 {
+    X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(store),
+                                     SSL_CTX_get_security_level(a->client->context));
     a->failure = TLS_FAILURE_NONE;
     a->error = "";
     if (a->proof == TLS_PROOF_NONE)
@@ -270,7 +273,6 @@ void tls_judge_again(struct tls_asked *a, SSL *ssl)
                                       SSL_get0_peer_certificate(ssl), SSL_get_peer_cert_chain(ssl)) == 1);
     must(X509_STORE_CTX_set_default(store, "ssl_server") == 1);
     must(X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(store), SSL_get0_param(ssl)) == 1);
-    X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(store), SSL_get_security_level(ssl));
     if (a->proof == TLS_PROOF_DANE)
         X509_STORE_CTX_set0_dane(store, SSL_get0_dane(ssl));
     judge(a, store);

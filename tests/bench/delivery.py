@@ -17,12 +17,14 @@ from harness import paths, ports  # noqa: E402
 from harness.authority import Authority  # noqa: E402
 from harness.cluster import Cluster  # noqa: E402
 from harness.dns import Dns, Zone  # noqa: E402
-from harness.https import PolicyHost  # noqa: E402
+from harness.policy_host import PolicyHost, policy  # noqa: E402
 from harness.postfix import smtp_source  # noqa: E402
 from harness.process import Process  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
 KINDS = {"plain": "none", "tls": "TLS, nothing proven", "verify": "TLS, name checked", "dane": "TLS, DANE", "sts": "TLS, MTA-STS"}
+
+PROOFS = {"plain": "delivered", "tls": "proof=no ", "verify": "proof=name", "dane": "proof=dane", "sts": "proof=sts"}
 
 
 def seconds_of(pid):
@@ -63,29 +65,35 @@ def run(cluster, sink, domain, count):
     return load(count)
 
 
+def assert_proven(cluster, kind):
+    """The last message went as its kind says: a figure for something else would be worth nothing."""
+    line = [line for line in cluster.of("courier")[0].log_text().splitlines() if "event=delivered" in line][-1]
+    assert PROOFS[kind] in line, (kind, line)
+
+
 def measure(messages):
     folder = paths.scratch("delivery")
     authority = Authority(os.path.join(folder, "authority"))
-    port, zone, sinks = ports.free_port(), Zone(), {}
+    port, zone, sinks, found = ports.free_port(), Zone(is_signed=True), {}, []
     for place, kind in enumerate(KINDS):
         host, address = f"mx.{kind}.test", f"127.0.3.{place + 1}"
-        certificate = authority.issue(host) if kind != "plain" else None
+        certificate = None if kind == "plain" else authority.self_signed(host) if kind == "tls" else authority.issue(host)
         sinks[kind] = Sink(folder, address, port, certificate)
         zone.mx(f"{kind}.test", host).a(host, address)
         if kind == "dane":
-            zone.record(f"_{port}._tcp.{host}", "TLSA", authority.tlsa(certificate, 3, 1, 1))
-    found = []
-    with PolicyHost(authority, zone) as policies, Dns(zone, is_signed=True) as dns:
-        policies.publish("sts.test", mx=["mx.sts.test"])
-        dns.publish()
+            zone.tlsa(host, authority.association(certificate, 3, 1, 1), port=port)
+    zone.unsigned("sts.test").a("mta-sts.sts.test", "127.0.0.1").txt("_mta-sts.sts.test", "v=STSv1; id=1;")
+    with PolicyHost(authority) as policies, Dns(zone) as dns:
+        policies.serve("sts.test", policy("mx.sts.test"))
         for per_connection in (1000, 1):
             settings = {"courier": {"port": port, "allow_private": ["127.0.0.0/8"], "max_per_connection": per_connection},
-                        "tls_out": {"ca": authority.ca, "policies": {"verify.test": "verify"}, **policies.settings()}, "dns": {"validates": True},
-                        "ingress": {"compression": "none"}}
+                        "tls_out": {"ca": authority.ca, "policies": {"verify.test": "verify"}, "sts_ca": authority.ca, "sts_port": policies.port},
+                        "dns": {"validates": True}, "ingress": {"compression": "none"}}
             with Cluster(settings=settings, dns_port=dns.port) as cluster:
                 for kind, sink in sinks.items():
                     rate, ms = run(cluster, sink, f"{kind}.test", messages if per_connection > 1 else messages // 4)
                     found.append({"kind": kind, "reused": per_connection > 1, "delivered_per_s": rate, "ms": ms})
+                    assert_proven(cluster, kind)
     return found
 
 

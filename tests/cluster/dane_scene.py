@@ -8,7 +8,7 @@ import shutil
 
 from post import Post
 
-from harness import paths
+from harness import paths, wait
 from harness.authority import Authority
 from harness.cluster import Cluster
 from harness.dns import Dns, Zone
@@ -44,10 +44,10 @@ class Place:
     def bad(self, usage=3, selector=1, matching=1):
         return self.scene.stranger.association(self.scene.strange, usage, selector, matching)
 
-    def publish(self, *records):
+    def publish(self, *records, ttl=None):
         """Its TLSA records are these; takes effect with the next reload of the zone."""
         port = self.scene.sink.port  # the records are those of the port that is connected to
-        self.scene.zone.remove(f"_{port}._tcp.{self.host}").tlsa(self.host, *records, port=port)
+        self.scene.zone.remove(f"_{port}._tcp.{self.host}").tlsa(self.host, *records, port=port, ttl=ttl)
         return self
 
 
@@ -69,6 +69,13 @@ class Scene:
 
     def publish(self):
         self.dns.reload()
+
+    def reload(self, settings=None):
+        """The couriers have read new settings when this returns."""
+        couriers = self.cluster.of("courier")
+        before = [node.log_text().count("event=config_loaded") for node in couriers]
+        self.cluster.reload(settings)
+        wait.until(lambda: all(node.log_text().count("event=config_loaded") > n for node, n in zip(couriers, before)), 10, "new settings are read")
 
     def send(self, place, **more):
         return self.post.send(place.recipient(), **more)

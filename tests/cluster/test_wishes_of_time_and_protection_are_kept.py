@@ -127,4 +127,4 @@ def test_mail_that_needs_tls_is_never_sent_in_the_clear(scene, place):
         scene.hand_over(client, letter, ("REQUIRETLS",))
     report = scene.wait_returned(letter)
     assert report.of(place.address())["Status"] == "5.7.30" and "secret" not in report.parts[2].as_string()
-    assert not any(session.host in (place.first, place.second) for session in scene.sink.sessions)
+    assert not any(transaction.session.host in (place.first, place.second) for transaction in scene.sink.transactions)

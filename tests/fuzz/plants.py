@@ -9,6 +9,10 @@ PLANTS = [
      r"if (step == 0 || (step == 1 && s.at[i] == '\r'))"),
     ("a domain longer than its room", "fuzz_addr", "lib/mail/domain.c", "int too_long = domain.len > DOMAIN_MAX ? -E2BIG : 0;", "int too_long = 0;"),
 
+    ("an address that begins the words", "fuzz_bounce", "lib/mail/bounce.c", "while (p->len > 0 && !ends_address(p->words[p->len - 1]))", "while (!ends_address(p->words[p->len - 1]))"),
+    ("a rule of any length", "fuzz_bounce", "lib/mail/bounce.c", "!is_said || rest.len > WORDS_MAX || ", "!is_said || "),
+    ("a host of any length", "fuzz_bounce", "lib/mail/bounce.c", "word.len > 1 && word.len <= HOST_MAX && ", "word.len > 1 && "),
+
     ("control bytes in a setting", "fuzz_conf", "lib/base/conf_value.c", "if (!is_clean(text) || text.len", "if (text.len"),
     ("a setting above its range", "fuzz_conf", "lib/base/conf_value.c", "if (value < low || value > high)", "if (value < low)"),
     ("a backslash printed as it is", "fuzz_conf", "lib/base/conf_value.c", r"""if (text.at[i] == '"' || text.at[i] == '\\')""", """if (text.at[i] == '"')"""),

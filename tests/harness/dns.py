@@ -41,7 +41,7 @@ class Zone:
         self._records = {}
 
     def record(self, owner, kind, data, ttl=None):
-        self._records.setdefault((_fqdn(owner).lower(), kind.upper()), []).append((ttl or self.ttl, data))
+        self._records.setdefault((_fqdn(owner).lower(), kind.upper()), []).append((self.ttl if ttl is None else ttl, data))
         return self
 
     def mx(self, domain, *hosts):
@@ -70,10 +70,10 @@ class Zone:
     def txt(self, name, text):
         return self.record(name, "TXT", '"' + text.replace('"', '\\"') + '"')
 
-    def tlsa(self, host, *records, port=25):
+    def tlsa(self, host, *records, port=25, ttl=None):
         """records: (usage, selector, matching, data as hexadecimal)."""
         for usage, selector, matching, data in records:
-            self.record(f"_{port}._tcp.{host}", "TLSA", f"{usage} {selector} {matching} {data}")
+            self.record(f"_{port}._tcp.{host}", "TLSA", f"{usage} {selector} {matching} {data}", ttl)
         return self
 
     def unsigned(self, name):

@@ -158,6 +158,7 @@ static struct job_state make_state(const struct envelope *e)
         .status = "4.7.112",
         .text = mem_string("try later\nplease"),
         .remote = mem_string("mx.d2 [192.0.2.9]:25"),
+        .bounce = BOUNCE_GREYLIST,
         .from_remote = true,
         .in_doubt = true,
     };
@@ -283,6 +284,7 @@ static void reads_back_a_state(void **state)
         assert_string_equal(a->status, b->status);
         assert_string_equal(a->text, b->text);
         assert_string_equal(a->remote, b->remote);
+        assert_int_equal(a->bounce, b->bounce);
         assert_int_equal(a->from_remote, b->from_remote);
         assert_int_equal(a->in_doubt, b->in_doubt);
     }

@@ -19,7 +19,13 @@ static struct scene *scene_of(void **state)
 
     (void) state;
     s = (struct scene){.recipients = {{.addr = first}, {.addr = second}}};
-    s.states[0].last = (struct verdict){VERDICT_DEFERRED, 452, "4.2.2", words, remote, true, false};
+    s.states[0].last = (struct verdict){.class = VERDICT_DEFERRED,
+                                        .code = 452,
+                                        .status = "4.2.2",
+                                        .text = words,
+                                        .remote = remote,
+                                        .bounce = BOUNCE_FULL,
+                                        .from_remote = true};
     s.record = (struct record){.is_there = true, .is_readable = true};
     s.record.envelope = (struct envelope){.sender = sender, .recipients = s.recipients, .recipient_count = 2};
     s.record.state = (struct job_state){.recipients = s.states, .recipient_count = 2};
@@ -78,6 +84,20 @@ static void errors_are_searched_by_code_status_host_and_words(void **state)
     assert_false(passes(s, (struct filter){.error = "full"}));
 }
 
+/* proves: J10 */
+static void a_class_is_that_of_the_last_error(void **state)
+{
+    struct scene *s = scene_of(state);
+
+    assert_true(passes(s, (struct filter){.bounce = BOUNCE_FULL}));
+    assert_false(passes(s, (struct filter){.bounce = BOUNCE_RATE}));
+    s->record.is_readable = false;
+    assert_false(passes(s, (struct filter){.bounce = BOUNCE_FULL}));
+    s->record.is_readable = true;
+    s->states[0].last.class = VERDICT_NONE;
+    assert_false(passes(s, (struct filter){.bounce = BOUNCE_FULL}));
+}
+
 static void age_is_that_of_the_id(void **state)
 {
     struct scene *s = scene_of(state);
@@ -132,6 +152,7 @@ int main(void)
         cmocka_unit_test(the_local_part_is_exact_and_the_domain_in_any_case),
         cmocka_unit_test(a_recipient_that_is_settled_does_not_count),
         cmocka_unit_test(errors_are_searched_by_code_status_host_and_words),
+        cmocka_unit_test(a_class_is_that_of_the_last_error),
         cmocka_unit_test(age_is_that_of_the_id),
         cmocka_unit_test(names_that_cannot_be_queues_are_refused),
     };

@@ -113,6 +113,7 @@ static int setup_all(void **state)
         {.file = "inner", .names = "evil.example", .issuer = "ca", .odd_name = SPAN("mx.*.com")},
         {.file = "top", .names = "evil.example", .issuer = "ca", .odd_name = SPAN("*.com")},
         {.file = "all", .names = "evil.example", .issuer = "ca", .odd_name = SPAN("*")},
+        {.file = "weak", .names = "mx.example.com", .issuer = "ca", .rsa_bits = 1024},
         {.file = "client", .names = "client.example", .issuer = "ca"},
     };
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++)
@@ -148,7 +149,11 @@ static void meet_as(const char *file, const char *ca, const struct tls_demand *d
     AUTO_FREE char *path = ca ? mem_format("%s.pem", ca) : NULL;
     settings.ca = ca ? certificate_path(path) : NULL;
     struct tls_client *client = client_of(&settings);
-    struct tls_server *server = SERVER(certificate_item(file));
+    struct tls_server_settings own = server_settings((const char *const[]){certificate_item(file)}, 1);
+    struct tls_server *server;
+    char *error = NULL;
+    own.ciphers = "ALL:@SECLEVEL=0"; /* it may be as weak as it likes */
+    must(tls_server_new(&own, &server, &error) == 0);
     meet(server, client, demand);
     tls_client_release(client);
     tls_server_release(server);
@@ -264,6 +269,26 @@ static void a_tolerant_demand_goes_on_and_tells(void **state)
     meet_as("a", "ca", &demand);
     assert_true(seen.is_verified);
     assert_int_equal(seen.failure, TLS_FAILURE_NONE);
+}
+
+/* Who would get the mail in plain otherwise may have a key that is worth little. */
+static void a_weak_key_is_enough_where_nothing_must_be_proven(void **state)
+{
+    (void) state;
+    struct tls_demand demand = {.proof = TLS_PROOF_NAME, .names = mx, .name_count = 1};
+    struct tls_association a = association_of("weak", 3, 1, 1, &data[0]);
+    meet_as("weak", "ca", &(struct tls_demand){0});
+    assert_true(seen.is_secured);
+    meet_as("weak", "ca", &demand);
+    assert_int_equal(seen.failure, TLS_FAILURE_NOT_TRUSTED);
+    assert_string_equal(seen.error, "EE certificate key too weak");
+    demand.is_tolerant = true;
+    meet_as("weak", "ca", &demand);
+    assert_true(seen.is_secured);
+    assert_int_equal(seen.failure, TLS_FAILURE_NOT_TRUSTED);
+    demand = (struct tls_demand){.proof = TLS_PROOF_DANE, .associations = &a, .association_count = 1};
+    meet_as("weak", "ca", &demand);
+    assert_int_equal(seen.failure, TLS_FAILURE_NOT_TRUSTED);
 }
 
 /* ---- fingerprints */
@@ -684,6 +709,7 @@ int main(void)
         CLIENT_TEST(only_dns_names_without_nul_count),
         CLIENT_TEST(any_of_several_names_will_do_and_none_will_not),
         CLIENT_TEST(a_tolerant_demand_goes_on_and_tells),
+        CLIENT_TEST(a_weak_key_is_enough_where_nothing_must_be_proven),
         CLIENT_TEST(a_fingerprint_is_of_the_certificate_or_its_key),
         CLIENT_TEST(dane_ee_asks_for_the_key_alone),
         CLIENT_TEST(dane_ta_asks_for_chain_time_and_name),

@@ -143,7 +143,9 @@ static void write_files(const struct certificate_spec *spec, X509 *x, EVP_PKEY *
 void certificate_make(const struct certificate_spec *spec)
 {
     static long number = 1;
-    EVP_PKEY *key = spec->is_rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
+    EVP_PKEY *key = spec->rsa_bits ? EVP_RSA_gen(spec->rsa_bits)
+                    : spec->is_rsa ? EVP_RSA_gen(2048)
+                                   : EVP_EC_gen("P-256");
     X509 *x = X509_new();
     must(key && x);
     X509 *issuer = spec->issuer ? read_certificate(path_of(spec->issuer, "pem")) : x;

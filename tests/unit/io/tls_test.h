@@ -13,6 +13,7 @@ struct certificate_spec {
     const char *names;  /* "a.example *.b.example"; NULL: none; the first is the common name too */
     const char *issuer; /* stem of one made before; NULL: its own */
     bool is_rsa;
+    unsigned rsa_bits; /* of a key of any length */
     bool is_ca;
     bool is_without_san;
     bool has_root;        /* the chain ends with it; otherwise with the issuer */
