@@ -141,6 +141,7 @@ void connection_ask_key(struct connection *k)
 
     if (k->key)
         return;
+    FAULT_POINT(key_asked);
     smtp_client_key_request(k->client, &password, &salt, &iterations);
     k->key = login_key_ask(k->courier->login_keys, password, salt, iterations, on_key, k);
 }

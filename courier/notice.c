@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "cluster/retry_schedule.h"
 #include "cluster/transport.h"
 #include "courier/settle_private.h"
 #include "courier/work.h"
@@ -68,6 +69,7 @@ static bool is_warned_unasked(const struct job *j)
 static bool is_delay_due(const struct job *j, size_t recipient)
 {
     uint32_t notify = j->envelope.recipients[recipient].notify;
+    struct retry retry;
 
     if (!*j->envelope.sender || j->state.recipients[recipient].is_delay_told)
         return false;
@@ -75,7 +77,8 @@ static bool is_delay_due(const struct job *j, size_t recipient)
         return false;
     if (j->envelope.by_mode == BY_NOTIFY && job_is_late(j))
         return true;
-    return job_age_ms(j) >= conf_get()->dsn.delay_after_ms && (notify || is_warned_unasked(j));
+    retry_find(conf_get(), j->work->queue, BOUNCE_NONE, &retry);
+    return job_age_ms(j) >= retry.warn_ms && (notify || is_warned_unasked(j));
 }
 
 void notice_deferred(struct notice *n, struct job *j, size_t recipient)

@@ -165,6 +165,7 @@ void policy_search_end(struct policy_search *s)
         if (h->dane)
             dane_cancel(h->dane);
         h->dane = NULL;
+        h->policy = tls_policy_release(h->policy);
         tls_setting_done(&h->setting);
     }
     s->count = 0;

@@ -1,7 +1,7 @@
 /*
  * Does: gives each host of a route its TLS policy: MTA-STS is asked for beside the MX, TLSA after the addresses, both only where they can matter.
  * Does not: say what the answers mean (tls_policy.h), nor look for hosts (route_search.c).
- * Owns: its questions; hosts are borrowed until they have their policies, which the caller holds.
+ * Owns: its questions; hosts are borrowed, and their policies held, until the end.
  * Fails: never; a host about which nothing can be known is barred.
  */
 #pragma once
@@ -49,5 +49,5 @@ void policy_search_begin(struct policy_search *s, struct courier *c, const char 
 /* True: all hosts have their policies now. False: on_done comes later, never inside the call. */
 bool policy_search_hosts(struct policy_search *s, struct policy_host *hosts, size_t count,
                          void (*on_done)(void *context), void *context);
-/* Nothing comes any more. */
+/* Nothing comes any more. One that was never begun, all zero, may be ended. */
 void policy_search_end(struct policy_search *s);

@@ -56,9 +56,14 @@ bool settle_is_expired(const struct job *j)
     return is_expired(j, BOUNCE_NONE);
 }
 
-/* Until the first of those that wait is due, by its class. */
+/*
+ * Until the first of those that wait is due, by its class. When no host of the queue can be used it rests as a whole (dispatcher.pause_longest at
+ * most); none of its mail waits longer than that, so that all of it flows when the destination is back (BEHAVIOURS J06).
+ */
 static uint64_t shortest_delay(const struct job *j, uint64_t random)
 {
+    const struct conf *conf = conf_get();
+    bool is_away = j->work->trouble.class != VERDICT_NONE;
     uint64_t shortest = UINT64_MAX;
     bool is_seen[BOUNCE_COUNT] = {false};
 
@@ -69,7 +74,9 @@ static uint64_t shortest_delay(const struct job *j, uint64_t random)
         if (s->is_done || is_seen[s->last.bounce])
             continue;
         is_seen[s->last.bounce] = true;
-        retry_find(conf_get(), j->work->queue, s->last.bounce, &retry);
+        retry_find(conf, j->work->queue, s->last.bounce, &retry);
+        if (is_away && retry.longest_ms > conf->dispatcher.pause_longest_ms)
+            retry.longest_ms = conf->dispatcher.pause_longest_ms;
         uint64_t delay = retry_delay_ms(&retry, job_age_ms(j), random);
         shortest = delay < shortest ? delay : shortest;
     }

@@ -5,6 +5,8 @@
 
 #include "base/conf.h"
 #include "base/mem.h"
+#include "cluster/lane.h"
+#include "ctl/survey.h"
 
 enum { PAGE_JOBS = 500, CURSOR_MAX = 24, ERROR_MATCH_MAX = 4096 };
 
@@ -43,6 +45,30 @@ int queue_name_check(const char *queue)
     if (*queue && strlen(queue) <= QUEUE_TEXT_MAX)
         return EXIT_OK;
     return say_usage("\"%s\" is not a queue's name: a domain, a domain/lane, or " QUEUE_FANOUT, queue);
+}
+
+bool is_queue_pattern(const char *queue)
+{
+    return queue[0] == '*' || queue[0] == '.';
+}
+
+int selection_each_queue(struct ask *k, const char *pattern, selection_on_queue *on_queue, void *context)
+{
+    struct survey survey;
+    bool has_fanout = false;
+    int status = survey_take(k, &survey);
+
+    if (status != EXIT_OK)
+        return status;
+    for (size_t i = 0; i < survey.queue_count && status == EXIT_OK; i++) {
+        const struct survey_queue *q = &survey.queues[i];
+        bool is_fanout = strcmp(q->name, QUEUE_FANOUT) == 0;
+        if (queue_fits(pattern, q->name) && !(is_fanout && has_fanout))
+            status = on_queue(context, q->partition, q->name);
+        has_fanout |= is_fanout;
+    }
+    survey_done(&survey);
+    return status;
 }
 
 /* ---- filters */
@@ -140,7 +166,8 @@ bool filter_passes(const struct filter *f, const char *job, const struct record 
         return true;
     return r->is_readable && (!f->sender || is_sender(f->sender, r->envelope.sender)) &&
            (!f->recipient || has_recipient(r, f->recipient)) && (!f->error || has_error(r, f->error)) &&
-           (!f->bounce || has_class(r, f->bounce)) && is_same(f->user, r->envelope.user) && is_same(f->tenant, r->envelope.tenant);
+           (!f->bounce || has_class(r, f->bounce)) && is_same(f->user, r->envelope.user) &&
+           is_same(f->tenant, r->envelope.tenant);
 }
 
 /* ---- walking */
@@ -207,6 +234,11 @@ static void selected_done(struct selected *s)
     mem_free(s->job);
 }
 
+static bool is_meant(const char *wanted, const char *queue)
+{
+    return !wanted || strcmp(queue, wanted) == 0 || (is_queue_pattern(wanted) && queue_fits(wanted, queue));
+}
+
 /* Keeps what is meant, at the front. */
 static void sift(struct walk *w)
 {
@@ -215,7 +247,7 @@ static void sift(struct walk *w)
 
     for (size_t i = 0; i < w->count; i++) {
         struct selected *job = &w->jobs[i];
-        if ((!s->queue || strcmp(job->record.queue, s->queue) == 0) &&
+        if (is_meant(s->queue, job->record.queue) &&
             filter_passes(&s->filter, job->job, &job->record, w->now_ms))
             w->jobs[kept++] = *job;
         else
@@ -264,13 +296,15 @@ static int walk_index(struct walk *w, enum place place, selection_on_page *on_pa
     return status;
 }
 
-int selection_walk(struct ask *k, const struct selection *s, selection_on_page *on_page, void *context)
+/* Of one queue, or without waiting ones. */
+static int walk_partitions(struct ask *k, const struct selection *s, selection_on_page *on_page,
+                           void *context)
 {
     struct walk w = {.ask = k, .selection = s};
     unsigned last = PARTITION_COUNT - 1;
     int status = EXIT_OK;
 
-    if (s->queue)
+    if (s->queue && !is_queue_pattern(s->queue))
         queue_partitions(s->queue, &w.partition, &last);
     for (; status == EXIT_OK && w.partition <= last; w.partition++) {
         if (s->claimed)
@@ -282,4 +316,34 @@ int selection_walk(struct ask *k, const struct selection *s, selection_on_page *
     }
     mem_free(w.jobs);
     return status;
+}
+
+struct many { /* queues, one by one */
+    struct ask *ask;
+    struct selection selection;
+    selection_on_page *on_page;
+    void *context;
+};
+
+static int walk_waiting(void *context, unsigned partition, const char *queue)
+{
+    struct many *m = context;
+
+    (void) partition; /* #fanout is in all of them */
+    m->selection.queue = queue;
+    return walk_partitions(m->ask, &m->selection, m->on_page, m->context);
+}
+
+/* What is claimed and held is indexed by partition, what waits by queue. Claimed ones first: they come back to wait. */
+int selection_walk(struct ask *k, const struct selection *s, selection_on_page *on_page, void *context)
+{
+    struct many m = {k, *s, on_page, context};
+
+    if (!s->queue || !is_queue_pattern(s->queue))
+        return walk_partitions(k, s, on_page, context);
+    m.selection.waiting = false;
+    int status = walk_partitions(k, &m.selection, on_page, context);
+    m.selection.waiting = true;
+    m.selection.claimed = m.selection.held = false;
+    return status == EXIT_OK && s->waiting ? selection_each_queue(k, s->queue, walk_waiting, &m) : status;
 }

@@ -38,7 +38,7 @@ struct selected {
 typedef int selection_on_page(void *context, struct selected *jobs, size_t count, uint64_t now_ms);
 
 struct selection {
-    const char *queue; /* NULL: held jobs of all queues, also those without record */
+    const char *queue; /* or a pattern of queues; NULL: held jobs of all queues, also those without record */
     struct filter filter;
     bool waiting, claimed, held; /* places to look in */
     bool with_texts;
@@ -51,5 +51,10 @@ bool is_interrupted(void);
 
 /* The partitions of a queue: one, or all for #fanout. */
 void queue_partitions(const char *queue, unsigned *ret_first, unsigned *ret_last);
+/* "*", ".example.com", "*" with a lane: as in courier.routes. */
+bool is_queue_pattern(const char *queue);
+/* Each queue that the pattern means and that has waiting jobs or a pause; #fanout once. EXIT_OK: go on. */
+typedef int selection_on_queue(void *context, unsigned partition, const char *queue);
+int selection_each_queue(struct ask *k, const char *pattern, selection_on_queue *on_queue, void *context);
 /* EXIT_OK, or EXIT_BAD_USAGE and said: it cannot be a queue's name. */
 int queue_name_check(const char *queue);

@@ -1,10 +1,9 @@
-/* A user's mail: claimed and held jobs are indexed by partition, waiting ones by queue. All of it is walked again until a pass meets nothing new. */
+/* A user's mail, in all queues. It is walked again until a pass meets nothing new: mail on its way from one place to another is met then. */
 #include "ctl/user_mail.h"
 
 #include "base/mem.h"
 #include "ctl/campaign.h"
 #include "ctl/selection.h"
-#include "ctl/survey.h"
 
 /* Nodes look for changes twice a second, and a command under way may take as long: what comes later has seen the record. */
 enum { PASSES_MAX = 3, NODES_SEE_MS = 2000 };
@@ -22,39 +21,17 @@ static int on_page(void *context, struct selected *jobs, size_t count, uint64_t 
     return c->tally.count[EFFECT_UNKNOWN] > 0 ? say_failed("Redis does not answer: stopped") : EXIT_OK;
 }
 
-/* Mail on its way from one place to another is met in the next pass: claimed first, since it comes back to wait. */
-static int hold_pass(struct campaign *c, const char *name)
-{
-    struct selection s = {.filter = {.user = name}, .claimed = true, .with_texts = true};
-    struct survey survey;
-    bool has_fanout = false;
-    int status = selection_walk(c->ask, &s, on_page, c);
-    if (status == EXIT_OK)
-        status = survey_take(c->ask, &survey);
-    if (status != EXIT_OK)
-        return status;
-    s.claimed = false;
-    s.waiting = true;
-    for (size_t i = 0; i < survey.queue_count && status == EXIT_OK; i++) {
-        bool is_fanout = strcmp(survey.queues[i].name, QUEUE_FANOUT) == 0;
-        s.queue = survey.queues[i].name;
-        if (!is_fanout || !has_fanout) /* it is walked in all partitions at once */
-            status = selection_walk(c->ask, &s, on_page, c);
-        has_fanout |= is_fanout;
-    }
-    survey_done(&survey);
-    return status;
-}
-
 static int go_hold(struct campaign *c, const void *context)
 {
+    const struct selection s = {
+        .queue = "*", .filter = {.user = context}, .claimed = true, .waiting = true, .with_texts = true};
     uint64_t before;
     int status, passes = 0;
     if (c->orders)
         ask_pause(c->ask, NODES_SEE_MS);
     do {
         before = tally_sum(&c->tally);
-        status = hold_pass(c, context);
+        status = selection_walk(c->ask, &s, on_page, c);
         c->is_again = true;
     } while (status == EXIT_OK && c->orders && tally_sum(&c->tally) > before && ++passes < PASSES_MAX);
     return status;

@@ -35,10 +35,14 @@ static int on_page(void *context, struct selected *jobs, size_t count, uint64_t 
     return c->tally.count[EFFECT_UNKNOWN] > 0 ? say_failed("Redis does not answer: stopped") : EXIT_OK;
 }
 
+static int on_queue(void *context, unsigned partition, const char *queue)
+{
+    return campaign_resume(context, partition, queue);
+}
+
 static int go_through_queue(struct campaign *c, const void *context)
 {
     const struct selection *selection = context;
-    unsigned first, last;
     uint64_t before;
     int status = EXIT_OK, passes = 0;
 
@@ -47,8 +51,11 @@ static int go_through_queue(struct campaign *c, const void *context)
         status = selection_walk(c->ask, selection, on_page, c);
         c->is_again = true;
     } while (status == EXIT_OK && c->orders && tally_sum(&c->tally) > before && ++passes < PASSES_MAX);
-    queue_partitions(selection->queue, &first, &last);
-    return status == EXIT_OK ? campaign_resume(c, first, selection->queue) : status;
+    if (status != EXIT_OK)
+        return status;
+    if (is_queue_pattern(selection->queue))
+        return selection_each_queue(c->ask, selection->queue, on_queue, c);
+    return on_queue(c, partition_of(span_of(selection->queue)), selection->queue);
 }
 
 static int order_queue(const struct arguments *a, enum order order)

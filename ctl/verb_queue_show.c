@@ -89,6 +89,7 @@ static struct json *shown_json(const struct show *show, const struct shown *job)
     struct json *json = json_new_object();
 
     json_put_text(json, "job", span_of(job->job));
+    json_put_text(json, "queue", span_of(job->record.queue));
     json_put_number(json, "due_in_ms", (int64_t) later_by(job->due_ms, show->now_ms));
     put_record(json, &job->record, show->now_ms);
     return json;
@@ -104,6 +105,8 @@ static void add_shown_row(struct grid *t, const struct show *show, const struct 
     else
         add_duration(&due, job->due_ms - show->now_ms);
     grid_cell_safe(t, span_of(job->job));
+    if (is_queue_pattern(show->queue))
+        grid_cell_safe(t, span_of(job->record.queue));
     grid_cell_safe(t, buf_span(&due));
     const struct record *r = &job->record;
     if (!r->is_readable) {
@@ -133,7 +136,8 @@ static void print_show(const struct show *show)
            filter_is_any(&show->filter) ? "" : " and chosen");
     if (show->count == 0)
         return;
-    grid_init(&t, "job|>due|>age|>tries|from|to|last error");
+    grid_init(&t, is_queue_pattern(show->queue) ? "job|queue|>due|>age|>tries|from|to|last error"
+                                                : "job|>due|>age|>tries|from|to|last error");
     for (size_t i = 0; i < show->count; i++)
         add_shown_row(&t, show, &show->jobs[i]);
     grid_print(&t);
@@ -225,7 +229,8 @@ int verb_queue_show(const struct arguments *a)
         status = ask_open(a, &show.ask);
     if (status != EXIT_OK)
         return status;
-    status = filter_is_any(&show.filter) ? show_read(&show) : show_choose(&show);
+    status = filter_is_any(&show.filter) && !is_queue_pattern(show.queue) ? show_read(&show)
+                                                                          : show_choose(&show);
     ask_close(show.ask);
     if (status == EXIT_OK) {
         if (a->is_json)

@@ -41,6 +41,7 @@ void add_wishes(struct buf *out, const struct envelope *e)
     buf_add_text(out, e->is_utf8 ? "; SMTPUTF8" : "");
     buf_add_text(out, e->is_binary ? "; BINARYMIME" : "");
     buf_add_text(out, e->requires_tls ? "; REQUIRETLS" : "");
+    buf_add_text(out, e->tls_optional ? "; TLS-Required: No" : "");
     if (e->envid)
         add_text(out, "; ENVID=", e->envid);
     if (e->ret != RET_UNSAID)
@@ -94,6 +95,7 @@ void put_wishes(struct json *json, const struct envelope *e)
     json_put_flag(json, "is_utf8", e->is_utf8);
     json_put_flag(json, "is_binary", e->is_binary);
     json_put_flag(json, "requires_tls", e->requires_tls);
+    json_put_flag(json, "tls_optional", e->tls_optional);
     if (e->release_ms)
         json_put_number(json, "release_ms", (int64_t) e->release_ms);
     if (e->by_mode != BY_NONE) {

@@ -112,7 +112,7 @@ static uint64_t digest(const struct couriers *c)
 
 void couriers_refresh(struct couriers *c, uint64_t now_ms)
 {
-    uint64_t before = digest(c);
+    uint64_t before = c->digest;
 
     c->is_stale = false;
     c->usable_count = 0;
@@ -124,7 +124,8 @@ void couriers_refresh(struct couriers *c, uint64_t now_ms)
             courier_is_heard(courier, now_ms))
             c->usable[c->usable_count++] = (struct courier_choice){.peer = *peer, .courier = courier};
     }
-    c->epoch += digest(c) != before;
+    c->digest = digest(c);
+    c->epoch += c->digest != before;
 }
 
 static const char *pool_of(const struct couriers *c, struct span queue)

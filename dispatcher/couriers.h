@@ -51,6 +51,7 @@ struct couriers {
         struct span queue); /* source addresses its mail must come from, or NULL; NULL: none does */
     uint64_t pool_told_ms;  /* that nobody can bind a pool was last logged */
     bool is_stale;          /* it is to be made anew */
+    uint64_t digest;        /* of the usable, when they were last found */
     uint64_t epoch;         /* grows when others may be granted queues than before */
 };
 

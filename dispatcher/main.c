@@ -10,12 +10,12 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "cluster/daemon.h"
-#include "cluster/lane.h"
 #include "dispatcher/grant.h"
 #include "dispatcher/look.h"
 #include "dispatcher/pause.h"
 #include "dispatcher/peer.h"
 #include "dispatcher/ring.h"
+#include "dispatcher/way.h"
 
 enum {
     VIEW_EVERY_MS = 250,
@@ -28,6 +28,7 @@ enum {
 
 static struct dispatcher {
     struct loop *loop;
+    struct conf *conf; /* in force; at a reload, those before */
     struct store *store;
     struct node *node;
     struct hub *hub;
@@ -219,6 +220,7 @@ static void on_left(void *owner UNUSED)
     looks_done(&d.looks);
     nodes_done(&d.nodes);
     d.store = store_close(d.store);
+    d.conf = conf_release(d.conf);
     d.limits = limits_free(d.limits);
     d.site_limits = limits_free(d.site_limits);
     daemon_end();
@@ -319,13 +321,6 @@ static bool use_settings(char **ret_error)
     return true;
 }
 
-static const char *pool_name_of(struct span queue)
-{
-    const struct conf_pool *pool = pool_of(conf_get(), queue);
-
-    return pool ? pool->name : NULL;
-}
-
 static void start(struct loop *loop)
 {
     const struct store_events events = {.on_lost = on_store_lost};
@@ -342,7 +337,8 @@ static void start(struct loop *loop)
     d.partitions.on_change = on_partition;
     d.looks.partitions = &d.partitions;
     d.looks.on_queue = on_queue;
-    d.couriers.pool_of = pool_name_of;
+    d.couriers.pool_of = way_pool;
+    d.conf = conf_hold_current();
     schedule_init(&d.schedule, &d.partitions, &d.couriers);
     d.schedule.on_pause = pause_begin;
     d.schedule.on_resume = pause_end;
@@ -371,9 +367,14 @@ static int check(const struct conf *conf, char **ret_error)
 static void reload(void)
 {
     AUTO_FREE char *error = NULL;
+    struct conf *before = d.conf;
 
     (void) use_settings(&error); /* they were checked before */
     d.couriers.epoch++;          /* lanes may have other pools */
+    d.conf = conf_hold_current();
+    if (d.node)
+        schedule_rethink(&d.schedule, way_has_changed, before, clock_ms());
+    conf_release(before);
 }
 
 /* No further grants; those in force end within 5 s, by then others have granted anew. */

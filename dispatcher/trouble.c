@@ -41,6 +41,23 @@ void work_trouble(struct schedule *s, struct holder *h, struct span why, uint64_
     log_event(LOG_COURIER_LEFT_OUT, FS("queue", work_queue(w)), FN("courier", from), FS("why", why));
 }
 
+void schedule_rethink(struct schedule *s, bool (*is_other)(const void *context, struct span queue),
+                      const void *context, uint64_t now_ms)
+{
+    size_t cursor = 0;
+    struct span key;
+    void *value;
+
+    while (map_next(&s->works, &cursor, &key, &value)) {
+        struct work *w = value;
+        if ((now_ms >= w->paused_ms && !w->left_out) || !work_partition(s, w)->is_held ||
+            !is_other(context, work_queue(w)))
+            continue;
+        w->paused_ms = w->left_out = 0;
+        s->on_resume(s->owner, w->partition, work_queue(w)); /* `due` brings it */
+    }
+}
+
 void work_hear(struct schedule *s, struct work *w, const struct report *r, uint64_t now_ms)
 {
     struct limit limit = limits_of(s->limits, work_queue(w));

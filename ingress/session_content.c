@@ -215,6 +215,8 @@ void session_serve_commit(struct session *s)
     }
     if (content->header.has_8bit)
         submission_has_8bit_header(s->submission);
+    if (content->header.is_tls_optional)
+        submission_tls_is_optional(s->submission);
     s->admission = admission_content(&s->who, content->size_bytes, on_judged, s, &answer);
     s->is_waiting = s->admission != NULL;
     if (s->is_waiting)

@@ -338,6 +338,11 @@ static void start_commit(struct submission *s)
 #endif
 }
 
+void submission_tls_is_optional(struct submission *s)
+{
+    s->envelope.tls_optional = !s->envelope.requires_tls;
+}
+
 void submission_has_8bit_header(struct submission *s)
 {
     s->envelope.has_utf8_header = s->envelope.is_utf8;

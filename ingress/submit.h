@@ -48,6 +48,8 @@ void submission_starts_with_body(struct submission *s);
 bool submission_set_aside(struct submission *s, size_t bytes);
 /* The header section has bytes above ASCII: to be said before the commit. */
 void submission_has_8bit_header(struct submission *s);
+/* Its header says TLS-Required: No: to be said before the commit; REQUIRETLS goes before it (RFC 8689 section 5). */
+void submission_tls_is_optional(struct submission *s);
 /* "<id@our.name>", for a message that has none. */
 enum { MESSAGE_ID_MAX = 300 };
 void submission_message_id(const struct submission *s, char ret_text[static MESSAGE_ID_MAX]);

@@ -85,6 +85,12 @@ const struct conf *conf_get(void)
     return seen.conf;
 }
 
+struct conf *conf_hold_current(void)
+{
+    (void) conf_get(); /* this thread has it now */
+    return conf_hold(seen.conf);
+}
+
 static struct conf *put_in_force(struct conf *next)
 {
     (void) pthread_mutex_lock(&lock); /* as above */

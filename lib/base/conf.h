@@ -93,6 +93,7 @@ typedef int conf_reader(const char *file, struct conf_item **ret_items, size_t *
  */
 int conf_load(const char *file, conf_reader *reader, struct conf **ret_conf, char **ret_error);
 struct conf *conf_hold(struct conf *c);
+struct conf *conf_hold_current(void);      /* those in force */
 struct conf *conf_release(struct conf *c); /* always NULL */
 
 /* The settings in force, thread-safe; the pointer stays valid until the caller's thread calls conf_get() again. */

@@ -94,6 +94,15 @@ static size_t row_fit(const char *row, const char *domain, struct span lane)
     return 2 * fit + (row_lane.len > 0);
 }
 
+bool queue_fits(const char *row, const char *queue)
+{
+    struct span domain, lane;
+
+    queue_split(span_of(queue), &domain, &lane);
+    AUTO_FREE char *text = mem_text(domain.at, domain.len);
+    return row_fit(row, text, lane) > 0;
+}
+
 const char *queue_row(const struct conf_map *rows, const char *queue)
 {
     struct span domain, lane;

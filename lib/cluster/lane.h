@@ -25,6 +25,8 @@ void queue_split(struct span queue, struct span *ret_domain, struct span *ret_la
  * a lane: example.com/bulk. The more exact domain wins (itself, the longest .suffix, *), then the row that names the lane.
  */
 const char *queue_row(const struct conf_map *rows, const char *queue);
+/* Does such a key mean the queue? */
+bool queue_fits(const char *row, const char *queue);
 
 /* The group's row of a queue's lane; NULL: the default lane, or one that the settings do not know. */
 const struct conf_lane *lane_find(const struct conf *conf, struct span lane);

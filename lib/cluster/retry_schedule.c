@@ -1,4 +1,4 @@
-/* Schedules as they are written in settings: "first=5min longest=1h lifetime=2d bounce_lifetime=1d", any of them. */
+/* Schedules as they are written in settings: "first=5min longest=1h lifetime=2d bounce_lifetime=1d warn=4h", any of them. */
 #include "cluster/retry_schedule.h"
 
 #include <errno.h>
@@ -21,7 +21,8 @@ static uint64_t *field_of(struct retry *r, struct span word)
     } fields[] = {{"first", &r->first_ms},
                   {"longest", &r->longest_ms},
                   {"lifetime", &r->lifetime_ms},
-                  {"bounce_lifetime", &r->bounce_lifetime_ms}};
+                  {"bounce_lifetime", &r->bounce_lifetime_ms},
+                  {"warn", &r->warn_ms}};
 
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
         if (span_equal(word, span_of(fields[i].word)))
@@ -60,6 +61,7 @@ void retry_find(const struct conf *conf, const char *queue, enum bounce why, str
         .longest_ms = conf->retry.longest_ms,
         .lifetime_ms = conf->retry.lifetime_ms,
         .bounce_lifetime_ms = conf->retry.bounce_lifetime_ms,
+        .warn_ms = conf->dsn.delay_after_ms,
     };
     const char *of_queue = queue_row(&conf->retry.schedules, queue),
                *of_class = class_row(&conf->retry.classes, why);
@@ -100,7 +102,7 @@ static int check_row(const struct conf *conf, const char *path, const char *key,
     if (!*value || read_schedule(value, &r) < 0)
         return fault(
             conf, path, key,
-            "expected \"first=5min longest=1h lifetime=2d bounce_lifetime=1d\", any of them, each from 10ms to 60d",
+            "expected \"first=5min longest=1h lifetime=2d bounce_lifetime=1d warn=4h\", any of them, each from 10ms to 60d",
             ret_error);
     if (r.first_ms > 0 && r.longest_ms > 0 && r.first_ms > r.longest_ms)
         return fault(conf, path, key, "its first is longer than its longest", ret_error);

@@ -16,7 +16,8 @@ void header_scan_init(struct header_scan *h, struct header_limits limits)
     h->is_over = h->starts_with_body = h->has_8bit = false;
     h->size_bytes = h->fields = h->hops = 0;
     h->message_id[0] = '\0';
-    h->is_auto_submitted = false;
+    h->is_auto_submitted = h->is_tls_optional = false;
+    h->tls_words = 0;
     h->line_len = 0;
     h->line_is_long = h->has_line = h->has_message_id = false;
     h->field = HEADER_OTHER;
@@ -94,6 +95,8 @@ static void take_value(struct header_scan *h, struct span line)
         add_message_id(h, piece);
     else if (h->field == HEADER_AUTO_SUBMITTED)
         judge_auto_submitted(h, piece);
+    else if (h->field == HEADER_TLS_REQUIRED && piece.len > 0)
+        h->is_tls_optional = h->tls_words++ == 0 && span_equal_nocase(piece, SPAN("no"));
 }
 
 static void start_field(struct header_scan *h, struct span line)
@@ -120,6 +123,11 @@ static void start_field(struct header_scan *h, struct span line)
         at = header_value_at(line, SPAN("Auto-Submitted"));
         if (at)
             h->field = HEADER_AUTO_SUBMITTED;
+        break;
+    case 't':
+        at = header_value_at(line, SPAN("TLS-Required"));
+        if (at)
+            h->field = HEADER_TLS_REQUIRED;
         break;
     }
     if (at)

@@ -15,7 +15,7 @@
 /* Whether a limit was passed; exactly the limit is allowed. The first fault found stays, and the scan stops. */
 enum header_fault { HEADER_OK, HEADER_TOO_BIG, HEADER_TOO_MANY, HEADER_TOO_MANY_HOPS };
 /* The field whose value is being collected over its lines. */
-enum header_field { HEADER_OTHER, HEADER_MESSAGE_ID, HEADER_AUTO_SUBMITTED };
+enum header_field { HEADER_OTHER, HEADER_MESSAGE_ID, HEADER_AUTO_SUBMITTED, HEADER_TLS_REQUIRED };
 
 enum { HEADER_NAME_LOOK = 1024 }; /* so much of a line is looked at: a field's name has its colon within */
 
@@ -39,6 +39,8 @@ struct header_scan {
     uint64_t fields, hops;
     char message_id[256];        /* value of Message-ID, "" when absent, too long or not printable */
     bool is_auto_submitted;      /* Auto-Submitted other than "no" */
+    bool is_tls_optional;        /* TLS-Required: No, said once and nothing else (RFC 8689 section 5) */
+    unsigned tls_words;          /* parts of all such values */
     char line[HEADER_NAME_LOOK]; /* start of the line under way; longer ones are only counted */
     size_t line_len;
     bool line_is_long;

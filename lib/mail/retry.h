@@ -9,6 +9,7 @@
 
 struct retry {
     uint64_t first_ms, longest_ms, lifetime_ms, bounce_lifetime_ms;
+    uint64_t warn_ms; /* how old it is when its sender is told that it is late */
 };
 
 /* Delay until the next try of a message that is age_ms old: age within [first, longest], times 0.85 to 1.15 by random (any 64 bits). */

@@ -59,7 +59,7 @@ function check_quoted(name) {
     if (name == "lua.h" && FILENAME == "lib/cluster/script.c") return
     if (name !~ /\//) { wrong("an include names its folder: \"" name "\""); return }
     if (is_engine && name !~ (FILENAME ~ /^ingress/ ? "^(base/|mail/|ingress/smtp_)" : "^(base/|mail/|io/crypto\\.h$|courier/(smtp_client|dot_stuffing))"))
-        wrong("an engine includes only base and mail: " name)
+        wrong("an engine includes only base and mail, and crypto.h, which does no I/O: " name)
     else if (name !~ may[folder]) wrong(folder " may not include " name)
 }
 function check_library(name, prefix) {

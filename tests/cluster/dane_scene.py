@@ -59,6 +59,7 @@ class Scene:
         self.authority, self.stranger = Authority(folder), Authority(folder, "stranger")
         self.strange = self.stranger.issue("mx.strange.test", with_ca=True)
         self._addresses = iter(sink.hosts[1:])
+        self.settings = {}
         self.dns = self.cluster = self.post = None
 
     def place(self, name):
@@ -98,8 +99,8 @@ class Scene:
 
 
 @contextlib.contextmanager
-def open_scene(count, settings=None, others=None, prepare=None, couriers=1):
-    """`count` places at most. prepare(scene) fills the zone before all starts. others: as Dns has them."""
+def open_scene(count, others=None, prepare=None, couriers=1):
+    """`count` places at most. prepare(scene) fills zone and settings before all starts. others: as Dns has them."""
     folder = paths.scratch("dane")
     zone = Zone(ttl=1, is_signed=True)
     zone.mx("origin.test", "mx.origin.test").a("mx.origin.test", HOME)
@@ -110,7 +111,7 @@ def open_scene(count, settings=None, others=None, prepare=None, couriers=1):
         with Dns(zone, others=others) as scene.dns:
             base = {"courier": {"port": sink.port, "idle_time": "0s"}, "dns": {"validates": True, "timeout": "1s", "tries": 1},
                     "tls_out": {"ca": scene.authority.ca, "mta_sts": False}, "retry": {"first": "100ms", "longest": "300ms"}}
-            for section, rows in (settings or {}).items():
+            for section, rows in scene.settings.items():
                 base.setdefault(section, {}).update(rows)
             with Cluster(dns_port=scene.dns.port, settings=base, couriers=couriers) as scene.cluster:
                 scene.post = Post(scene.cluster, sink)

@@ -452,3 +452,35 @@ def test_a_long_queue_is_ruled_in_bounded_memory():
         bounced, _ = run_counted(cluster, "queue", "bounce", "long.test", "--yes")
         assert released["done"] == bounced["done"] == jobs * 3 // 4
         assert run_counted(cluster, "queue", "delete", "long.test", "--yes")[0]["done"] == jobs * 3 // 4
+
+
+# proves: J10
+def test_one_order_reaches_all_queues_that_fit(sink):
+    sink.wait_rule = sink.rule("rcpt", reply("452 4.2.2 mailbox full"))
+    lanes = {"bulk": {"senders": ["@news.test"]}}
+    with Cluster(settings=routed(sink, "one.test", "a.two.test", "b.two.test", lanes=lanes)) as cluster:
+        mails = {}
+        for name, sender, to in (("one", "me@c.test", "x@one.test"), ("bulk", "me@news.test", "x@one.test"), ("a", "me@c.test", "x@a.two.test"),
+                                 ("b", "me@c.test", "x@b.two.test")):
+            [mails[name]] = send(cluster, "--from", sender, "--to", to)
+        wait_deferred(cluster, *mails.values())
+
+        def listed(*arguments):
+            return {(job["queue"], job["job"][:-2]) for job in ctl(cluster, "queue", "show", *arguments)["jobs"]}
+
+        everything = {("one.test", mails["one"]), ("one.test/bulk", mails["bulk"]), ("a.two.test", mails["a"]), ("b.two.test", mails["b"])}
+        assert listed("*") == everything == listed("*", "--class", "full")
+        assert listed(".two.test") == {("a.two.test", mails["a"]), ("b.two.test", mails["b"])} and listed(".test", "--class", "rate") == set()
+        assert listed("*/bulk") == {("one.test/bulk", mails["bulk"])} == listed("*", "--sender", "@news.test")
+        assert "b.two.test" in cluster.baridctl("queue", "show", ".two.test")
+        dry = ctl(cluster, "queue", "bounce", "*", "--recipient", "@one.test", "--dry-run")
+        assert (dry["done"], sorted(job["queue"] for job in dry["sample"])) == (2, ["one.test", "one.test/bulk"])
+        held = ctl(cluster, "queue", "hold", ".two.test", "--yes")
+        assert (held["done"], counts(cluster)) == (2, {"waiting": 2, "claimed": 0, "held": 2})
+        assert ctl(cluster, "queue", "delete", "*/bulk", "--yes")["done"] == 1
+        assert ctl(cluster, "queue", "release", "*", "--yes")["done"] == 2
+        sink.clear(sink.wait_rule)
+        assert ctl(cluster, "queue", "retry", "*", "--class", "rate", "--dry-run")["done"] == 0
+        ctl(cluster, "queue", "retry", "*", "--yes")
+        cluster.wait_empty()
+        assert sorted(dot.recipients[0] for dot in sink.taken()) == ["x@a.two.test", "x@b.two.test", "x@one.test"]

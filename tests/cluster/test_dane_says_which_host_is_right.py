@@ -159,7 +159,7 @@ def test_mail_that_says_so_goes_all_the_same(scene):
 def test_postfix_is_met_by_its_records(scene):
     certificate = scene.authority.issue("mx.postfix.test", with_ca=True)
     host = "127.0.9.1"
-    settings = {"smtpd_tls_security_level": "may", "smtpd_tls_chain_files": certificate, "smtpd_tls_loglevel": "1"}
+    settings = {"inet_interfaces": "all", "smtpd_tls_security_level": "may", "smtpd_tls_cert_file": certificate, "smtpd_tls_key_file": certificate}
     with Postfix.receiver(host=host, port=scene.sink.port, settings=settings) as postfix:
         scene.zone.mx("postfix.test", "mx.postfix.test").a("mx.postfix.test", host)
         scene.zone.tlsa("mx.postfix.test", scene.authority.association(certificate, 3, 1, 1), port=scene.sink.port)

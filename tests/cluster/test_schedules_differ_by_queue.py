@@ -9,7 +9,7 @@ from post import Places, Post
 
 from harness import paths, wait
 from harness.cluster import Cluster
-from harness.sink import ScriptedSink, reply
+from harness.sink import ScriptedSink, drop, reply
 
 FIRST_MS = 300
 
@@ -141,6 +141,33 @@ def test_changed_times_are_for_mail_that_waits_too(scene, place):
     settle(scene, schedules={place.domain: f"first={FIRST_MS}ms longest={FIRST_MS}ms lifetime=10ms"})
     scene.wait_returned(letter)
     scene.sink.clear(*rules)
+
+
+def waits(scene, letter):
+    """Seconds until the next try, as the history tells them."""
+    events = json.loads(scene.cluster.baridctl("trace", letter.message_id, "--json"))["events"]
+    return [int(re.search(r"next try in (\d+) s", event["detail"]).group(1)) for event in events if event["event"] == "deferred"]
+
+
+# proves: J06
+def test_mail_of_a_destination_that_is_away_waits_no_longer_than_its_queue_rests(scene):
+    """What is old waits long where a host says no, and soon has its turn where there was none to ask."""
+    away, full = scene.places.take(), scene.places.take()
+    before = {node: node.log_text().count("event=config_loaded") for node in scene.cluster.nodes}
+    scene.cluster.reload({"retry": {"schedules": {place.domain: "first=100ms longest=60s" for place in (away, full)}},
+                          "dispatcher": {"pause_first": "100ms", "pause_longest": "900ms"}})
+    for node, count in before.items():
+        wait.until(lambda node=node, count=count: node.log_text().count("event=config_loaded") > count, 10, "the new settings")
+    rules = [scene.sink.rule("connect", drop(), host=host) for host in (away.first, away.second)] + refuse(scene, full)
+    gone, slow = scene.send(away.address()), scene.send(full.address())
+    wait.until(lambda: waits(scene, slow)[-1:] > [3], 30, "it is old")
+    wait.until(lambda: any(int(line["delay_ms"]) > 5000 for line in scene.told(gone, "deferred")), 30, "so is the other")
+    wait.until(lambda: len(waits(scene, gone)) >= len(scene.told(gone, "deferred")), 10, "all is history")
+    assert max(waits(scene, gone)) <= 1, waits(scene, gone)
+    scene.sink.clear(*rules)
+    scene.wait_delivered(gone)
+    scene.cluster.baridctl("msg", "retry", slow.message_id, "--yes")
+    scene.wait_delivered(slow)
 
 
 @pytest.mark.parametrize("retry, said", [({"schedules": {"a.test": "first=soon"}}, 'retry.schedules: "a.test": expected'),

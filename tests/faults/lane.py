@@ -61,10 +61,15 @@ class Lane:
         self._tried = set()
         self.folder = paths.scratch("authority")
         self.authority = Authority(self.folder)
+        certificate = self.authority.issue("localhost")
         routes = {domain: f"{host}:{self.sink.port}" for domain, host in zip((*DOMAINS, ORIGIN), hosts)}
+        routes[DOMAINS[0]] = "smart"  # the first is spoken to by TLS and with a login, the others in plain
+        smart = {"hosts": [f"{hosts[0]}:{self.sink.port}"], "tls": "verify localhost", "user": USER[0], "password": USER[1]}
+        self.sink.secure(certificate, hosts[0])
+        self.sink.demand_login(dict([USER]), hosts[0])
         self.cluster = Cluster(ingress=2, dispatchers=2, couriers=2, build=build, settings={
             "courier": {"port": self.sink.port, "routes": routes, "max_recipients": 1, "idle_time": "0s"}, "store": {"commit_time": "2s"},
-            "tls": {"certificates": [self.authority.issue("localhost")]}},
+            "transports": {"smart": smart}, "tls": {"certificates": [certificate]}, "tls_out": {"ca": self.authority.ca}},
             listeners={"relay": {"role": "relay", "extensions": ["CHUNKING", "BINARYMIME"]}, "submission": {"role": "submission"},
                        "submissions": {"role": "submissions"}})
         self.armed = os.path.join(self.cluster.folder, "armed")

@@ -64,6 +64,12 @@ content_read      crash   single/small/success single/chunked/failure
 content_read      pause   single/small/deferral
 connected         crash   single/small/success many/chunked/success
 connected         pause   single/small/success
+tls_started       crash   single/small/success many/small/failure
+tls_started       pause   single/small/success
+tls_secured       crash   single/small/success single/chunked/deferral
+tls_secured       pause   single/small/failure
+key_asked         crash   single/small/success many/small/success
+key_asked         pause   single/small/success
 greeted           crash   single/small/deferral
 mail_sent         crash   single/small/success single/small/failure single/chunked/success
 mail_sent#2       crash   two/small/success two/small/failure

@@ -191,7 +191,7 @@ static void check(const struct dsn *d, const struct dsn_written *written, struct
     check_report(d, written, &read.parts[1]);
     check_original(d, &read.parts[2]);
     must(mail_kind_of(message).is_report && mail_kind_of(message).is_double_bounce == (d->to != NULL));
-    must(mail_kind_of(d->original).is_report || true); /* whatever it is, within bounds */
+    (void) mail_kind_of(d->original); /* whatever it is, within bounds */
 }
 
 /* ---- making one */

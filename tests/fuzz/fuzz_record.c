@@ -90,7 +90,7 @@ static void check_state(const struct job_state *s, const struct envelope *e)
     for (size_t i = 0; i < s->recipient_count; i++) {
         const struct verdict *v = &s->recipients[i].last;
         must(v->class <= VERDICT_FAILED && v->code <= 999 && strlen(v->status) < sizeof(v->status));
-        must(v->class == VERDICT_NONE || (v->text && v->remote));
+        must(v->bounce < BOUNCE_COUNT && (v->class == VERDICT_NONE || (v->text && v->remote)));
     }
 }
 

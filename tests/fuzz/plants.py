@@ -11,7 +11,6 @@ PLANTS = [
 
     ("an address that begins the words", "fuzz_bounce", "lib/mail/bounce.c", "while (p->len > 0 && !ends_address(p->words[p->len - 1]))", "while (!ends_address(p->words[p->len - 1]))"),
     ("a rule of any length", "fuzz_bounce", "lib/mail/bounce.c", "!is_said || rest.len > WORDS_MAX || ", "!is_said || "),
-    ("a host of any length", "fuzz_bounce", "lib/mail/bounce.c", "word.len > 1 && word.len <= HOST_MAX && ", "word.len > 1 && "),
 
     ("control bytes in a setting", "fuzz_conf", "lib/base/conf_value.c", "if (!is_clean(text) || text.len", "if (text.len"),
     ("a setting above its range", "fuzz_conf", "lib/base/conf_value.c", "if (value < low || value > high)", "if (value < low)"),
@@ -31,7 +30,18 @@ PLANTS = [
     ("an escape at the very end", "fuzz_dovecot", "ingress/dovecot_line.c", "if (++i == value.len)", "if (++i > value.len)"),
     ("a tab that ends its field", "fuzz_dovecot", "ingress/dovecot_line.c", "while (n < sizeof escaped && value.at[i] != escaped[n])", "while (n < sizeof escaped && (n == 2 || value.at[i] != escaped[n]))"),
 
-    ("an address written as it is", "fuzz_dsn", "lib/mail/dsn_words.c", "buf_add_printable(out, span_of(r->addr), PATH_MAX_LEN);", "buf_add_text(out, r->addr);"),
+    ("an address written as it is", "fuzz_dsn", "lib/mail/dsn_words.c", "if (s.len <= PATH_MAX_LEN && span_is_text(s))", "if (s.len <= PATH_MAX_LEN)"),
+    ("a boundary that the original has", "fuzz_dsn", "lib/mail/dsn.c", "d->original.len > 0 && memmem(", "d->original.len > 99999 && memmem("),
+    ("a header line of any kind", "fuzz_dsn", "lib/mail/dsn_original.c", "is_good = is_good && !is_cut && is_clean_line(line);", "is_good = is_good && !is_cut;"),
+    ("a folded line without its field", "fuzz_dsn", "lib/mail/dsn_original.c", "        } else {\n            out->len = field;\n        }", "        }"),
+    ("an original that mail cannot carry", "fuzz_dsn", "lib/mail/dsn_original.c", "if (!is_clean_line(line) || end == 1)", "if (!is_clean_line(line))"),
+    ("a status of another class", "fuzz_dsn", "lib/mail/dsn_report.c", "return is_fit && is_status(status)", "return is_status(status)"),
+    ("eight bits that are not told", "fuzz_dsn", "lib/mail/dsn.c", "dsn_add_original(d, room - parts.len, &original) || written.is_utf8",
+     "dsn_add_original(d, room - parts.len, &original) && written.is_utf8"),
+    ("an equals sign that stands for itself", "fuzz_dsn", "lib/mail/mime.c", "is_printable(line.at[i]) && line.at[i] != '='", "is_printable(line.at[i])"),
+    ("a word that ends its line", "fuzz_dsn", "lib/mail/fold.c", "is_printable(*rest.at) ? *rest.at : '?'", "*rest.at"),
+    ("a recipient of another action", "fuzz_dsn", "lib/mail/dsn_report.c", '[DSN_DELAYED] = "delayed"', '[DSN_DELAYED] = "failed"'),
+    ("a field in braces that nobody knows", "fuzz_dsn", "lib/mail/dsn_template.c", "if (part.field == DSN_FIELDS)\n            return", "if (part.field > DSN_FIELDS)\n            return"),
 
     ("folded lines stay when their field goes", "fuzz_fixup", "ingress/fixup.c", "while (len < rest.len && is_blank(rest.at[len]))", "while (false)"),
     ("the last of several From fields", "fuzz_fixup", "ingress/fixup.c", "found->from_count == 1 && ", "found->from_count >= 1 && "),

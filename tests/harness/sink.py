@@ -226,7 +226,7 @@ class ScriptedSink:
 
     tls: a PEM file with chain and key (Authority.issue), or an ssl.SSLContext; STARTTLS is offered then. secure() changes
     it, also of single hosts. users: {name: password}: mail is taken only after AUTH, offered inside TLS only unless
-    auth_without_tls. is_lmtp: LHLO, and a reply to each accepted recipient behind the dot; "dot" rules act on each.
+    auth_without_tls; demand_login() changes them. is_lmtp: LHLO, and a reply to each accepted recipient behind the dot; "dot" rules act on each.
 
     Stages of TLS: "starttls" is the reply to STARTTLS: one that does not begin with 220 leaves TLS out, and
     garbage(b"220 go\\r\\n250 injected\\r\\n") puts more into its segment. "handshake" comes after it: garbage(), drop() or
@@ -237,9 +237,10 @@ class ScriptedSink:
                  name="sink.test", tls=None, users=None, mechanisms=MECHANISMS, auth_without_tls=False, is_lmtp=False, path=None):
         self.hosts, self.port, self.path = ([] if path else list(hosts)), port or (None if path else ports.free_port()), path
         self.features, self.keep, self.name = list(features), keep, name
-        self.users, self.mechanisms, self.auth_without_tls = users, list(mechanisms), auth_without_tls
+        self.mechanisms, self.auth_without_tls = list(mechanisms), auth_without_tls
         self.is_lmtp = is_lmtp
         self._tls = {None: _context(tls)} if tls else {}
+        self._users = {None: users} if users is not None else {}
         self._names = {}  # id of a session's TLS: the name it asked for
         self.rules, self.sessions, self.transactions = [], [], []
         self._loop = self._thread = None
@@ -275,6 +276,11 @@ class ScriptedSink:
         """From now on sessions of these hosts (none: all) are offered STARTTLS with this certificate; None: not offered."""
         for host in hosts or (None,):
             self._tls[host] = _context(tls) if tls else None
+
+    def demand_login(self, users, *hosts):
+        """Sessions of these hosts (none: all) must show to be one of users ({name: password}); None: no AUTH there."""
+        for host in hosts or (None,):
+            self._users[host] = users
 
     def clear(self, *rules):
         """Takes these rules away, or all."""
@@ -409,7 +415,7 @@ class ScriptedSink:
                     session.helo = transaction = None
             elif verb == "AUTH" and self._offers_auth(session):
                 await self._authenticate(session, stream, writer, rest)
-            elif verb == "MAIL" and self.users is not None and session.user is None:
+            elif verb == "MAIL" and self._users_of(session) is not None and session.user is None:
                 await self._say(writer, "530 5.7.0 Authentication required")
             elif verb == "MAIL":
                 address, arguments = _path(rest)
@@ -451,8 +457,11 @@ class ScriptedSink:
         """None: no STARTTLS, now or for this host."""
         return None if session.tls else self._tls.get(session.host, self._tls.get(None))
 
+    def _users_of(self, session):
+        return self._users.get(session.host, self._users.get(None))
+
     def _offers_auth(self, session):
-        return self.users is not None and (session.tls or self.auth_without_tls)
+        return self._users_of(session) is not None and (session.tls or self.auth_without_tls)
 
     def _offers(self, session):
         more = ["STARTTLS"] if self._context_of(session) else []
@@ -500,7 +509,7 @@ class ScriptedSink:
         try:
             if mechanism.upper() not in self.mechanisms:
                 raise Refused("504 5.5.4 No such mechanism")
-            session.user = await authenticate(mechanism.upper(), initial or None, self.users, ask)
+            session.user = await authenticate(mechanism.upper(), initial or None, self._users_of(session), ask)
             session.mechanism = mechanism.upper()
         except Refused as refused:
             usual = str(refused)

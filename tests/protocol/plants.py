@@ -15,7 +15,7 @@ PLANTS = [
      'elseif outcome == "keep" and held_token == after then', 'elseif false then'),
     ("settle moves a job and its record does not say where", "settle",
      'plan("HSET", j, "q", queue)', ''),
-    ("an order for a job that has moved reaches its old queue", "bounce",
+    ("an order for a job that has moved reaches its old queue", "unhold",
      'local queue, q = home_of(j)', 'local queue, q = home_of(j)\nq = KEYS[2]'),
     ("delete of a job that has moved looks in its old queue only", "delete",
      'q = home or q', ''),

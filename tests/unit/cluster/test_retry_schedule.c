@@ -33,16 +33,18 @@ static void assert_retry(const struct conf *conf, const char *queue, enum bounce
 static void each_queue_has_the_times_of_its_most_exact_row(void **state UNUSED)
 {
     char *keys[] = {"*", "*/bulk", ".example.com", "example.com", "example.com/bulk"};
-    char *values[] = {"first=1min", " longest=2h  first=2min ", "lifetime=1d", "bounce_lifetime=6h",
+    char *values[] = {"first=1min", " longest=2h  first=2min ", "lifetime=1d", "bounce_lifetime=6h warn=3h",
                       "first=10s longest=20s lifetime=1h bounce_lifetime=30min"};
     const struct conf conf = {.retry = general},
-                      some = {.retry = {.first_ms = general.first_ms,
+                      some = {.dsn.delay_after_ms = 4 * HOUR,
+                              .retry = {.first_ms = general.first_ms,
                                         .longest_ms = general.longest_ms,
                                         .lifetime_ms = general.lifetime_ms,
                                         .bounce_lifetime_ms = general.bounce_lifetime_ms,
                                         .schedules = {keys, values, ARRAY_LEN(keys)}}};
     char *error = NULL;
     const uint64_t days = DAY;
+    struct retry r;
 
     assert_int_equal(retry_schedules_check(&some, &error), 0);
     assert_retry(&conf, "example.com", BOUNCE_NONE, 5 * MIN, HOUR, 5 * days, 4 * days);
@@ -53,6 +55,10 @@ static void each_queue_has_the_times_of_its_most_exact_row(void **state UNUSED)
     assert_retry(&some, "a.example.com/bulk", BOUNCE_NONE, 5 * MIN, HOUR, days, 4 * days);
     assert_retry(&some, "example.com", BOUNCE_NONE, 5 * MIN, HOUR, 5 * days, 6 * HOUR);
     assert_retry(&some, "example.com/other", BOUNCE_NONE, 5 * MIN, HOUR, 5 * days, 6 * HOUR);
+    retry_find(&some, "example.com", BOUNCE_NONE, &r);
+    assert_int_equal(r.warn_ms, 3 * HOUR);
+    retry_find(&some, "other.test", BOUNCE_NONE, &r);
+    assert_int_equal(r.warn_ms, 4 * HOUR);
     assert_retry(&some, "example.com/bulk", BOUNCE_NONE, 10000, 20000, HOUR, 30 * MIN);
 }
 

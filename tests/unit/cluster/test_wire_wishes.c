@@ -88,6 +88,7 @@ static void assert_read_back(void)
     assert_int_equal(e.has_utf8_header, envelope.has_utf8_header);
     assert_int_equal(e.is_binary, envelope.is_binary);
     assert_int_equal(e.requires_tls, envelope.requires_tls);
+    assert_int_equal(e.tls_optional, envelope.tls_optional && !envelope.requires_tls);
     assert_int_equal(e.release_ms, envelope.release_ms);
     assert_int_equal(e.by_ms, envelope.by_ms);
     assert_int_equal(e.by_mode, envelope.by_mode);
@@ -106,6 +107,10 @@ static void all_of_it_is_read_back(void **state UNUSED)
     envelope.auth = text("a b@one.test");
     assert_read_back();
     envelope.auth = envelope.envid = envelope.user = envelope.tenant = NULL;
+    assert_read_back();
+    envelope.tls_optional = true; /* REQUIRETLS goes before it */
+    assert_read_back();
+    envelope.requires_tls = false;
     assert_read_back();
 }
 
@@ -228,10 +233,12 @@ static void what_is_still_to_be_told_is_kept(void **state UNUSED)
     s.recipients[0].is_done = s.recipients[0].is_report_due = true;
     verdict_set(&s.recipients[2].last, STATUS_NO_CONNECTION, NULL);
     s.recipients[2].is_delay_told = true;
+    s.is_past_hold = true;
     wire_put_state(&s, &record);
     assert_int_equal(wire_get_state(buf_span(&record), &envelope, &back), 0);
     assert_true(back.recipients[0].is_report_due && !back.recipients[0].is_delay_told);
     assert_true(!back.recipients[2].is_report_due && back.recipients[2].is_delay_told);
+    assert_true(back.is_past_hold);
     job_state_done(&s);
     job_state_done(&back);
 }

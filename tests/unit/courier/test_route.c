@@ -1,4 +1,4 @@
-/* The pure parts of routing: static routes, and where a courier never connects. */
+/* The pure parts of routing: where a courier never connects. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,20 +8,6 @@
 
 #include "base/mem.h"
 #include "courier/route.h"
-
-/* proves: I16 */
-static void the_most_exact_static_route_wins(void **state UNUSED)
-{
-    char *keys[] = {"*", ".example.com", "example.com", ".b.example.com"};
-    char *values[] = {"any", "suffix", "exact", "longer"};
-    const struct conf_map routes = {keys, values, ARRAY_LEN(keys)}, none = {0};
-
-    assert_string_equal(route_static(&routes, "example.com"), "exact");
-    assert_string_equal(route_static(&routes, "a.example.com"), "suffix");
-    assert_string_equal(route_static(&routes, "a.b.example.com"), "longer");
-    assert_string_equal(route_static(&routes, "other.test"), "any");
-    assert_null(route_static(&none, "example.com"));
-}
 
 static bool may(const char *address, const char *own, const char *allow, bool refuse_private)
 {
@@ -112,7 +98,6 @@ static void a_site_has_limits_by_its_name_or_a_suffix(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_most_exact_static_route_wins),
         cmocka_unit_test(never_connects_to_addresses_that_are_no_mail_hosts),
         cmocka_unit_test(refuses_private_networks_only_when_told),
         cmocka_unit_test(no_address_family_takes_the_whole_cap),

@@ -540,6 +540,33 @@ static void sessions_are_bounded_and_the_oldest_go(void **state)
     scene_end(&s);
 }
 
+static void *use_sessions(void *context)
+{
+    struct tls_sessions *sessions = context;
+    for (int i = 0; i < 300; i++) {
+        SSL_SESSION *session = tls_sessions_get(sessions, i & 1 ? "one" : "k");
+        if (session)
+            tls_sessions_put(sessions, i % 3 ? "one" : "two", session);
+        if (i % 7 == 0)
+            tls_sessions_drop(sessions, "two");
+        SSL_SESSION_free(session);
+    }
+    return NULL;
+}
+
+static void sessions_are_for_all_threads(void **state)
+{
+    (void) state;
+    struct scene s = scene_of(2, 0);
+    pthread_t threads[4];
+    assert_false(is_resumed(&s, "k"));
+    for (size_t i = 0; i < 4; i++)
+        must(pthread_create(&threads[i], NULL, use_sessions, s.client->sessions) == 0);
+    for (size_t i = 0; i < 4; i++)
+        must(pthread_join(threads[i], NULL) == 0);
+    scene_end(&s);
+}
+
 /* A key that is equal by mistake proves nothing, nor does what was true once. */
 static void a_resumed_session_is_judged_anew(void **state)
 {
@@ -719,6 +746,7 @@ int main(void)
         CLIENT_TEST(a_rollover_matches_before_and_after),
         CLIENT_TEST(a_session_is_resumed_under_its_key_only),
         CLIENT_TEST(sessions_are_bounded_and_the_oldest_go),
+        CLIENT_TEST(sessions_are_for_all_threads),
         CLIENT_TEST(a_resumed_session_is_judged_anew),
         CLIENT_TEST(a_session_that_ends_in_failure_is_not_offered_again),
         CLIENT_TEST(a_server_that_knows_no_session_shakes_hands_anew),

@@ -28,6 +28,7 @@ static void assert_same(const struct header_scan *a, const struct header_scan *b
     assert_int_equal(a->hops, b->hops);
     assert_string_equal(a->message_id, b->message_id);
     assert_int_equal(a->is_auto_submitted, b->is_auto_submitted);
+    assert_int_equal(a->is_tls_optional, b->is_tls_optional);
 }
 
 /* In one piece; then every other size of piece must find the same. */
@@ -226,6 +227,24 @@ static void sees_mail_made_by_machines(void **state)
     assert_true(scan("Auto-Submitted: not\r\n").is_auto_submitted);
 }
 
+/* proves: L16 */
+static void tls_is_optional_by_exactly_one_word(void **state)
+{
+    (void) state;
+    assert_true(scan("TLS-Required: No\r\n").is_tls_optional);
+    assert_true(scan("tls-required :\tNO \r\n").is_tls_optional);
+    assert_true(scan("TLS-Required:\r\n no\r\n\r\n").is_tls_optional);
+    assert_false(scan("TLS-Required: Yes\r\n").is_tls_optional);
+    assert_false(scan("TLS-Required: No (really)\r\n").is_tls_optional);
+    assert_false(scan("TLS-Required: No; x=y\r\n").is_tls_optional);
+    assert_false(scan("TLS-Required: No\r\n way\r\n").is_tls_optional);
+    assert_false(scan("TLS-Required: No\r\nTLS-Required: No\r\n").is_tls_optional);
+    assert_false(scan("TLS-Required: Yes\r\nTLS-Required: No\r\n").is_tls_optional);
+    assert_false(scan("TLS-Required:\r\n").is_tls_optional);
+    assert_false(scan("X-TLS-Required: No\r\n").is_tls_optional);
+    assert_false(scan("Subject: x\r\n\r\nTLS-Required: No\r\n").is_tls_optional);
+}
+
 /* proves: N03 N04 */
 static void bytes_above_ascii_are_seen_in_the_header_only(void **state)
 {
@@ -263,6 +282,7 @@ int main(void)
         TEST(bounds_a_field_of_a_megabyte),
         TEST(keeps_the_message_id),
         TEST(sees_mail_made_by_machines),
+        TEST(tls_is_optional_by_exactly_one_word),
     };
     return cmocka_run_group_tests_name("mail/header", tests, NULL, NULL);
 }
