@@ -64,7 +64,7 @@ OURFLAGS = $(BASEFLAGS) $(WARNINGS) $(INCLUDES) -include lib/base/banned.h -MMD 
 # cmocka.h needs these before it; clang-format sorts them behind.
 TESTFLAGS := -Itests -Itests/unit -include setjmp.h -include stdarg.h -include stddef.h -include stdint.h
 LDFLAGS_ALL := -pie -pthread $(SANFLAGS) -Wl,-z,relro,-z,now -Wl,--as-needed
-PACKAGES := libuv hiredis libzmq libcares libprotobuf-c yaml-0.1 jansson libmicrohttpd libidn2 libxxhash libzstd libssl libcrypto libcurl
+PACKAGES := libuv hiredis libzmq libcares libprotobuf-c yaml-0.1 jansson libmicrohttpd libidn2 libxxhash libzstd zlib libssl libcrypto libcurl
 LIBS = $(shell pkg-config --libs $(PACKAGES)) -lm
 
 Q := $(if $(V),,@)

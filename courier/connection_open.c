@@ -142,6 +142,11 @@ bool connection_is_for(const struct connection *k, const struct work *w, const s
             is_same_text(k->login.password, transport->password ? transport->password : ""));
 }
 
+static bool obeys(const struct connection *k, const struct tls_policy *p)
+{
+    return k->is_relaxed || (!tls_policy_is_barred(p) && strcmp(p->key, k->policy->key) == 0);
+}
+
 /* A host's addresses come and go; what its name must prove stays. */
 bool connection_is_in_route(const struct connection *k, size_t target)
 {
@@ -149,15 +154,14 @@ bool connection_is_in_route(const struct connection *k, size_t target)
 
     if (k->conf != conf_get())
         return false;
-    if (!r || k->is_relaxed) /* a relaxed one obeys no policy */
+    if (!r)
         return true;
     if (target != SIZE_MAX)
-        return strcmp(r->targets[target].policy->key, k->policy->key) == 0;
+        return obeys(k, r->targets[target].policy);
     for (size_t i = 0; i < r->count; i++) {
         const struct target *t = &r->targets[i];
 
-        if (strcmp(t->host, k->target.host) == 0 && t->port == k->target.port &&
-            strcmp(t->policy->key, k->policy->key) == 0)
+        if (strcmp(t->host, k->target.host) == 0 && t->port == k->target.port && obeys(k, t->policy))
             return true;
     }
     return false;

@@ -1,5 +1,5 @@
 /*
- * Does: what connection.c (drives the engine), connection_open.c (its beginning) and connection_tls.c (TLS and login) share.
+ * Does: what connection.c (drives the engine), connection_open.c (its beginning), connection_tls.c (TLS and login) and connection_content.c share.
  * Does not: concern anybody else: connection.h is the contract.
  * Owns: see connection.h.
  * Fails: see connection.h.
@@ -11,6 +11,13 @@
 /* The stream's, of connection.c. */
 extern const struct stream_events connection_events;
 bool connection_on_timeout(void *owner);
+
+enum { UNSENT_MAX = 65536 }; /* content that the kernel takes together with its dot, or soon after */
+
+/* ASK_CONTENT: gives content while the stream takes it; false: wait for the stream or the store. */
+bool connection_feed(struct connection *k);
+/* The message is over: a chunk that is on its way is for nobody. */
+void connection_forget_read(struct connection *k);
 
 /* Who it is and what it holds, as the way says; the stream comes after. */
 void connection_init(struct connection *k, struct work *w, const struct way *way);

@@ -131,7 +131,8 @@ static void add_pool_cause(struct buf *out, const struct outlook *o, const struc
                 node_has_pool(&peer->stats, pool->name);
     }
     if (pool && able == 0)
-        add_cause(out, "no courier can bind an address of pool %s, which its mail must leave from", pool->name);
+        add_cause(out, "no courier can bind an address of pool %s, which its mail must leave from",
+                  pool->name);
 }
 
 void add_queue_causes(struct buf *out, const struct outlook *o, const struct health *h)

@@ -105,8 +105,7 @@ static uint64_t digest(const struct couriers *c)
     uint64_t sum = c->usable_count;
 
     for (size_t i = 0; i < c->usable_count; i++)
-        sum += c->usable[i].peer.incarnation * UINT64_C(0x9e3779b97f4a7c15) +
-               hash64(span_of(c->usable[i].peer.stats.pools));
+        sum += hash64_seeded(span_of(c->usable[i].peer.stats.pools), c->usable[i].peer.incarnation);
     return sum;
 }
 

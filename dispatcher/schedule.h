@@ -114,6 +114,6 @@ void schedule_run(struct schedule *s, uint64_t now_ms);
 /* Looks at what waits, was not reported or is over; to be called every some 25 ms. */
 void schedule_check(struct schedule *s, uint64_t now_ms);
 /* The settings have changed: a paused queue whose mail goes another way now is tried at once. */
-void schedule_rethink(struct schedule *s, bool (*is_other)(const void *context, struct span queue), const void *context,
-                      uint64_t now_ms);
+void schedule_rethink(struct schedule *s, bool (*is_other)(const void *context, struct span queue),
+                      const void *context, uint64_t now_ms);
 void schedule_courier_gone(struct schedule *s, const struct courier *gone, uint64_t now_ms);

@@ -5,6 +5,7 @@
 
 #include "base/conf.h"
 #include "base/mem.h"
+#include "cluster/transport.h"
 #include "io/dns.h"
 
 enum found { FOUND_FINE, FOUND_NONE, FOUND_NULL_MX, FOUND_AWAY };
@@ -129,12 +130,7 @@ static void on_mx(void *context, const struct dns_answer *a)
 /* Mail for it does not go by MX: DNS has no say. */
 static bool has_route(const char *domain)
 {
-    const struct conf_map *routes = &conf_get()->courier.routes;
-
-    for (size_t i = 0; i < routes->count; i++)
-        if (domain_matches(domain, routes->keys[i]))
-            return true;
-    return false;
+    return transport_kind_of(conf_get(), domain) != TRANSPORT_MX;
 }
 
 struct domain_question *domain_ask(struct domain_check *d, const char *domain, enum domain_use use,

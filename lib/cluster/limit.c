@@ -325,15 +325,15 @@ struct limiter *limiter_open(struct store *s)
 
 struct limiter *limiter_close(struct limiter *l)
 {
-    struct list *lists[] = {&l->waiting, &l->settled};
     struct span key;
     void *value;
 
     if (!l)
         return NULL;
-    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-        while (!list_is_empty(lists[i]))
-            limit_cancel(LIST_FIRST(lists[i], struct limit_call, link));
+    while (!list_is_empty(&l->waiting))
+        limit_cancel(LIST_FIRST(&l->waiting, struct limit_call, link));
+    while (!list_is_empty(&l->settled))
+        limit_cancel(LIST_FIRST(&l->settled, struct limit_call, link));
     tail_remove(&l->flush);
     tail_remove(&l->tell);
     timer_stop(&l->sweep);

@@ -243,9 +243,9 @@ static bool stats_are_sound(const Barid__Stats *m)
 {
     return m->role < ROLE_COUNT && bytes_fit(m->name, 0, STATS_TEXT_MAX) &&
            bytes_fit(m->version, 0, STATS_TEXT_MAX) && bytes_fit(m->http, 0, STATS_TEXT_MAX) &&
-           bytes_fit(m->bus, 0, STATS_TEXT_MAX) &&
-           bytes_fit(m->pools, 0, POOLS_TEXT_MAX) && m->started_ms <= WIRE_TIME_MAX &&
-           m->beat_ms <= WIRE_TIME_MAX && m->partitions <= PARTITION_COUNT && m->capacity <= capacity_max;
+           bytes_fit(m->bus, 0, STATS_TEXT_MAX) && bytes_fit(m->pools, 0, POOLS_TEXT_MAX) &&
+           m->started_ms <= WIRE_TIME_MAX && m->beat_ms <= WIRE_TIME_MAX &&
+           m->partitions <= PARTITION_COUNT && m->capacity <= capacity_max;
 }
 
 int wire_get_stats(struct span in, struct node_stats *ret_stats)

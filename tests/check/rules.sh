@@ -36,6 +36,7 @@ BEGIN {
     owner["idn2.h"] = "^lib/io/idn\\.c$"
     owner["xxhash.h"] = "^lib/io/hash\\.c$"
     owner["zstd.h"] = "^lib/io/zstd\\.c$"
+    owner["zlib.h"] = "^lib/io/gzip\\.c$"
     owner["protobuf-c/"] = "^lib/cluster/wire(_[a-z]+)?\\.[ch]$"
     # Layers, by folder: what a file there may name in quotes.
     may["lib/base"] = "^base/"

@@ -6,6 +6,7 @@ import smtplib
 import pytest
 from post import Post
 
+from harness import wait
 from harness.cluster import Cluster
 from harness.dns import Dns, Zone
 from harness.sink import Gate, ScriptedSink, reply, stall
@@ -33,7 +34,7 @@ def scene():
                            "plain": {}},
             "courier": {"port": sink.port, "idle_time": "0s", "routes": {
                 "*/bulk": "smart", "exact.test/bulk": at(EXACT), "exact.test": "mx", "two.test": "mx", "*/sub": "twice", "*/acme": "tenant",
-                "held.test": "hold", "gone.test": "discard", "xn--bcher-kva.test": "discard", "origin.test": at(HOME), "plain.test": "plain"}},
+                "held.test": "hold", "gone.test": "discard", "xn--bcher-kva.test": "discard", "origin.test": at(HOME), "paused.test": at(DEAD), "plain.test": "plain"}},
             "retry": {"first": "1s", "longest": "2s"},
         }
         with Cluster(dns_port=dns.port, settings=settings, listeners=LISTENERS) as cluster:
@@ -191,8 +192,13 @@ def test_baridctl_tells_which_way_mail_takes(scene, asked, queue, transport):
 
 # proves: I16
 def test_a_paused_queue_is_tried_at_once_when_its_route_changes(scene):
-    scene.cluster.reload({"dispatcher": {"pause_first": "5min", "pause_longest": "5min"}, "courier": {"routes": {"paused.test": scene.at(DEAD)}}})
-    first = scene.send("r@paused.test")
-    scene.cluster.wait_log("dispatcher", r"event=queue_paused queue=paused.test")
-    scene.cluster.reload({"courier": {"routes": {"paused.test": scene.at(EXACT)}}})
-    assert scene.wait_delivered(first).session.host == EXACT
+    def loaded():
+        return [node.log_text().count("event=config_loaded") for node in scene.cluster.nodes]
+
+    before = loaded()
+    scene.cluster.reload({"dispatcher": {"pause_first": "5min", "pause_longest": "5min"}})
+    wait.until(lambda: all(now > was for now, was in zip(loaded(), before)), 20, "the new settings everywhere")
+    letter = scene.send("r@paused.test")
+    scene.cluster.wait_log("dispatcher", r"event=queue_paused .*queue=paused.test")
+    scene.cluster.reload({"courier": {"routes": {"paused.test": scene.at(EXACT)}}, "dispatcher": {"pause_first": "200ms", "pause_longest": "2s"}})
+    assert scene.wait_delivered(letter).session.host == EXACT

@@ -8,13 +8,14 @@ import hashlib
 import re
 import socket
 import ssl
+import struct
 import threading
 import time
 
 from . import ports, wait
 from .sink_auth import MECHANISMS, Refused, authenticate
 
-STAGES = ("connect", "ehlo", "starttls", "handshake", "auth", "mail", "rcpt", "data", "body", "dot", "rset", "quit")
+STAGES = ("connect", "ehlo", "starttls", "handshake", "challenge", "auth", "mail", "rcpt", "data", "body", "dot", "rset", "quit")
 DEFAULT_FEATURES = ("PIPELINING", "SIZE 104857600", "8BITMIME", "ENHANCEDSTATUSCODES")
 LEDGER_HEADER = b"x-ledger-id:"
 BODY_HEADER = b"x-ledger-body:"
@@ -24,9 +25,9 @@ _RECEIVED_ID = re.compile(rb"\sid\s+<?([0-9A-Za-z]{16,40})")
 class Action:
     """What happens at a stage instead of the usual reply. Made by the functions below."""
 
-    def __init__(self, text=None, drop=False, hold=None, pieces=0, taken=None, after=0):
+    def __init__(self, text=None, drop=False, hold=None, pieces=0, taken=None, after=0, is_reset=False, is_endless=False):
         self.text, self.drop, self.hold, self.pieces = text, drop, hold, pieces
-        self.taken, self.after = taken, after
+        self.taken, self.after, self.is_reset, self.is_endless = taken, after, is_reset, is_endless
 
 
 def reply(text, then_drop=False):
@@ -43,6 +44,16 @@ def drop(after=0, taken=True):
     dot. At "dot": the dot has come; `taken` says whether the message counts as delivered, its reply lost.
     """
     return Action(drop=True, taken=taken, after=after)
+
+
+def reset(taken=True):
+    """As drop(), but the other side hears of it by RST."""
+    return Action(drop=True, taken=taken, is_reset=True)
+
+
+def endless(octets):
+    """Sends these octets again and again, as fast as they are taken, until the other side has had enough."""
+    return Action(text=octets, drop=True, is_endless=True)
 
 
 def stall(seconds=None, gate=None, text=None):
@@ -121,14 +132,19 @@ class Session:
     """
     One connection: when it opened and closed (monotonic seconds), what it said. peer: its (address, port). tls: None, or
     {"version", "cipher", "is_resumed"}; sni: the name asked for; offers_ticket: it wants to resume a session;
-    tls_error: why its handshake failed. user: who it has shown to be; mechanism: how.
+    tls_error: why its handshake failed. user: who it has shown to be; mechanism: how. challenges: how many AUTH has sent it.
+    plain: all that was heard outside TLS (its beginning).
     """
+
+    PLAIN_MAX = 1 << 16
 
     def __init__(self, host, peer):
         self.host, self.peer = host, peer
         self.opened_at, self.closed_at = time.monotonic(), None
         self.helo = self.tls = self.sni = self.tls_error = self.user = self.mechanism = None
         self.offers_ticket = False
+        self.challenges = 0
+        self.plain = bytearray()
         self.commands = []
         self.transactions = []
 
@@ -168,14 +184,22 @@ class Transaction:
 
 
 class _Stream:
-    def __init__(self, reader):
-        self.reader, self.buffer = reader, bytearray()
+    def __init__(self, reader, session):
+        self.reader, self.session, self.buffer = reader, session, bytearray()
 
     async def _more(self):
         piece = await self.reader.read(1 << 18)
         if not piece:
             raise ConnectionResetError("closed")
         self.buffer += piece
+        if not self.session.tls:
+            self.session.plain += piece[:Session.PLAIN_MAX - len(self.session.plain)]
+
+    async def rest(self):
+        """All that comes until the other side closes."""
+        while True:
+            del self.buffer[:]
+            await self._more()
 
     async def line(self):
         while True:
@@ -230,7 +254,7 @@ class ScriptedSink:
 
     Stages of TLS: "starttls" is the reply to STARTTLS: one that does not begin with 220 leaves TLS out, and
     garbage(b"220 go\\r\\n250 injected\\r\\n") puts more into its segment. "handshake" comes after it: garbage(), drop() or
-    stall() in place of it; stall(gate=...) without text goes on with it.
+    stall() in place of it; stall(gate=...) without text goes on with it. Of AUTH: "challenge" is each 334, "auth" what ends it.
     """
 
     def __init__(self, hosts=("127.0.0.1",), port=None, features=DEFAULT_FEATURES, keep=1 << 30,
@@ -341,7 +365,7 @@ class ScriptedSink:
         session = Session(host, writer.get_extra_info("peername"))
         self.sessions.append(session)
         try:
-            await self._converse(session, _Stream(reader), writer)
+            await self._converse(session, _Stream(reader, session), writer)
         except (ConnectionError, TimeoutError, asyncio.CancelledError):
             pass
         except ssl.SSLError as error:
@@ -382,8 +406,13 @@ class ScriptedSink:
             return usual
         await self._hold(action)
         text = action.text if action.text is not None else usual
+        if action.is_reset:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         if action.drop and action.text is None:
             raise ConnectionAbortedError
+        while action.is_endless:
+            await self._say(writer, text)
+            await writer.drain()
         if action.pieces:
             for octet in (text if isinstance(text, bytes)
                           else (text.replace("\n", "\r\n") + "\r\n").encode()):
@@ -481,7 +510,8 @@ class ScriptedSink:
         action = self._action("handshake", session, None)
         if action is not None and (action.text is not None or action.drop):
             await self._answer(writer, action, "")
-            await asyncio.sleep(3600)  # whoever waits for a handshake now waits for its own limit
+            writer.transport.resume_reading()
+            await stream.rest()  # whoever waits for a handshake now waits for its own limit
         await self._hold(action) if action is not None else None
         context = self._context_of(session)
         context.sni_callback = lambda side, name, _: self._names.update({id(side): name})
@@ -499,7 +529,8 @@ class ScriptedSink:
 
     async def _authenticate(self, session, stream, writer, rest):
         async def ask(challenge):
-            await self._say(writer, f"334 {challenge}")
+            session.challenges += 1
+            await self._answer(writer, self._action("challenge", session, None), f"334 {challenge}")
             answer = (await stream.line()).rstrip(b"\r\n").decode("ascii", "replace")
             session.commands.append(answer)
             return answer

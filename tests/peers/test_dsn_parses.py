@@ -25,7 +25,7 @@ def parse(content):
 
 # proves: K04 K15
 def test_every_sample_is_well_formed(samples):
-    assert len(samples) == 10
+    assert len(samples) == 13
     for name, content in samples.items():
         message = parse(content)
         for part in message.walk():
@@ -101,3 +101,25 @@ def test_internationalized_addresses_have_their_own_type(samples):
     as_utf8 = email.message_from_bytes(samples["global"], policy=email.policy.SMTPUTF8)
     assert as_utf8["To"] == "s\u00e4nder@example.org"
     assert "Final-Recipient: utf-8; b\u00f6b@example.com\r\n".encode() in samples["global"]
+
+
+# proves: K06
+def test_what_a_mail_store_has_is_delivered(samples):
+    block = parse(samples["delivered"]).get_payload()[1].get_payload()[1]
+    assert (block["Action"], block["Status"], block["Diagnostic-Code"]) == ("delivered", "2.1.5", "smtp; 250 2.1.5 saved")
+
+
+# proves: K10 K04
+def test_words_that_are_not_ascii_are_read_as_they_were_written(samples):
+    message = parse(samples["template"])
+    assert samples["template"].isascii()
+    assert message["Subject"] == "Unzustellbar f\u00fcr 1" and message["From"].addresses[0].display_name == "Postst\u00e4tte"
+    words = message.get_payload()[0]
+    assert words.get_content_charset() == "utf-8" and words.get_content().startswith("Hallo sender@example.org = f\u00fcr ihn,")
+
+
+# proves: K03 K17
+def test_a_double_bounce_names_its_reader_and_its_kind(samples):
+    message = parse(samples["double"])
+    assert message["To"] == "postmaster@example.org" and message["From"].addresses[0].username == "double-bounce"
+    assert message["TLS-Required"] == "No" and message["Message-ID"].startswith("<double-bounce.")

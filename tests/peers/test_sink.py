@@ -2,12 +2,14 @@
 
 import smtplib
 import socket
+import ssl
 import threading
 
 import pytest
 
 from harness import sink as scripts
 from harness import wait
+from harness.authority import Authority
 from harness.postfix import smtp_source
 from harness.sink import Gate, ScriptedSink
 
@@ -101,3 +103,72 @@ def test_several_hosts_and_a_load():
         smtp_source(sink.port, count=500, sessions=10)
         assert len(sink.wait_taken(501)) == 501
         assert {session.host for session in sink.sessions} == {"127.0.0.1", "127.0.0.2"}
+
+
+# ---- TLS, AUTH, LMTP
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(str(tmp_path_factory.mktemp("authority")))
+
+
+def inside(sink, authority, name="mx.one.test"):
+    client = smtplib.SMTP("127.0.0.1", sink.port, timeout=10)
+    client.ehlo("x.test")
+    client._host = name  # the name asked for
+    client.starttls(context=authority.client())
+    client.ehlo("x.test")
+    return client
+
+
+def test_tls_begins_at_starttls_and_is_told(authority):
+    with ScriptedSink(tls=authority.issue("mx.one.test")) as sink:
+        with inside(sink, authority) as client:
+            assert not client.has_extn("starttls")
+            client.sendmail("s@origin.test", ["a@one.test"], CONTENT + b"y\r\n" * 200000)
+        session = sink.taken()[0].session
+        assert session.tls["version"] == "TLSv1.3" and session.sni == "mx.one.test" and sink.taken()[0].size > 600000
+        sink.secure(None)
+        with smtplib.SMTP("127.0.0.1", sink.port) as client:
+            client.ehlo("x.test")
+            assert not client.has_extn("starttls")
+
+
+def test_tls_misbehaves_as_told(authority):
+    with ScriptedSink(tls=authority.issue("mx.one.test")) as sink:
+        for stage, action, error in (("starttls", scripts.reply("454 4.7.0 no"), smtplib.SMTPResponseException),
+                                     ("handshake", scripts.garbage(b"this is no TLS at all"), ssl.SSLError),
+                                     ("handshake", scripts.drop(), OSError)):
+            sink.rule(stage, action, times=1)
+            with pytest.raises(error):
+                inside(sink, authority)
+        sink.rule("starttls", scripts.garbage(b"220 go\r\n250 injected\r\n"))
+        with socket.create_connection(("127.0.0.1", sink.port)) as connection:
+            connection.sendall(b"EHLO x\r\nSTARTTLS\r\n")
+            heard = b""
+            while not heard.endswith(b"220 go\r\n250 injected\r\n"):
+                heard += connection.recv(4096)
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_who_logs_in_is_known(authority, mechanism):
+    with ScriptedSink(tls=authority.issue("mx.one.test"), users={"ann": "a secret"}, mechanisms=[mechanism]) as sink:
+        with smtplib.SMTP("127.0.0.1", sink.port) as client:
+            client.ehlo("x.test")
+            assert not client.has_extn("auth") and client.mail("s@origin.test")[0] == 530
+        with inside(sink, authority) as client:
+            with pytest.raises(smtplib.SMTPAuthenticationError):
+                client.login("ann", "wrong")
+            client.login("ann", "a secret")
+            client.sendmail("s@origin.test", ["a@one.test"], CONTENT)
+        assert (sink.taken()[0].session.user, sink.taken()[0].session.mechanism) == ("ann", mechanism)
+
+
+def test_lmtp_answers_for_each_recipient(tmp_path):
+    with ScriptedSink(path=str(tmp_path / "lmtp"), is_lmtp=True) as sink:
+        sink.rule("dot", scripts.reply("552 5.2.2 full"), recipient="b@one.test")
+        with smtplib.LMTP(str(tmp_path / "lmtp")) as client:
+            client.sendmail("s@origin.test", ["a@one.test", "b@one.test"], CONTENT)  # it hears the first of them
+            assert client.getreply() == (552, b"5.2.2 full")
+        assert sink.taken()[0].recipients == ["a@one.test"]

@@ -39,6 +39,32 @@ static void back_waits_with_its_new_state(void **state)
     assert_int_equal(settled.answers[0], SETTLE_STALE);
 }
 
+/* proves: I16 */
+static void back_may_move_to_another_lane(void **state)
+{
+    struct queue_settle job = {.job = "M1.0",
+                               .queue = "example.com/bulk",
+                               .outcome = OUTCOME_BACK,
+                               .is_moved = true,
+                               .event = "moved",
+                               .chunk_count = 1};
+
+    (void) state;
+    make("M1.0", "example.com");
+    claim("example.com", 1);
+    AUTO_FREE char *token = mem_string(claimed.token);
+    job.token = token;
+    settle(&job, 1);
+    assert_int_equal(settled.answers[0], SETTLE_OK);
+    assert_true(answers(&server, "example.com/bulk", "HGET j:{%s}:M1.0 q", T));
+    claim("example.com", 1);
+    assert_int_equal(claimed.count, 0);
+    claim("example.com/bulk", 1);
+    assert_int_equal(claimed.count, 1);
+    settle(&job, 1);
+    assert_int_equal(settled.answers[0], SETTLE_STALE);
+}
+
 static void keep_changes_the_token(void **state)
 {
     (void) state;
@@ -204,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_end_removes_everything_but_the_mark),
         TEST(back_waits_with_its_new_state),
+        TEST(back_may_move_to_another_lane),
         TEST(keep_changes_the_token),
         TEST(a_report_comes_with_the_verdict),
         TEST(a_full_redis_takes_reports),

@@ -35,9 +35,10 @@ static void assert_limit(const struct limits *l, const char *queue, uint32_t con
 static void the_most_particular_row_counts(void **state)
 {
     (void) state;
-    char *names[] = {"example.com", "example.com/bulk", ".example.com", ".com"};
-    char *values[] = {"connections=5", "rate=60", "connections=3 rate=120", " rate=0  connections=7 "};
-    struct limits *l = make(4, names, values);
+    char *names[] = {"example.com", "example.com/bulk", ".example.com", ".com", "*/slow"};
+    char *values[] = {"connections=5", "rate=60", "connections=3 rate=120", " rate=0  connections=7 ",
+                      "connections=2"};
+    struct limits *l = make(ARRAY_LEN(names), names, values);
     assert_non_null(l);
     assert_limit(l, "elsewhere.org", 20, 10000000);
     assert_limit(l, "example.com", 5, 10000000);
@@ -45,6 +46,9 @@ static void the_most_particular_row_counts(void **state)
     assert_limit(l, "example.com/bulk", 20, 1000000);
     assert_limit(l, "a.b.example.com/bulk", 3, 2000000);
     assert_limit(l, "other.com", 7, 0);
+    assert_limit(l, "other.com/slow", 7, 0); /* a domain of its own goes before a lane */
+    assert_limit(l, "elsewhere.org/slow", 2, 10000000);
+    assert_limit(l, "elsewhere.org/other", 20, 10000000);
     assert_limit(l, "com", 20, 10000000);
     assert_limit(l, "", 20, 10000000);
     limits_free(l);

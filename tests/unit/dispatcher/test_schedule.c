@@ -362,6 +362,59 @@ static void the_table_is_bounded(void **state)
     assert_int_equal(w.sent_count, 10);
 }
 
+static const char *pool_of_all(struct span queue UNUSED)
+{
+    return "out";
+}
+
+/* proves: H21 */
+static void a_queue_is_granted_to_those_who_can_bind_its_pool(void **state)
+{
+    (void) state;
+    w.couriers.pool_of = pool_of_all;
+    see_couriers(2);
+    hello(Y);
+    pass(500, true, true);
+    ring(SPAN("example.com"));
+    assert_int_equal(run(), 0); /* nobody can */
+    w.peers[1].stats.pools = mem_string("in,out");
+    see_couriers(2);
+    pass(WORK_WAIT_MS, true, true);
+    schedule_check(&w.schedule, w.now);
+    assert_int_equal(run(), 1);
+    assert_int_equal(w.sent[0].to, Y);
+    w.peers[1].stats.pools = mem_free(w.peers[1].stats.pools);
+}
+
+/* proves: H21 */
+static void a_queue_is_taken_back_from_a_courier_that_has_lost_its_pool(void **state)
+{
+    (void) state;
+    w.couriers.pool_of = pool_of_all;
+    w.peers[1].stats.pools = mem_string("out");
+    see_couriers(2);
+    hello(Y);
+    pass(500, true, true);
+    ring(SPAN("example.com"));
+    assert_int_equal(run(), 1);
+    assert_int_equal(w.sent[0].to, Y);
+    w.peers[1].stats.pools = mem_free(w.peers[1].stats.pools);
+    w.peers[0].stats.pools = mem_string("out");
+    see_couriers(2);
+    pass(WORK_RENEW_MS, true, true);
+    couriers_refresh(&w.couriers, w.now);
+    report(Y, knows((struct report){.connections = 1, .claimed = 1}));
+    assert_int_equal(run(), 1);
+    assert_int_equal(w.sent[0].to, Y);
+    assert_int_equal(w.sent[0].grant.connections, 0);
+    report(Y, knows((struct report){.is_returned = true}));
+    pass(WORK_WAIT_MS, true, true);
+    schedule_check(&w.schedule, w.now);
+    assert_int_equal(run(), 1);
+    assert_int_equal(w.sent[0].to, X);
+    w.peers[0].stats.pools = mem_free(w.peers[0].stats.pools);
+}
+
 static void a_queue_moves_to_a_better_placed_courier(void **state)
 {
     (void) state;
@@ -455,6 +508,8 @@ int main(void)
         TEST(a_rate_of_one_a_minute_holds_over_grants),
         TEST(the_table_is_bounded),
         TEST(a_queue_moves_to_a_better_placed_courier),
+        TEST(a_queue_is_taken_back_from_a_courier_that_has_lost_its_pool),
+        TEST(a_queue_is_granted_to_those_who_can_bind_its_pool),
         TEST(refuses_frames_that_no_node_sends_here),
     };
     return cmocka_run_group_tests_name("dispatcher/schedule", tests, NULL, NULL);

@@ -209,6 +209,32 @@ static void save(const char *directory, const char *name)
     assert_int_equal(fclose(file), 0);
 }
 
+static void save_others(void **state, const char *directory)
+{
+    struct dsn_template *t;
+    char *error;
+
+    failed[0].action = DSN_DELIVERED;
+    set_remote(&verdicts[0], 250, "2.1.5", "2.1.5 saved");
+    save(directory, "delivered");
+    sample_setup(state);
+    assert_int_equal(
+        dsn_template_parse(
+            SPAN(
+                "Subject: Unzustellbar f\xc3\xbcr {count}\n\nHallo {sender} = f\xc3\xbcr ihn,\n{recipients}\n"),
+            &t, &error),
+        0);
+    dsn.templates[DSN_FAILED] = t;
+    dsn.from_name = "Postst\xc3\xa4tte";
+    save(directory, "template");
+    dsn_template_free(t);
+    sample_setup(state);
+    envelope.sender = (char *) (uintptr_t) "";
+    envelope.tls_optional = true;
+    dsn.to = "postmaster@example.org";
+    save(directory, "double");
+}
+
 static void writes_samples(void **state)
 {
     const char *directory = getenv("BARID_DSN_SAMPLES");
@@ -237,6 +263,8 @@ static void writes_samples(void **state)
     save(directory, "utf8");
     make_internationalized(true);
     save(directory, "global");
+    sample_setup(state);
+    save_others(state, directory);
 }
 
 int main(void)

@@ -58,7 +58,8 @@ static void comes_back_spread_out_after_an_outage(void **state)
         uint64_t arrival = n * 6, now = arrival;
         while (now < outage_ms)
             now += retry_delay_ms(&defaults, now - arrival, next_random());
-        assert_true((now - outage_ms) / bin_ms < BINS); /* nobody waits longer than the longest wait and its jitter */
+        assert_true((now - outage_ms) / bin_ms <
+                    BINS); /* nobody waits longer than the longest wait and its jitter */
         bins[(now - outage_ms) / bin_ms]++;
     }
     for (unsigned i = 0; i < BINS; i++) {
