@@ -226,10 +226,13 @@ void connection_drive(struct connection *k)
 static void on_connected(void *owner)
 {
     struct connection *k = owner;
+    uint16_t port;
 
     k->is_connected = k->has_progress = true;
     FAULT_POINT(connected);
     metric_add(METRIC_CONNECTIONS_TOTAL, 1);
+    if (!k->is_counted)
+        k->has_local = stream_local(k->stream, &k->local, &port) == 0;
     set_deadline(k);
 }
 

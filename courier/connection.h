@@ -43,13 +43,15 @@ struct connection {
     bool is_relaxed, is_shaking;
     bool
         has_progress; /* something whole was heard or sent since the deadline was set: octets alone extend none (H24) */
-    bool is_counted; /* tlsrpt.h */
+    bool is_counted; /* for reports about TLS (tlsrpt.h), or not to be */
+    bool has_local;
+    struct ip local; /* our address, until it is counted */
     uint64_t idle_since_ms;
     struct job_tls tls;
 };
 
-/* Opens one for work. */
-void connection_open(struct work *w, const struct way *way);
+/* Opens one for work. first: the job it is opened for; others may go by it too. */
+void connection_open(struct work *w, const struct way *way, const struct job *first);
 /*
  * May mail of this work that would go this way use it (BEHAVIOURS H15)? Only if nothing differs: host and address, protocol, TLS policy, pool
  * of source addresses, login, and the settings themselves.

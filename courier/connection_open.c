@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "courier/connection_private.h"
+#include "courier/tlsrpt.h"
 #include "courier/work.h"
 
 /* ---- what it is ---- */
@@ -107,12 +108,13 @@ void connection_done(struct connection *k)
     mem_free(k->remote);
 }
 
-void connection_open(struct work *w, const struct way *way)
+void connection_open(struct work *w, const struct way *way, const struct job *first)
 {
     struct courier *c = w->courier;
     struct connection *k = NEW(struct connection);
 
     connection_init(k, w, way);
+    k->is_counted = !tlsrpt_is_on(c) || job_is_relaxable(first); /* so a report about TLS makes no other */
     work_connection_came(w, k);
     c->connection_count++;
     metric_set(METRIC_CONNECTIONS, (int64_t) c->connection_count);

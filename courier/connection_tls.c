@@ -23,7 +23,12 @@ static void count(struct connection *k, enum tls_failure failure, const char *de
     if (k->is_counted || k->is_relaxed || k->terms.tls == CLIENT_TLS_NEVER)
         return;
     k->is_counted = true;
-    tlsrpt_count(k->courier, k->policy, &k->target, k->pool ? &k->source : NULL, failure, detail);
+    tlsrpt_count(k->courier, &(struct tlsrpt_connection){.work = k->work,
+                                                         .policy = k->policy,
+                                                         .target = &k->target,
+                                                         .source = k->has_local ? &k->local : NULL,
+                                                         .failure = failure,
+                                                         .detail = detail});
 }
 
 void connection_count_tls(struct connection *k)

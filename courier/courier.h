@@ -22,6 +22,7 @@ struct login_keys;
 struct sources;
 struct sts;
 struct tls_client;
+struct tlsrpt;
 
 struct courier {
     struct loop *loop;
@@ -31,6 +32,7 @@ struct courier {
     struct settler *settler;
     struct sources *sources;
     struct sts *sts; /* MTA-STS policies */
+    struct tlsrpt *tlsrpt; /* counts and reports about TLS */
     struct tls_client *tls;
     struct login_keys *login_keys;
     struct dead_hosts *dead_hosts;

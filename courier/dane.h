@@ -13,8 +13,6 @@
 #include "io/tls.h"
 #include "mail/addr.h"
 
-struct tls_association;
-
 /* NONE: no records, or in a zone that is not signed. FOUND: TLS is mandatory; with count 0 (no record is usable) without proof. */
 enum dane_result { DANE_NONE, DANE_FOUND, DANE_AWAY };
 enum { DANE_RECORDS_MAX = 64 };

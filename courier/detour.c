@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/conf.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "cluster/lane.h"
@@ -31,6 +32,7 @@ static bool is_moved(struct job *j)
     struct buf queue = {0};
     queue_name(domain, right, &queue);
     AUTO_FREE char *text = buf_steal_text(&queue);
+    FAULT_POINT(move_begun);
     settle_move(j, text, MOVE_DELAY_MS);
     return true;
 }

@@ -20,6 +20,7 @@
 #include "courier/source.h"
 #include "courier/stray.h"
 #include "courier/sts.h"
+#include "courier/tlsrpt.h"
 #include "courier/work.h"
 
 static struct courier courier;
@@ -212,6 +213,7 @@ static void start(struct loop *loop)
     if (store_open(loop, &store_events, &courier.store, &error) < 0)
         die("store.address", error);
     courier.sts = sts_open(&courier);
+    courier.tlsrpt = tlsrpt_open(&courier);
     courier.node = node_open(courier.store, &stats, 1000, &node_events);
     node_stats_done(&stats);
     grant_start(&courier);
@@ -225,6 +227,7 @@ static void reload(void)
     take_names(node_view(courier.node));
     notice_load_settings(&courier);
     sources_reload(courier.sources);
+    tlsrpt_reload(courier.tlsrpt);
     reload_tls();
     each_work(work_forget_route);
 }
@@ -235,6 +238,7 @@ static void on_left(void *owner UNUSED)
     grant_stop(&courier);
     each_work(work_drop_search);
     courier.sts = sts_close(courier.sts);
+    courier.tlsrpt = tlsrpt_close(courier.tlsrpt);
     courier.sources = sources_free(courier.sources);
     courier.dns = dns_close(courier.dns);
     courier.limiter = limiter_close(courier.limiter);
@@ -248,6 +252,8 @@ void courier_check_drained(struct courier *c)
         return;
     if (!list_is_empty(&c->open_claims) &&
         store_is_ready(c->store)) /* it may bring jobs, which go back at once */
+        return;
+    if (!tlsrpt_is_written(c->tlsrpt))
         return;
     c->is_leaving = true;
     node_leave(c->node, on_left, NULL);

@@ -102,12 +102,13 @@ static void ask_all(struct policy_search *s)
         ask_dane(s, &s->hosts[i]);
 }
 
-static void on_sts(void *context, struct sts_policy *policy, enum sts_trouble trouble UNUSED)
+static void on_sts(void *context, struct sts_policy *policy, enum sts_trouble trouble)
 {
     struct policy_search *s = context;
 
     s->sts_search = NULL;
     s->sts = policy;
+    s->sts_trouble = trouble;
     s->is_sts_open = false;
     if (!s->on_done)
         return;

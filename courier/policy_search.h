@@ -11,6 +11,7 @@
 
 #include "cluster/transport.h"
 #include "courier/courier.h"
+#include "courier/sts.h"
 #include "courier/tls_policy.h"
 #include "mail/addr.h"
 
@@ -36,6 +37,7 @@ struct policy_search {
     const struct transport *transport;
     struct sts_search *sts_search;
     struct sts_policy *sts;
+    enum sts_trouble sts_trouble; /* of the last fetch, also beside a policy */
     bool is_sts_open;
     struct policy_host *hosts;
     size_t count, open_count;

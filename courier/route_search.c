@@ -92,6 +92,7 @@ static void answer(struct route_search *s, struct route *r)
     r->how = mem_string(s->how);
     r->site = mem_string(best_host(s));
     r->transport = s->transport;
+    r->sts_trouble = s->policies.sts_trouble;
     s->transport = (struct transport){0};
     search_free(s);
     on_found(context, r);
@@ -116,6 +117,7 @@ static void add_targets(struct route *r, const struct host *h, size_t most)
         t->path = h->is_unix ? mem_string(h->name + strlen("unix:")) : NULL;
         t->ip = h->ips[i];
         t->port = h->port;
+        t->is_by_mx = h->is_by_mx;
         t->group = h->preference + (h->is_fallback ? FALLBACK_GROUP : 0);
         t->policy = tls_policy_hold(h->policy->policy);
     }

@@ -83,6 +83,8 @@ static void pass_sent(const struct entry *e)
 {
     if (e->outcome == OUTCOME_KEEP)
         FAULT_SENT(note_sent);
+    else if (e->is_moved)
+        FAULT_SENT(move_sent);
     else
         FAULT_SENT(settle_sent);
 }
@@ -91,6 +93,8 @@ static void pass_confirmed(const struct entry *e)
 {
     if (e->outcome == OUTCOME_KEEP)
         FAULT_POINT(note_confirmed);
+    else if (e->is_moved)
+        FAULT_POINT(moved);
     else if (e->job && e->job->work->is_fanout)
         FAULT_POINT(fanout_ended);
     else

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "courier/smtp_client_private.h"
 
@@ -163,6 +164,8 @@ static void on_dot(struct smtp_client *c, const struct expected *e, struct buf *
     take_verdict_of_dot(c, e);
     if (--e->transaction->dots_owed == 0)
         transaction_over(c, e->transaction, out);
+    else
+        FAULT_POINT(store_answered);
 }
 
 static void on_empty_dot(struct smtp_client *c, const struct expected *e, struct buf *out)

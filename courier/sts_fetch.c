@@ -1,18 +1,15 @@
-/*
- * One fetch of a policy (RFC 8461 section 3.3): the policy host is found by our own DNS, and connected to where mail could be, too (BEHAVIOURS H23):
- * whoever writes a TXT record must not choose what we talk to on our networks.
- */
+/* One fetch of a policy (RFC 8461 section 3.3). */
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/conf.h"
 #include "base/mem.h"
 #include "courier/courier.h"
-#include "courier/route.h"
 #include "courier/sts_private.h"
+#include "courier/web_host.h"
 #include "io/http_client.h"
 
-enum { ADDRESSES_MAX = 8, HTTPS_PORT = 443, STATUS_GOOD = 200 };
+enum { HTTPS_PORT = 443, STATUS_GOOD = 200 };
 #define HOST "mta-sts."
 
 struct sts_fetch {
@@ -21,13 +18,7 @@ struct sts_fetch {
     struct http_call *call;
     struct timer timer;
     uint64_t until_ms;
-    struct fetch_question {
-        struct sts_fetch *fetch;
-        struct dns_question *question; /* NULL: answered */
-    } questions[2];
-    struct ip ips[ADDRESSES_MAX];
-    size_t ip_count;
-    bool is_away, was_refused; /* DNS did not answer; addresses we never connect to */
+    struct web_host *place; /* looked for; NULL: found */
     sts_on_fetched *on_fetched;
     void *context;
     char host[DOMAIN_MAX + 1];
@@ -38,10 +29,7 @@ struct sts_fetch *sts_fetch_cancel(struct sts_fetch *f)
     if (!f)
         return NULL;
     timer_stop(&f->timer);
-    for (size_t i = 0; i < ARRAY_LEN(f->questions); i++) {
-        if (f->questions[i].question)
-            dns_cancel(f->questions[i].question);
-    }
+    f->place = web_host_cancel(f->place);
     f->call = http_cancel(f->call);
     return mem_free(f);
 }
@@ -92,7 +80,7 @@ static void on_answer(void *context, const struct http_answer *a)
     }
 }
 
-static void fetch_send(struct sts_fetch *f)
+static void fetch_send(struct sts_fetch *f, const struct ip *ips, size_t count)
 {
     const struct conf *conf = conf_get();
     uint64_t now = clock_ms();
@@ -104,8 +92,8 @@ static void fetch_send(struct sts_fetch *f)
         .url = url,
         .accept = "text/plain",
         .ca = conf->tls_out.sts_ca,
-        .addresses = f->ips,
-        .address_count = f->ip_count,
+        .addresses = ips,
+        .address_count = count,
         .is_alone = true,
         .timeout_ms = now < f->until_ms ? f->until_ms - now : 1,
         .max_bytes = conf->tls_out.sts_max_size_bytes,
@@ -116,41 +104,20 @@ static void fetch_send(struct sts_fetch *f)
 
 /* ---- where the host is ---- */
 
-static void add_address(struct sts_fetch *f, const struct ip *ip)
+static void on_found(void *context, const struct ip *ips, size_t count, const char *why)
 {
-    const struct conf *conf = conf_get();
+    struct sts_fetch *f = context;
 
-    if (!route_may_connect(ip, &conf->courier.own_addresses, &conf->courier.allow_private,
-                           conf->courier.refuse_private))
-        f->was_refused = true;
-    else if (f->ip_count < ADDRESSES_MAX)
-        f->ips[f->ip_count++] = *ip;
-}
-
-static void on_addresses(void *context, const struct dns_answer *a)
-{
-    struct fetch_question *q = context;
-    struct sts_fetch *f = q->fetch;
-
-    q->question = NULL;
-    f->is_away |= a->result == DNS_AWAY;
-    for (size_t i = 0; a->result == DNS_OK && i < a->count; i++)
-        add_address(f, &a->records[i].ip);
-    if (f->questions[0].question || f->questions[1].question)
-        return;
-    if (f->ip_count > 0)
-        fetch_send(f);
+    f->place = NULL;
+    if (count > 0)
+        fetch_send(f, ips, count);
     else
-        fetch_end(f, NULL, STS_TROUBLE_FETCH,
-                  f->was_refused ? "its host's address is none to connect to"
-                  : f->is_away   ? "its host's address cannot be found now"
-                                 : "its host has no address");
+        fetch_end(f, NULL, STS_TROUBLE_FETCH, why);
 }
 
 struct sts_fetch *sts_fetch_start(struct courier *c, struct http_client *http, const char *domain,
                                   sts_on_fetched *on_fetched, void *context)
 {
-    static const enum dns_type types[] = {DNS_A, DNS_AAAA};
     struct sts_fetch *f = NEW(struct sts_fetch);
     uint64_t time_ms = conf_get()->tls_out.sts_fetch_time_ms;
     size_t len = strlen(domain);
@@ -164,9 +131,6 @@ struct sts_fetch *sts_fetch_start(struct courier *c, struct http_client *http, c
     f->context = context;
     f->until_ms = clock_ms() + time_ms;
     timer_start(c->loop, &f->timer, time_ms, on_timer);
-    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-        f->questions[i].fetch = f;
-        f->questions[i].question = dns_ask(c->dns, f->host, types[i], on_addresses, &f->questions[i]);
-    }
+    f->place = web_host_find(c, f->host, on_found, f);
     return f;
 }

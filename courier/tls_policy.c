@@ -15,7 +15,7 @@ static struct tls_policy none = {
 
 /* ---- holding ---- */
 
-/* The two that all share are not counted: reactors of several threads may hold them. */
+/* The two that all share are never freed, so nobody counts who holds them. */
 struct tls_policy *tls_policy_hold(struct tls_policy *p)
 {
     if (p != &may && p != &none)

@@ -14,8 +14,6 @@
 
 struct dane_answer;
 struct sts_policy;
-struct tls_association;
-struct tls_demand;
 
 enum tls_level {
     TLS_LEVEL_NONE,    /* never */

@@ -11,11 +11,13 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "cluster/tls_setting.h"
+#include "cluster/tlsrpt_settings.h"
 #include "cluster/tlsrpt_store.h"
 #include "courier/sts.h"
 #include "courier/tlsrpt_private.h"
 #include "courier/work.h"
 #include "io/hash.h"
+#include "io/http_client.h"
 #include "mail/tlsrpt_record.h"
 
 enum {
@@ -122,6 +124,11 @@ static void count(struct tlsrpt *t, const struct tlsrpt_session *s)
 
 /* ---- sessions ---- */
 
+bool tlsrpt_is_on(const struct courier *c)
+{
+    return c->tlsrpt && c->tlsrpt->is_on;
+}
+
 /* What the operator's settings decide says nothing about the domain. */
 static bool is_reported(const struct courier *c, const struct work *w)
 {
@@ -129,13 +136,12 @@ static bool is_reported(const struct courier *c, const struct work *w)
     AUTO_FREE char *why = NULL;
     bool is_open;
 
-    if (!c->tlsrpt || !c->tlsrpt->is_on || !w->route || w->route->transport.kind != TRANSPORT_MX ||
+    if (!tlsrpt_is_on(c) || !w->route || w->route->transport.kind != TRANSPORT_MX ||
         w->route->transport.tls || w->domain[0] == '[')
         return false;
     if (tls_setting_parse(span_of(tls_setting_find(conf_get(), w->domain, NULL)), &setting, &why) < 0)
         return false;
-    is_open = setting.wish == TLS_WISH_AUTO || setting.wish == TLS_WISH_DANE ||
-              setting.wish == TLS_WISH_STS;
+    is_open = setting.wish == TLS_WISH_AUTO || setting.wish == TLS_WISH_DANE || setting.wish == TLS_WISH_STS;
     tls_setting_done(&setting);
     return is_open;
 }
@@ -149,7 +155,7 @@ void tlsrpt_count(struct courier *c, const struct tlsrpt_connection *of)
                                .to = &of->target->ip,
                                .reason = of->detail};
 
-    if (!is_reported(c, of->work) || of->policy->source == TLS_SOURCE_SETTING)
+    if (!of->target->is_by_mx || !is_reported(c, of->work) || of->policy->source == TLS_SOURCE_SETTING)
         return;
     s.result = tlsrpt_result_of(of->policy, of->target->host, of->failure);
     if (of->failure == TLS_FAILURE_NONE && s.result == TLSRPT_VALIDATION_FAILURE)
@@ -208,7 +214,7 @@ void tlsrpt_count_route(struct courier *c, const struct work *w, const struct ro
     if (r->sts_trouble != STS_TROUBLE_NONE)
         count_trouble(c, w, r);
     for (size_t i = 0; i < r->count; i++) {
-        if (tls_policy_is_barred(r->targets[i].policy) && is_first_of_host(r, i))
+        if (r->targets[i].is_by_mx && tls_policy_is_barred(r->targets[i].policy) && is_first_of_host(r, i))
             count_barred(c, w, &r->targets[i]);
     }
 }
@@ -295,13 +301,16 @@ static void write_next(struct tlsrpt *t)
     const struct tlsrpt_limits limits = {conf->tlsrpt.max_reports, conf->tlsrpt.max_rows};
     AUTO_FREE struct tlsrpt_row *rows = NULL;
     AUTO_FREE struct tlsrpt_part *parts = NULL;
+    AUTO_FREE struct tally **over = NULL;
     AUTO_BUF struct buf text = {.data = NULL};
     size_t part_count = 0, row_count = 0;
 
-    if (t->is_writing || !t->courier->incarnation || !store_is_ready(t->courier->store))
+    if (t->is_writing || list_is_empty(&t->order) || !t->courier->incarnation ||
+        !store_is_ready(t->courier->store))
         return;
     rows = mem_array(t->row_count + 1, sizeof(*rows));
     parts = mem_array(t->tallies.count + 1, sizeof(*parts));
+    over = mem_array(t->tallies.count + 1, sizeof(*over));
     (void) buf_reserve(&text, (t->row_count + 1) * NUMBER_MAX); /* spans point into it */
     t->written = 0;
     LIST_EACH(&t->order, it, save) {
@@ -317,6 +326,7 @@ static void write_next(struct tlsrpt *t)
             break;
         while (map_next(&y->rows, &cursor, &field, &row))
             rows[row_count++] = row_of(t, field, row, &text);
+        over[part_count] = y;
         parts[part_count++] = (struct tlsrpt_part){y->name, y->due_ms, first, y->rows.count};
     }
     if (part_count == 0)
@@ -329,7 +339,7 @@ static void write_next(struct tlsrpt *t)
                            CALL_TIME_MS, on_written, t);
     }
     for (size_t i = 0; i < part_count; i++)
-        tally_free(LIST_FIRST(&t->order, struct tally, link));
+        tally_free(over[i]);
 }
 
 static void on_tick(struct timer *timer)
@@ -350,7 +360,7 @@ void tlsrpt_reload(struct tlsrpt *t)
 {
     const struct conf *conf = conf_get();
 
-    t->is_on = conf->tlsrpt.report && *conf->tlsrpt.contact;
+    t->is_on = tlsrpt_settings_are_on(conf);
     if (t->is_on && t->timer.place == 0)
         timer_start(t->courier->loop, &t->timer, conf->tlsrpt.interval_ms, on_tick);
 }
@@ -371,7 +381,7 @@ bool tlsrpt_is_written(struct tlsrpt *t)
     if (!store_is_ready(t->courier->store) || !t->courier->incarnation)
         return true;
     write_next(t);
-    return !t->is_writing;
+    return !t->is_writing && !t->sending;
 }
 
 struct tlsrpt *tlsrpt_close(struct tlsrpt *t)
@@ -380,6 +390,7 @@ struct tlsrpt *tlsrpt_close(struct tlsrpt *t)
         return NULL;
     timer_stop(&t->timer);
     t->sending = tlsrpt_send_cancel(t->sending);
+    t->http = http_client_free(t->http);
     while (!list_is_empty(&t->order))
         tally_free(LIST_FIRST(&t->order, struct tally, link));
     map_done(&t->tallies);

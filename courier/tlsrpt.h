@@ -11,14 +11,15 @@
 #include "courier/route.h"
 #include "io/tls.h"
 
+bool tlsrpt_is_on(const struct courier *c);
 /* One connection has come as far as TLS, or failed there; once for each connection, however many messages of whichever domains it carries. */
 struct tlsrpt_connection {
     const struct work *work; /* whose mail it was opened for */
     const struct tls_policy *policy;
     const struct target *target;
-    const struct ip *source;   /* our address; NULL: not known */
-    enum tls_failure failure;  /* NONE: as the policy demands */
-    const char *detail;        /* what OpenSSL or the host said */
+    const struct ip *source;  /* our address; NULL: not known */
+    enum tls_failure failure; /* NONE: as the policy demands */
+    const char *detail;       /* what OpenSSL or the host said */
 };
 void tlsrpt_count(struct courier *c, const struct tlsrpt_connection *of);
 /* Hosts were looked for: counts, once each, those that their policy bars, and a policy that could not be fetched. */
@@ -28,6 +29,6 @@ void tlsrpt_count_route(struct courier *c, const struct work *w, const struct ro
 struct tlsrpt;
 struct tlsrpt *tlsrpt_open(struct courier *c);
 void tlsrpt_reload(struct tlsrpt *t); /* the settings have changed */
-/* While the courier drains: has all been written that was counted? If not it is now, and courier_check_drained() called when that is over. */
+/* While the courier drains: is all written that was counted, and no report under way? If not it is seen to, and courier_check_drained() called then. */
 bool tlsrpt_is_written(struct tlsrpt *t);
 struct tlsrpt *tlsrpt_close(struct tlsrpt *t); /* before its store and dns; NULL is fine; always NULL */

@@ -22,9 +22,9 @@ extern const char *const tlsrpt_result_words[TLSRPT_RESULT_COUNT];
 enum { TLSRPT_REASON_MAX = 120, TLSRPT_POLICY_MAX = 16384, TLSRPT_DIGEST_LEN = 32 };
 
 struct tlsrpt_session {
-    const char *domain;         /* whom the report is for */
+    const char *domain;              /* whom the report is for */
     const struct tls_policy *policy; /* NULL: none, but for what sts_trouble says */
-    bool is_sts;                /* without a policy: the domain says it has one, and it could not be fetched */
+    bool is_sts; /* without a policy: the domain says it has one, and it could not be fetched */
     enum tlsrpt_result result;
     const char *host;           /* NULL: none was found yet */
     const struct ip *from, *to; /* NULL: not known */

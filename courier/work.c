@@ -136,10 +136,10 @@ void work_grant(struct courier *c, const struct grant *g, uint64_t until_ms)
     }
     if (g->token > w->token || g->serial > w->serial || !g->serial)
         verdict_done(&w->trouble); /* the dispatcher thinks of trying again */
-    if (g->token != w->token) {    /* of a new owner, who knows nothing yet */
+    if (g->token != w->token) /* of a new owner, who knows nothing yet */
         w->has_told_answer = false;
+    if (g->token != w->token || !work_is_granted(w)) /* what was told of it before may be forgotten */
         w->site_told_ms = 0;
-    }
     w->token = g->token;
     w->serial = g->serial;
     w->connections_max = g->connections;
@@ -307,7 +307,7 @@ static void shrink(struct work *w)
 }
 
 /* A connection that goes this way, from another queue or a new one; false: not now. */
-static bool connect_one(struct work *w, const struct way *way)
+static bool connect_one(struct work *w, const struct way *way, const struct job *first)
 {
     struct connection *k = pool_take(w, way);
 
@@ -319,7 +319,7 @@ static bool connect_one(struct work *w, const struct way *way)
     }
     if (clock_ms() < w->connect_at_ms || !room_for_connection(w))
         return false;
-    connection_open(w, way);
+    connection_open(w, way, first);
     return true;
 }
 
@@ -354,7 +354,7 @@ static void connect_more(struct work *w)
         } else if (!way.target) { /* nobody is left to tell whether the targets are as bad as they were */
             if (!work_forgive_targets(w, from))
                 return;
-        } else if (!connect_one(w, &way)) {
+        } else if (!connect_one(w, &way, j)) {
             return;
         }
     }

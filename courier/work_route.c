@@ -10,6 +10,7 @@
 #include "courier/detour.h"
 #include "courier/grant.h"
 #include "courier/source.h"
+#include "courier/tlsrpt.h"
 #include "courier/work.h"
 
 enum {
@@ -218,6 +219,7 @@ static void on_route(void *context, struct route *route)
     w->route = route;
     w->route_until_ms = clock_ms() + ROUTE_KEEP_MS;
     w->kind = route->transport.kind;
+    tlsrpt_count_route(w->courier, w, route);
     if (w->kind == TRANSPORT_HOLD || w->kind == TRANSPORT_DISCARD)
         detour_ready(w);
     if (route->count == 0) {

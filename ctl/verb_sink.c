@@ -24,7 +24,7 @@ struct server {
     uint64_t duplicates, without_id, target;
     struct tls_server *tls; /* NULL: none is offered */
     struct tls_tickets *tickets;
-    const char *folder;     /* NULL: nothing is kept */
+    const char *folder; /* NULL: nothing is kept */
     struct list connections;
     struct timer second, patience;
     uint64_t told, started_ms;
@@ -344,8 +344,8 @@ int verb_sink(const struct arguments *a)
         s.loop = loop_free(s.loop);
     }
     sink_rules_done(&s.sink.rules);
-    (void) tls_server_release(s.tls); /* always NULL */
-    (void) tls_tickets_free(s.tickets);
+    (void) tls_server_release(s.tls);   /* always NULL */
+    (void) tls_tickets_free(s.tickets); /* always NULL */
     map_done(&s.seen);
     mem_free(s.trouble);
     return status;

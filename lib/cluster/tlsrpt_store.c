@@ -176,9 +176,9 @@ void tlsrpt_store_take(struct store *s, const char *name, const char *token, uin
 static void on_ended(struct store_call *call, enum store_result result, const struct redis_value *values)
 {
     struct tlsrpt_call *c = call_of(call);
-    enum tlsrpt_answer answer = result != STORE_OK                 ? TLSRPT_UNKNOWN
+    enum tlsrpt_answer answer = result != STORE_OK                ? TLSRPT_UNKNOWN
                                 : redis_is_text(&values[0], "ok") ? TLSRPT_OK
-                                                                   : TLSRPT_STALE;
+                                                                  : TLSRPT_STALE;
 
     c->on.end(c->context, answer);
     call_free(c);

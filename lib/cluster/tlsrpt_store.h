@@ -17,7 +17,7 @@ static const uint64_t tlsrpt_keep_ms = 7ull * 24 * 3600 * 1000;
 struct tlsrpt_row {
     struct span field, value; /* a field P...: a text; every other: a number */
 };
-struct tlsrpt_part { /* of one report */
+struct tlsrpt_part {  /* of one report */
     const char *name; /* "2026-11-22 example.com" */
     uint64_t due_ms;  /* clock of Redis */
     const struct tlsrpt_row *rows;

@@ -71,13 +71,13 @@ static void add_words(const struct tlsrpt_mail *m, struct buf *out)
     bool is_plain;
 
     clock_add_stamp(&day, m->start_s * 1000);
-    buf_printf(&text,
-               "This is a report about TLS sessions with the mail hosts of\r\n%s\r\non %.*s (UTC), by\r\n%s.\r\n"
-               "The attached file has it in the format of RFC 8460.\r\n\r\nContact: %s\r\n",
-               m->domain, DATE_LEN, day.data, m->organization, m->contact);
+    buf_printf(
+        &text,
+        "This is a report about TLS sessions with the mail hosts of\r\n%s\r\non %.*s (UTC), by\r\n%s.\r\n"
+        "The attached file has it in the format of RFC 8460.\r\n\r\nContact: %s\r\n",
+        m->domain, DATE_LEN, day.data, m->organization, m->contact);
     is_plain = mime_is_plain(buf_span(&text));
-    buf_printf(out,
-               "--=_%s\r\nContent-Type: text/plain; charset=%s\r\nContent-Transfer-Encoding: %s\r\n\r\n",
+    buf_printf(out, "--=_%s\r\nContent-Type: text/plain; charset=%s\r\nContent-Transfer-Encoding: %s\r\n\r\n",
                m->id, is_plain ? "us-ascii" : "utf-8", is_plain ? "7bit" : "quoted-printable");
     if (is_plain)
         buf_add_span(out, buf_span(&text));

@@ -9,6 +9,10 @@ CLOSING, LATER, NEVER = "421 4.3.2 closing", "451 4.3.0 not now", "550 5.7.1 not
 GARBAGE = b"\x00\xff\x16\x03 what?\r\n"
 DEEDS = ("stall", "close", "reset", "garbage", "endless", "421", "4xx", "5xx", "out of place")
 BROKEN = DEEDS[:5]  # no reply, or none that can be understood
+# What only some steps have: STARTTLS left out of a reply to EHLO that offers to take passwords, words behind the 220 to STARTTLS; a yes
+# before we have said all, or a challenge behind the last one.
+SPECIAL = {"starttls": ("stripped", "injected"), "challenge": ("cheat",), "auth": ("cheat",)}
+STRIPPED = "250-host.test\n250-AUTH PLAIN LOGIN SCRAM-SHA-256\n250 PIPELINING"
 
 # Which code a step hopes for: what goes on and on begins with it.
 _YES = {"starttls": b"220", "challenge": b"334", "auth": b"235", "data": b"354"}
@@ -37,9 +41,19 @@ ROWS = [(kind.name, step) for kind in KINDS.values() for step in kind.steps]
 EARLY = ("connect", "starttls", "handshake", "hello", "challenge1", "challenge2", "auth")  # nothing of a message was said
 
 
+def deeds_of(step):
+    return DEEDS + SPECIAL.get(step.rstrip("123"), ())
+
+
 def action_of(step, deed):
     """What the sink does."""
     name = step.rstrip("123")
+    if deed == "stripped":
+        return reply(STRIPPED)
+    if deed == "injected":
+        return garbage(b"220 go on\r\n" + STRIPPED.replace("\n", "\r\n").encode() + b"\r\n235 2.7.0 welcome\r\n")
+    if deed == "cheat":
+        return reply("334 bW9yZQ==" if name == "auth" else "235 2.7.0 welcome")
     if deed == "stall":
         return stall(FOREVER)
     if deed == "close":
@@ -54,11 +68,13 @@ def action_of(step, deed):
     return garbage(text.encode() + b"\r\n") if name == "handshake" else reply(text, then_drop=deed == "421")
 
 
-def place_of(kind, step):
-    """The sink's stage, and when it is that step: match(session, transaction, recipient of the command)."""
+def place_of(kind, step, deed):
+    """The sink's stage, and what else a rule must fit."""
     name, number = step.rstrip("123"), int(step[-1]) if step[-1].isdigit() else 0
+    if deed == "stripped":
+        return "ehlo", lambda session, _: not session.tls
     if name == "hello":
-        return "ehlo", lambda session, _: session.tls or kind.tls == "none"
+        return "ehlo", lambda session, _: (session.tls or kind.tls == "none") and not session.commands[-1].startswith("HELO")
     if name == "challenge":
         return "challenge", lambda session, _: session.challenges == number
     if name == "rcpt":
@@ -92,7 +108,7 @@ def fates_of(kind, step, deed):
 
 
 def _fate_of_early(kind, step, deed):
-    if kind.tls == "may" and (step == "handshake" or (step == "starttls" and deed in ("4xx", "5xx"))):
+    if kind.tls == "may" and (step == "handshake" or (step == "starttls" and deed in ("4xx", "5xx", "stripped"))):
         return "plain"
     if step == "hello" and deed == "5xx" and not kind.has_transport:
         return "first"  # HELO, inside TLS
@@ -103,8 +119,8 @@ def status_of(step, deed):
     """Of mail that no host may have: how its status begins."""
     if step == "handshake":
         return "4.7.5"
-    if step == "starttls" and deed in ("4xx", "5xx"):
+    if step == "starttls" and deed in ("4xx", "5xx", "stripped"):
         return "4.7.4"
-    if step.startswith(("challenge", "auth")) and deed in ("4xx", "5xx", "out of place"):
+    if step.startswith(("challenge", "auth")) and deed in ("4xx", "5xx", "out of place", "cheat"):
         return "4.7.8"
     return "4."

@@ -180,18 +180,32 @@ def test_a_record_of_a_newer_version_waits_for_a_newer_courier(scene):
     scene.wait_delivered(letter)
 
 
-# proves: A10 M06
-def test_a_job_in_another_queue_than_its_own_is_held(scene):
-    place = scene.places.take()
-    letter, key, rules = waiting(scene, place)
+def misplace(scene, letter, key, place, queue):
+    """Puts its job into another queue of its partition."""
     tag, job = key.split(b":")[1], f"{letter.message_id}.0"
-    other = f"{place.domain}/other"  # a lane of the domain: the same partition
     with scene.redis.pipeline() as together:
         together.zrem(b"q:" + tag + b":" + place.domain.encode(), job)
-        together.zadd(b"q:" + tag + b":" + other.encode(), {job: 1})
-        together.zadd(b"d:" + tag, {other: 1})
+        together.zadd(b"q:" + tag + b":" + queue.encode(), {job: 1})
+        together.zadd(b"d:" + tag, {queue: 1})
         together.execute()
+
+
+# proves: A10 M06
+def test_a_job_in_the_queue_of_another_domain_is_held(scene):
+    place = scene.places.take()
+    letter, key, rules = waiting(scene, place)
+    misplace(scene, letter, key, place, "elsewhere.test")
     assert_held(scene, letter, key, place, rules)
+
+
+# proves: A10 I16
+def test_a_job_in_the_queue_of_another_lane_goes_back_to_its_own(scene):
+    place = scene.places.take()
+    letter, key, rules = waiting(scene, place)
+    scene.sink.clear(*rules)
+    misplace(scene, letter, key, place, f"{place.domain}/other")
+    scene.wait_delivered(letter)
+    assert scene.cluster.metric("barid_moved_total") == 1
 
 
 # proves: A10 M06

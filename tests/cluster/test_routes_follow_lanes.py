@@ -12,7 +12,7 @@ from harness.dns import Dns, Zone
 from harness.sink import Gate, ScriptedSink, reply, stall
 
 HOSTS = [f"127.0.0.{n}" for n in range(1, 10)]
-MX, SMART, EXACT, BACKUP, TENANT, HOME = HOSTS[0], HOSTS[1], HOSTS[2], HOSTS[3], HOSTS[4], HOSTS[8]
+MX, SMART, EXACT, BACKUP, TENANT, NOTES, HOME = HOSTS[0], HOSTS[1], HOSTS[2], HOSTS[3], HOSTS[4], HOSTS[5], HOSTS[8]
 DEAD = "127.0.5.1"
 LISTENERS = {"open": {"role": "internal", "trusted_networks": ["127.0.0.0/8"]},
              "users": {"role": "submission", "tls": "off", "auth_without_tls": True}}
@@ -29,11 +29,11 @@ def scene():
             return f"{host}:{sink.port}"
         settings = {
             "lanes": {"bulk": {"senders": ["@news.test", "vip@origin.test"]}, "acme": {"tenants": ["acme"]},
-                      "sub": {"senders": ["@.news.test"]}},
+                      "notes": {"senders": ["<>"]}, "sub": {"senders": ["@.news.test"]}},
             "transports": {"smart": {"hosts": [at(SMART)]}, "twice": {"hosts": [at(DEAD), at(BACKUP)]}, "tenant": {"hosts": [at(TENANT)]},
                            "plain": {}},
             "courier": {"port": sink.port, "idle_time": "0s", "routes": {
-                "*/bulk": "smart", "exact.test/bulk": at(EXACT), "exact.test": "mx", "two.test": "mx", "*/sub": "twice", "*/acme": "tenant",
+                "*/bulk": "smart", "exact.test/bulk": at(EXACT), "exact.test": "mx", "two.test": "mx", "*/sub": "twice", "*/notes": at(NOTES), "*/acme": "tenant",
                 "held.test": "hold", "gone.test": "discard", "xn--bcher-kva.test": "discard", "origin.test": at(HOME), "paused.test": at(DEAD), "plain.test": "plain"}},
             "retry": {"first": "1s", "longest": "2s"},
         }
@@ -75,6 +75,14 @@ def test_a_backup_host_takes_what_the_first_cannot(scene):
 # proves: I16 H20
 def test_a_tenants_mail_goes_by_the_tenants_smart_host(scene):
     assert scene.wait_delivered(submit(scene, "r@one.test")).session.host == TENANT
+
+
+# proves: I16
+def test_notifications_have_the_lane_of_the_null_sender(scene):
+    rule = scene.sink.rule("rcpt", reply("550 5.1.1 nobody"), recipient="nobody@one.test")
+    letter = scene.send("nobody@one.test", sender="s@news.test")
+    assert scene.wait_returned(letter).transaction.session.host == NOTES
+    scene.sink.clear(rule)
 
 
 # proves: I16 H17

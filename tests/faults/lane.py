@@ -20,7 +20,8 @@ from protocol import scripts
 from protocol.calls import Partition
 
 DOMAINS = ("one.test", "two.test", "three.test")
-ORIGIN = "origin.test"
+STORE = "store.test"
+ORIGIN, MOVED = "origin.test", "moved.test"  # the lane of MOVED's senders is known to couriers, and not to the ingress
 SIZES = {"small": 1000, "chunked": 600000, "binary": 600000, "submitted": 1000, "bulky": 600000}
 SUBMITTED = ("submitted", "bulky")
 USER = ("ann", "a secret of hers")
@@ -41,41 +42,49 @@ class Fired:
 
 
 class Since:
-    """What a sink took since a step began."""
+    """What sinks took since a step began."""
 
-    def __init__(self, sink):
-        self.sink, self.first = sink, len(sink.transactions)
+    def __init__(self, *sinks):
+        self.firsts = [(sink, len(sink.transactions)) for sink in sinks]
 
     def taken(self):
-        return [transaction for transaction in list(self.sink.transactions)[self.first:] if transaction.taken]
+        return [transaction for sink, first in self.firsts for transaction in list(sink.transactions)[first:] if transaction.taken]
 
 
 class Lane:
     """Two of each program, a sink, a Redis. walk(step) -> (what happened, problems)."""
 
     def __init__(self, number, build):
+        self.source = f"127.0.{50 + number}.1"
         hosts = [f"127.0.{40 + number}.{place + 1}" for place in range(len(DOMAINS) + 1)]
         self.sink = ScriptedSink(hosts, features=[*DEFAULT_FEATURES, "CHUNKING", "BINARYMIME"])
-        self.sink.rule("rcpt", reply("550 5.1.1 no such user"), match=lambda session, _: "<no" in session.commands[-1])
-        self.sink.rule("rcpt", reply("451 4.2.1 later"), match=self._is_first_try)
+        self.store = ScriptedSink(hosts[:1], features=[*DEFAULT_FEATURES, "CHUNKING", "BINARYMIME"], is_lmtp=True)
+        for sink in (self.sink, self.store):
+            sink.rule("rcpt", reply("550 5.1.1 no such user"), match=lambda session, _: "<no" in session.commands[-1])
+            sink.rule("rcpt", reply("451 4.2.1 later"), match=self._is_first_try)
         self._tried = set()
         self.folder = paths.scratch("authority")
         self.authority = Authority(self.folder)
         certificate = self.authority.issue("localhost")
         routes = {domain: f"{host}:{self.sink.port}" for domain, host in zip((*DOMAINS, ORIGIN), hosts)}
+        routes[MOVED], routes[STORE] = routes[ORIGIN], "store"
         routes[DOMAINS[0]] = "smart"  # the first is spoken to by TLS and with a login, the others in plain
         smart = {"hosts": [f"{hosts[0]}:{self.sink.port}"], "tls": "verify localhost", "user": USER[0], "password": USER[1]}
         self.sink.secure(certificate, hosts[0])
         self.sink.demand_login(dict([USER]), hosts[0])
         self.cluster = Cluster(ingress=2, dispatchers=2, couriers=2, build=build, settings={
-            "courier": {"port": self.sink.port, "routes": routes, "max_recipients": 1, "idle_time": "0s"}, "store": {"commit_time": "2s"},
-            "transports": {"smart": smart}, "tls": {"certificates": [certificate]}, "tls_out": {"ca": self.authority.ca}},
+            "courier": {"port": self.sink.port, "routes": routes, "max_recipients": 2, "idle_time": "0s"}, "store": {"commit_time": "2s"},
+            "transports": {"smart": smart, "store": {"protocol": "lmtp", "hosts": [f"{hosts[0]}:{self.store.port}"]}},
+            "lanes": {"moved": {"senders": ["nobody@nowhere.test"], "pool": "aside"}}, "pools": {"aside": {"addresses": [self.source]}},
+            "tls": {"certificates": [certificate]}, "tls_out": {"ca": self.authority.ca}},
             listeners={"relay": {"role": "relay", "extensions": ["CHUNKING", "BINARYMIME"]}, "submission": {"role": "submission"},
                        "submissions": {"role": "submissions"}})
         self.armed = os.path.join(self.cluster.folder, "armed")
         os.mkdir(self.armed)
         for node in self.cluster.nodes:
             node.process.env["BARID_FAULT_DIR"] = self.armed
+        for node in self.cluster.of("courier"):
+            node.process.env["BARID_LANES_MOVED_SENDERS"] = f"@{MOVED}"
         self.redis = None
         self.retry_script = scripts.assemble(scripts.sources())["retry"]
 
@@ -88,6 +97,7 @@ class Lane:
 
     def __enter__(self):
         self.sink.__enter__()
+        self.store.__enter__()
         self.cluster.__enter__()
         self.redis = self.cluster.redis.client(socket_timeout=10)
         self.cluster.baridctl("tenant", "set", "shop", "queue_messages=1000", "queue_bytes=1GiB")
@@ -97,6 +107,7 @@ class Lane:
     def __exit__(self, *rest):
         self.cluster.__exit__(*rest)
         self.sink.__exit__(*rest)
+        self.store.__exit__(*rest)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _doors(self):
@@ -110,7 +121,7 @@ class Lane:
         """(what happened to the message, [problems])."""
         self.step, self.fired, self.over_s = step, None, None
         self.generators = []
-        self.since = Since(self.sink)
+        self.since = Since(self.sink, self.store)
         self.first_fault = len(self.cluster.faults)
         self.logged = {node: len(node.process.log_text(all_starts=True)) for node in self.cluster.nodes}
         problems = []
@@ -133,9 +144,11 @@ class Lane:
         who = {"success": "r", "deferral": "later", "failure": "no"}[self.step.outcome]
         recipients = {
             "single": [f"{who}{name}@{DOMAINS[0]}"],
-            "two": [f"r{name}a@{DOMAINS[0]}", f"{who}{name}b@{DOMAINS[0]}"],
+            "two": [f"r{name}a@{DOMAINS[0]}", f"r{name}b@{DOMAINS[0]}", f"{who}{name}c@{DOMAINS[0]}"],
+            "store": [f"r{name}a@{STORE}", f"r{name}b@{STORE}", f"{who}{name}c@{STORE}"],
+            "moved": [f"{who}{name}@{DOMAINS[0]}"],
             "many": [f"r{name}@{DOMAINS[0]}", f"{who}{name}@{DOMAINS[1]}", f"r{name}@{DOMAINS[2]}"]}[self.step.shape]
-        sender = f"s{name}@{ORIGIN}"
+        sender = f"s{name}@{MOVED if self.step.shape == 'moved' else ORIGIN}"
         is_submitted = self.step.size in SUBMITTED
         text = content(f"step{name}-0", sender, recipients, body=noise(SIZES[self.step.size]), is_bare=is_submitted)
         self.generators.append(Generator(self._doors() if is_submitted else self.cluster.addresses, lambda _: (sender, recipients, text),
@@ -321,6 +334,9 @@ class Lane:
         for item in self.items:
             for recipient in item.recipients:
                 problems += self._judge_one(item.ledger_id, recipient)
+        for transaction in self.since.taken():
+            if transaction.sender.endswith(f"@{MOVED}") and transaction.session.peer[0] != self.source:
+                problems.append(f"{transaction.ledger_id} came from {transaction.session.peer[0]}, not from the lane's pool")
         for transaction in self.since.taken() if self.step.size in SUBMITTED else []:
             fields = re.findall(rb"(?mi)^(?:Date|Message-ID):", transaction.content.partition(b"\r\n\r\n")[0])
             if transaction.sender and len(fields) != 2:

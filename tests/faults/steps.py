@@ -4,11 +4,13 @@ no line here names fails the walk.
 
 A message is shape/size/outcome:
   single  one recipient                    small    one chunk                                   success   every recipient is taken
-  two     two recipients of one queue,     chunked  three chunks; of many queues: kept by       deferral  one gets 451 once
-          each in a transaction of its own          the parent until the last child is gone     failure   one gets 550: a notification
+  two     three recipients of one queue,   chunked  three chunks; of many queues: kept by       deferral  one gets 451 once
+          in two transactions                       the parent until the last child is gone     failure   one gets 550: a notification
   many    three queues                     binary    as chunked, by BDAT in and out
                                            submitted one chunk   } by a user of a tenant over TLS, in pieces by BDAT,
                                            bulky     three chunks} its header section mended
+  store   as two, to a mail store (LMTP)
+  moved   one recipient, and the sender's lane is not the one it was committed to; it has a pool
 crash is SIGKILL, at the first pass or at #n. pause is SIGSTOP until the process is buried and others have finished, then SIGCONT. cut is a
 crash while Redis stands still, which then loses power.
 """
@@ -60,8 +62,15 @@ claim_sent        crash   single/small/success many/small/success
 claim_sent        pause   single/chunked/success
 claim_received    crash   single/small/success single/chunked/success many/small/failure many/chunked/success
 claim_received    pause   single/small/failure many/small/success
+claim_received    crash   moved/small/success
 content_read      crash   single/small/success single/chunked/failure
 content_read      pause   single/small/deferral
+move_begun        crash   moved/small/success moved/chunked/failure
+move_begun        pause   moved/small/deferral
+move_sent         crash   moved/small/success moved/chunked/success
+move_sent         pause   moved/small/failure
+moved             crash   moved/small/deferral moved/small/success
+moved             pause   moved/chunked/success
 connected         crash   single/small/success many/chunked/success
 connected         pause   single/small/success
 tls_started       crash   single/small/success many/small/failure
@@ -84,6 +93,10 @@ dot_checked       crash   single/small/success single/binary/success
 dot_checked       pause   single/small/success
 after_dot         crash   single/small/success single/binary/success single/chunked/success many/chunked/failure
 after_dot         pause   single/small/success single/binary/success
+after_dot         crash   store/small/success moved/small/success
+store_answered    crash   store/small/success store/small/failure store/chunked/deferral
+store_answered    pause   store/small/success store/small/failure
+dot_answered      crash   store/small/success
 dot_answered      crash   single/small/success single/binary/success two/small/success many/small/success
 dot_answered      pause   single/small/success
 note_sent         crash   two/small/success two/small/failure
@@ -111,7 +124,8 @@ readers_counted   pause   many/chunked/success
 """
 
 # A dot is open there: its reply may be lost with the process, and the message may be sent again.
-DOT_IS_OPEN = {("dot_checked", "pause"), ("after_dot", "crash"), ("after_dot", "pause"), ("dot_answered", "crash"), ("dot_answered", "pause")}
+# A mail store may have answered for some of its recipients: what it said is known only to the process, until all have their answer.
+DOT_IS_OPEN = {("dot_checked", "pause"), *((name, action) for name in ("after_dot", "store_answered", "dot_answered") for action in ("crash", "pause"))}
 
 # Of a message to many queues one job is being settled there, while the dots of the others may be open.
 OTHER_DOTS_MAY_BE_OPEN = {"dsn_made", "settle_sent", "settle_confirmed"}

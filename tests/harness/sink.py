@@ -268,7 +268,7 @@ class ScriptedSink:
         self._names = {}  # id of a session's TLS: the name it asked for
         self.rules, self.sessions, self.transactions = [], [], []
         self._loop = self._thread = None
-        self._tasks = set()
+        self._tasks, self._servers, self._writers = set(), {}, {}
 
     # -- from the test's threads
 
@@ -306,6 +306,14 @@ class ScriptedSink:
         for host in hosts or (None,):
             self._users[host] = users
 
+    def shut(self, *hosts):
+        """From now on these hosts refuse connections, and those they have are reset."""
+        asyncio.run_coroutine_threadsafe(self._shut(hosts), self._loop).result(10)
+
+    def open_again(self, *hosts):
+        """These hosts take connections again."""
+        asyncio.run_coroutine_threadsafe(self._listen(hosts), self._loop).result(10)
+
     def clear(self, *rules):
         """Takes these rules away, or all."""
         self.rules = [rule for rule in self.rules if rules and rule not in rules]
@@ -342,28 +350,38 @@ class ScriptedSink:
 
     async def _serve(self, started):
         self._stopped = asyncio.Event()
-        servers = []
         try:
-            for host in self.hosts:
-                servers.append(await asyncio.start_server(
-                    lambda r, w, host=host: self._accept(host, r, w), host, self.port, backlog=1000))
+            await self._listen(self.hosts)
             if self.path:
-                servers.append(await asyncio.start_unix_server(
-                    lambda r, w: self._accept(self.path, r, w), self.path, backlog=1000))
+                self._servers[self.path] = await asyncio.start_unix_server(
+                    lambda r, w: self._accept(self.path, r, w), self.path, backlog=1000)
             self._loop = asyncio.get_running_loop()
         finally:
             started.set()
         await self._stopped.wait()
-        for server in servers:
+        for server in self._servers.values():
             server.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def _listen(self, hosts):
+        for host in hosts:
+            self._servers[host] = await asyncio.start_server(
+                lambda r, w, host=host: self._accept(host, r, w), host, self.port, backlog=1000)
+
+    async def _shut(self, hosts):
+        for host in hosts:
+            self._servers.pop(host).close()
+        for session, writer in list(self._writers.items()):
+            if session.host in hosts:
+                writer.transport.abort()
+
     async def _accept(self, host, reader, writer):
         self._tasks.add(asyncio.current_task())
         session = Session(host, writer.get_extra_info("peername"))
         self.sessions.append(session)
+        self._writers[session] = writer
         try:
             await self._converse(session, _Stream(reader, session), writer)
         except (ConnectionError, TimeoutError, asyncio.CancelledError):
@@ -372,6 +390,7 @@ class ScriptedSink:
             session.tls_error = session.tls_error or str(error)
         finally:
             session.closed_at = time.monotonic()
+            del self._writers[session]
             writer.transport.abort() if session.commands[-1:] != ["QUIT"] else writer.close()
             self._tasks.discard(asyncio.current_task())
 
@@ -411,8 +430,11 @@ class ScriptedSink:
         if action.drop and action.text is None:
             raise ConnectionAbortedError
         while action.is_endless:
-            await self._say(writer, text)
+            writer.write(text * (16384 // len(text)))
             await writer.drain()
+            await asyncio.sleep(0.001)  # drain() lets nobody else run while all is taken
+            if writer.transport.is_closing():  # of which drain() inside TLS says nothing
+                raise ConnectionResetError
         if action.pieces:
             for octet in (text if isinstance(text, bytes)
                           else (text.replace("\n", "\r\n") + "\r\n").encode()):

@@ -31,14 +31,14 @@ for i = 3, #KEYS do
   end
   for at = arg + 3, arg + 2 * count + 1, 2 do
     local field, value = ARGV[at], ARGV[at + 1]
-    local is_text = string.sub(field, 1, 1) == "P"
+    local kind = string.sub(field, 1, 1)
     local held = is_open and redis.call("HGET", key, field)
     if is_open and not held and rows < most_rows then
       rows = rows + 1
       plan("HSET", key, field, value)
-    elseif is_open and held and not is_text and number(held) then
+    elseif is_open and held and kind ~= "P" and number(held) then
       plan("HINCRBY", key, field, value)
-    elseif not is_text then
+    elseif kind == "S" or kind == "F" then
       dropped = dropped + tonumber(value)
     end
   end

@@ -141,7 +141,8 @@ static void starttls_is_said_once_and_forgets_what_was(void **state)
     talk("EHLO me\r\nMAIL FROM:<a@a.test>\r\nSTARTTLS\r\nNOOP\r\n", 1000);
     assert_true(session.is_tls_next);
     assert_non_null(memmem(session.out.data, session.out.len, "250-STARTTLS\r\n", 14));
-    assert_null(memmem(session.out.data, session.out.len, "250 2.0.0 ok", 12)); /* what comes behind it is not read */
+    assert_null(
+        memmem(session.out.data, session.out.len, "250 2.0.0 ok", 12)); /* what comes behind it is not read */
 
     sink_session_secured(&session);
     buf_clear(&session.out);
