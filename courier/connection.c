@@ -233,7 +233,7 @@ static void on_connected(void *owner)
     metric_add(METRIC_CONNECTIONS_TOTAL, 1);
     if (!k->is_counted)
         k->has_local = stream_local(k->stream, &k->local, &port) == 0;
-    set_deadline(k);
+    connection_drive(k);
 }
 
 static size_t on_data(void *owner, struct span in)

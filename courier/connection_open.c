@@ -89,6 +89,7 @@ void connection_init(struct connection *k, struct work *w, const struct way *way
     k->terms = (struct client_terms){
         .tls = wish_of(way),
         .is_lmtp = transport->is_lmtp,
+        .is_wrapped = transport->is_wrapped,
         .is_private = way->target->path != NULL,
         .user = k->login.user,
         .password = k->login.password,
@@ -139,7 +140,7 @@ bool connection_is_for(const struct connection *k, const struct work *w, const s
     return target_equal(&k->target, way->target) && k->conf == conf_get() &&
            k->is_relaxed == way->is_relaxed && k->pool == (way->source ? way->source->pool : NULL) &&
            strcmp(k->policy->key, policy_of(way)->key) == 0 && k->terms.is_lmtp == transport->is_lmtp &&
-           is_same_text(k->login.user, transport->user) &&
+           k->terms.is_wrapped == transport->is_wrapped && is_same_text(k->login.user, transport->user) &&
            (!k->login.user ||
             is_same_text(k->login.password, transport->password ? transport->password : ""));
 }

@@ -34,7 +34,7 @@ static void decide(struct policy_search *s, struct policy_host *h, const struct 
         .host = h->name,
         .is_by_mx = h->is_by_mx,
         .is_name_secure = !h->is_by_mx || h->is_mx_secure,
-        .has_login = s->transport->user && !s->transport->tls,
+        .is_guarded = s->transport->user || (s->transport->is_wrapped && h->setting.wish != TLS_WISH_ENCRYPT),
         .dane = dane,
         .sts = s->sts && (h->is_by_mx || h->setting.wish == TLS_WISH_STS) ? s->sts : NULL,
     };
@@ -84,15 +84,14 @@ static void ask_dane(struct policy_search *s, struct policy_host *h)
     h->dane = dane_ask(s->courier, h->name, expanded, h->port, on_dane, h);
 }
 
-/* A socket of this machine needs no protection, unless its transport says so. */
+/* A socket of this machine needs no protection. */
 static void look_at(struct policy_search *s, struct policy_host *h)
 {
     h->search = s;
-    if (!h->name && !s->transport->tls) {
+    if (!h->name) {
         h->policy = tls_policy_none();
         return;
     }
-    must(h->name);
     setting_of(s, h->is_by_mx ? NULL : h->name, &h->setting);
 }
 

@@ -335,6 +335,7 @@ static void add_socket(struct route_search *s, struct span name, unsigned prefer
 /* Tried in this order: each is worse than the one before it. */
 static void add_named_hosts(struct route_search *s, struct span hosts, bool is_fallback)
 {
+    uint16_t usual = s->transport.is_wrapped ? 465 : (uint16_t) conf_get()->courier.port;
     unsigned preference = 0;
 
     while (hosts.len > 0) {
@@ -344,7 +345,7 @@ static void add_named_hosts(struct route_search *s, struct span hosts, bool is_f
 
         if (span_starts_nocase(one, SPAN("unix:")))
             add_socket(s, one, preference++);
-        else if (one.len > 0 && hostport_parse(one, (uint16_t) conf_get()->courier.port, name, &port) == 0)
+        else if (one.len > 0 && hostport_parse(one, usual, name, &port) == 0)
             add_host(s, name, port, preference++, false, is_fallback);
     }
 }

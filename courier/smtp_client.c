@@ -204,7 +204,10 @@ struct smtp_client *smtp_client_new(const struct client_settings *settings, cons
     c->settings = settings;
     c->terms = terms;
     c->remote = mem_string(remote);
-    client_expect(c, STEP_GREETING, NULL, 0);
+    if (terms->is_wrapped)
+        c->awaits = ASK_TLS;
+    else
+        client_expect(c, STEP_GREETING, NULL, 0);
     return c;
 }
 

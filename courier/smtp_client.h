@@ -89,6 +89,7 @@ enum client_tls {
 struct client_terms {
     enum client_tls tls;
     bool is_lmtp;
+    bool is_wrapped;             /* TLS before the greeting: ASK_TLS comes first */
     bool is_private;             /* a unix socket, or otherwise nobody else's: AUTH needs no TLS */
     const char *helo_name;       /* NULL: the settings' */
     const char *user, *password; /* NULL or "": no login */

@@ -156,7 +156,10 @@ void smtp_client_secured(struct smtp_client *c, bool is_proven, struct buf *out)
     c->is_secured = true;
     c->is_proven = is_proven;
     forget_extensions(c);
-    say_hello(c, STEP_EHLO, out);
+    if (c->terms->is_wrapped)
+        client_expect(c, STEP_GREETING, NULL, 0);
+    else
+        say_hello(c, STEP_EHLO, out);
 }
 
 bool smtp_client_is_secured(const struct smtp_client *c)

@@ -67,7 +67,7 @@ static struct tls_policy *policy_new(const struct tls_facts *f, enum tls_level l
     p->users = 1;
     p->level = level;
     p->source = source;
-    p->is_relaxable = f->setting->wish == TLS_WISH_AUTO && !f->has_login && source >= TLS_SOURCE_DANE;
+    p->is_relaxable = f->setting->wish == TLS_WISH_AUTO && !f->is_guarded && source >= TLS_SOURCE_DANE;
     p->domain = mem_string(f->is_by_mx ? f->domain : f->host);
     if (source == TLS_SOURCE_STS)
         p->sts = sts_policy_hold(f->sts);
@@ -288,7 +288,7 @@ struct tls_policy *tls_policy_make(const struct tls_facts *f)
 {
     struct tls_policy *p = by_setting(f);
 
-    if (f->has_login && p->level < TLS_LEVEL_VERIFY) {
+    if (f->is_guarded && p->level < TLS_LEVEL_VERIFY) {
         tls_policy_release(p);
         p = by_names(f);
     }

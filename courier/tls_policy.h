@@ -52,7 +52,7 @@ struct tls_facts {
     const char *domain, *host; /* A-labels; the host may be an address */
     bool is_by_mx;             /* the host was found by MX, else the settings name it */
     bool is_name_secure; /* nobody on the way can have chosen the host: DNSSEC, or the settings name it */
-    bool has_login;      /* a password will be said: no less than verify */
+    bool is_guarded;     /* a password will be said, or TLS is all there is: no less than verify */
     const struct dane_answer *dane; /* NULL: not asked, as not all answers were secure */
     struct sts_policy *sts;         /* NULL: the domain has none, or it was not asked for */
 };

@@ -96,7 +96,9 @@ static void print_way(const struct way *w)
     buf_add_text(&out, "pool       ");
     add_pool(&out, w);
     buf_printf(&out, "\ntransport  %s%s\nhosts      ", w->transport.name,
-               w->transport.is_lmtp ? ", by LMTP" : "");
+               w->transport.is_lmtp      ? ", by LMTP"
+               : w->transport.is_wrapped ? ", by SMTPS"
+                                         : "");
     add_hosts(&out, w);
     if (w->transport.user)
         buf_printf(&out, "\nlogin      %s", w->transport.user);
@@ -120,6 +122,7 @@ static void print_way_json(const struct way *w)
     json_put_text(json, "pool", span_of(w->pool ? w->pool->name : ""));
     json_put_text(json, "transport", span_of(w->transport.name));
     json_put_flag(json, "lmtp", w->transport.is_lmtp);
+    json_put_flag(json, "smtps", w->transport.is_wrapped);
     json_put_text(json, "hosts", buf_span(&hosts));
     json_put_text(json, "user", span_of(w->transport.user ? w->transport.user : ""));
     json_put_text(json, "tls", span_of(w->tls));

@@ -8,8 +8,6 @@
 #include "cluster/keys.h"
 #include "cluster/lane.h"
 
-enum { PROTOCOL_LMTP = 1 };
-
 static const struct conf_transport *named(const struct conf *conf, const char *name)
 {
     for (size_t i = 0; i < conf->transport_count; i++)
@@ -39,6 +37,7 @@ static void take(const struct conf_transport *from, struct transport *t)
     *t = (struct transport){
         .kind = from->hosts.count > 0 ? TRANSPORT_HOSTS : TRANSPORT_MX,
         .is_lmtp = from->protocol == PROTOCOL_LMTP,
+        .is_wrapped = from->protocol == PROTOCOL_SMTPS,
         .name = mem_string(from->name),
         .hosts = from->hosts.count > 0 ? joined(&from->hosts) : NULL,
         .tls = text_or_null(from->tls),
@@ -118,7 +117,8 @@ static bool text_equal(const char *a, const char *b)
 
 bool transport_equal(const struct transport *a, const struct transport *b)
 {
-    if (a->kind != b->kind || a->is_lmtp != b->is_lmtp || a->mechanisms.count != b->mechanisms.count)
+    if (a->kind != b->kind || a->is_lmtp != b->is_lmtp || a->is_wrapped != b->is_wrapped ||
+        a->mechanisms.count != b->mechanisms.count)
         return false;
     for (size_t i = 0; i < a->mechanisms.count; i++)
         if (strcmp(a->mechanisms.items[i], b->mechanisms.items[i]) != 0)

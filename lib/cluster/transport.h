@@ -10,9 +10,13 @@
 
 enum transport_kind { TRANSPORT_MX, TRANSPORT_HOSTS, TRANSPORT_HOLD, TRANSPORT_DISCARD };
 
+/* In the order of the words of transports.NAME.protocol. */
+enum transport_protocol { PROTOCOL_SMTP, PROTOCOL_LMTP, PROTOCOL_SMTPS };
+
 struct transport {
     enum transport_kind kind;
     bool is_lmtp;
+    bool is_wrapped;       /* TLS comes first, without STARTTLS */
     char *name;            /* "mx", "static", "hold", "discard", or as the group has it: for the story */
     char *hosts;           /* of TRANSPORT_HOSTS: separated by commas, later ones are backups; else NULL */
     char *tls;             /* text of a TLS policy; NULL: as tls_out says for the destination */

@@ -7,7 +7,7 @@
 #include "cluster/tls_setting.h"
 #include "cluster/transport.h"
 
-enum { SHOWN_MAX = 200, PROTOCOL_LMTP = 1 };
+enum { SHOWN_MAX = 200 };
 
 static int fault(const struct conf *conf, const char *path, const char *key, const char *what,
                  char **ret_error)
@@ -132,10 +132,16 @@ static int check_transport(const struct conf *conf, const struct conf_transport 
                         ret_error);
     if (t->protocol == PROTOCOL_LMTP && t->hosts.count == 0)
         return fault_of(conf, t, "protocol", "LMTP goes to no MX; name hosts", ret_error);
+    if (t->protocol == PROTOCOL_SMTPS && t->hosts.count == 0)
+        return fault_of(conf, t, "protocol", "smtps goes to no MX, which waits for STARTTLS; name hosts",
+                        ret_error);
     for (size_t i = 0; r == 0 && i < t->hosts.count; i++)
         r = check_host(conf, path, NULL, span_of(t->hosts.items[i]), t->protocol == PROTOCOL_LMTP, ret_error);
     if (r == 0)
         r = check_tls(conf, t, &wish, ret_error);
+    if (r == 0 && t->protocol == PROTOCOL_SMTPS && (wish == TLS_WISH_NONE || wish == TLS_WISH_MAY))
+        r = fault_of(conf, t, "tls",
+                     "smtps is TLS; say encrypt, verify, fingerprint or dane, or leave tls out", ret_error);
     return r < 0 ? r : check_login(conf, t, wish, ret_error);
 }
 

@@ -18,12 +18,18 @@ enum {
     RECORDS_PER_SEND = 64,    /* likewise */
 };
 
+/* What is unsent waits for the kernel, and not for the other side to end its sentence. */
+static bool stream_awaits_room(const struct stream *s)
+{
+    return s->is_blocked && !(s->tls && tls_writing_waits(s->tls));
+}
+
 void stream_watch(struct stream *s)
 {
     if (!s->watch)
         return;
     bool is_reading = s->state == STREAM_OPEN ? !s->is_eof && s->in.len < KEPT_MAX_BYTES : s->has_input;
-    bool is_writing = s->state == STREAM_CONNECTING || s->is_blocked;
+    bool is_writing = s->state == STREAM_CONNECTING || stream_awaits_room(s);
     if (stream_is_shaking(s))
         is_reading = is_reading && stream_unsent(s) == 0;
     else if (s->tls && !s->is_paused && is_reading && tls_wants_write(s->tls))
@@ -158,13 +164,18 @@ static int stream_send(struct stream *s)
 {
     if (!s->tls || stream_is_shaking(s))
         return output_send(&s->out, s->fd);
-    for (int i = 0; i < RECORDS_PER_SEND && stream_unsent(s) > 0; i++) {
-        ssize_t n = tls_write(s->tls, output_front(&s->out));
-        if (n < 0)
-            return (int) n;
-        output_sent(&s->out, (size_t) n);
+    bool had_more = tls_has_more(s->tls);
+    ssize_t n = 0;
+    for (int i = 0; i < RECORDS_PER_SEND && stream_unsent(s) > 0 && n >= 0; i++) {
+        n = tls_write(s->tls, output_front(&s->out));
+        if (n > 0)
+            output_sent(&s->out, (size_t) n);
     }
-    return 0;
+    if (tls_has_more(s->tls) && !had_more) { /* writing came upon words for the owner */
+        s->is_offering = true;
+        tail_add(s->loop, &s->tail, stream_on_tail);
+    }
+    return n < 0 ? (int) n : 0;
 }
 
 /* A step of the handshake. What the peer said before it must have been taken: it never gets inside. */
@@ -265,9 +276,11 @@ void stream_on_ready(void *context, int events)
         return;
     }
     if (s->is_paused)
-        watch_set(s->watch, s->is_blocked ? LOOP_WRITE : 0);
+        watch_set(s->watch, stream_awaits_room(s) ? LOOP_WRITE : 0);
     else if (!s->is_eof)
         stream_read(s);
+    if (s->state == STREAM_OPEN && s->is_blocked && !stream_awaits_room(s))
+        stream_flush(s);
     if (s->state != STREAM_CLOSING && !s->is_paused)
         stream_watch(s);
 }

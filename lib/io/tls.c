@@ -35,6 +35,7 @@ struct tls {
     bool has_ended;
     bool has_more;
     bool wants_write;
+    bool writing_waits; /* for what the other side says */
     bool was_spoken_to; /* by the other side */
     bool is_eof;        /* of the socket, whatever TLS says */
     bool is_secured;
@@ -286,17 +287,22 @@ ssize_t tls_read(struct tls *t, char *at, size_t len)
     return got > 0 ? (ssize_t) got : r;
 }
 
+/* In the middle of a message of the other side's TLS nothing can be said before its rest is here; words of its owner may come with that. */
 ssize_t tls_write(struct tls *t, struct span bytes)
 {
     size_t n = 0;
     bool wants_write = tls_check(t)->wants_write; /* reading's */
     if (t->has_ended && t->end < 0)
         return t->end;
+    t->budget = READ_BYTES;
+    t->writing_waits = false;
     ERR_clear_error();
     int r = SSL_write_ex(t->ssl, bytes.at, bytes.len < RECORD_BYTES ? bytes.len : RECORD_BYTES, &n);
+    t->has_more = t->has_more || t->budget < READ_BYTES;
     if (r == 1)
         return (ssize_t) n;
     r = tls_result(t, r);
+    t->writing_waits = r == -EAGAIN && !t->wants_write;
     t->wants_write = wants_write;
     return r == 0 ? -EPIPE : r;
 }
@@ -309,6 +315,11 @@ bool tls_has_more(const struct tls *t)
 bool tls_wants_write(const struct tls *t)
 {
     return t->wants_write;
+}
+
+bool tls_writing_waits(const struct tls *t)
+{
+    return t->writing_waits;
 }
 
 /* ---- what it is */

@@ -23,7 +23,10 @@ bool tls_has_more(const struct tls *t);
 /* At most one record. Bytes once offered must be offered again, with whatever follows them. */
 ssize_t tls_write(struct tls *t, struct span bytes);
 bool tls_wants_write(const struct tls *t); /* the last read or handshake waits for the socket to take bytes */
-void tls_end(struct tls *t);               /* says close_notify, if it can be said at once */
+bool tls_writing_waits(
+    const struct tls
+        *t); /* the last write waits for the other side to speak, not for the socket to take bytes */
+void tls_end(struct tls *t); /* says close_notify, if it can be said at once */
 bool tls_is_secured(const struct tls *t);
 const struct tls_info *tls_info(const struct tls *t);
 const char *tls_error(const struct tls *t);

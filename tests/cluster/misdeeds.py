@@ -21,10 +21,11 @@ _YES = {"starttls": b"220", "challenge": b"334", "auth": b"235", "data": b"354"}
 class Kind:
     """A way to speak to hosts: protocol, what TLS must prove, login, and the steps at which they misbehave."""
 
-    def __init__(self, name, tls, steps, is_lmtp=False, mechanism=None):
-        self.name, self.tls, self.steps, self.is_lmtp, self.mechanism = name, tls, steps.split(), is_lmtp, mechanism
+    def __init__(self, name, tls, steps, protocol="smtp", mechanism=None):
+        self.name, self.tls, self.steps, self.protocol, self.mechanism = name, tls, steps.split(), protocol, mechanism
+        self.is_lmtp = protocol == "lmtp"
         self.is_safe = tls not in ("may", "none")  # nothing in plain
-        self.has_transport = is_lmtp or mechanism is not None
+        self.has_transport = protocol != "smtp" or mechanism is not None
 
 
 _LMTP_DOTS = "dot1 dot2 dot3"
@@ -32,9 +33,10 @@ KINDS = {kind.name: kind for kind in (
     Kind("may", "may", "starttls handshake hello mail rcpt data dot"),
     Kind("encrypt", "encrypt", "starttls handshake hello"),
     Kind("verify", "verify host.test", "starttls handshake hello rcpt dot"),
-    Kind("lmtp", "none", f"connect hello mail rcpt data {_LMTP_DOTS}", is_lmtp=True),
-    Kind("store", "verify host.test", f"starttls handshake hello {_LMTP_DOTS}", is_lmtp=True),
+    Kind("lmtp", "none", f"connect hello mail rcpt data {_LMTP_DOTS}", protocol="lmtp"),
+    Kind("store", "verify host.test", f"starttls handshake hello {_LMTP_DOTS}", protocol="lmtp"),
     Kind("scram", "verify host.test", "starttls handshake hello challenge1 challenge2 auth mail data dot", mechanism="SCRAM-SHA-256"),
+    Kind("smtps", "verify host.test", "handshake connect hello auth dot", protocol="smtps", mechanism="PLAIN"),
     Kind("plain", "verify host.test", "auth", mechanism="PLAIN"),
     Kind("login", "verify host.test", "challenge1 challenge2 auth", mechanism="LOGIN"))}
 ROWS = [(kind.name, step) for kind in KINDS.values() for step in kind.steps]

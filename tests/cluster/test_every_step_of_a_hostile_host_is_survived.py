@@ -23,7 +23,7 @@ LIMIT = "3s"
 FLOODS = 3  # of each endless host, between two looks at the courier's memory
 FLAT_KB = 8 << 10
 SANITIZER = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"  # what is freed counts as freed
-PLAIN_WORDS = re.compile(rb"(?:(?:EHLO|LHLO) [\w.]+\r\n)?(?:STARTTLS\r\n(?:\x16\x03.*)?)?(?:QUIT\r\n)?", re.DOTALL)  # and a handshake
+PLAIN_WORDS = re.compile(rb"(?:(?:EHLO|LHLO) [\w.]+\r\n)?(?:STARTTLS\r\n(?:\x16\x03.*)?|\x16\x03.*)?(?:QUIT\r\n)?", re.DOTALL)  # and a handshake
 
 
 class Case:
@@ -64,7 +64,7 @@ class Scene:
         self.home = ScriptedSink([HOME])
         self.sinks = {kind.name: ScriptedSink(
             [case.first for case in self.cases if case.kind is kind] + [second_of(kind)], tls=pem if kind.tls != "none" else None,
-            is_lmtp=kind.is_lmtp, users={USER: PASSWORD} if kind.mechanism else None, mechanisms=[kind.mechanism] if kind.mechanism else ())
+            is_lmtp=kind.is_lmtp, is_wrapped=kind.protocol == "smtps", users={USER: PASSWORD} if kind.mechanism else None, mechanisms=[kind.mechanism] if kind.mechanism else ())
             for kind in KINDS.values()}
         routes, transports = {"origin.test": f"{HOME}:{self.home.port}"}, {}
         for case in self.cases:
@@ -72,7 +72,7 @@ class Scene:
             hosts = [f"{case.first}:{port}"] + ([] if case.is_alone else [f"{second_of(case.kind)}:{port}"])
             routes[case.domain] = case.name if case.kind.has_transport else ", ".join(hosts)
             if case.kind.has_transport:
-                transports[case.name] = {"protocol": "lmtp" if case.kind.is_lmtp else "smtp", "hosts": hosts, "tls": case.kind.tls,
+                transports[case.name] = {"protocol": case.kind.protocol, "hosts": hosts, "tls": case.kind.tls,
                                          **({"user": USER, "password": PASSWORD} if case.kind.mechanism else {})}
         self.cluster = Cluster(environment={"ASAN_OPTIONS": SANITIZER}, settings={
             "courier": {"routes": routes, "idle_time": "0s", "connections": 2000,

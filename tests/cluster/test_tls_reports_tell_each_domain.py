@@ -5,6 +5,7 @@ from tls_report_scene import Counts, report_scene
 
 from harness import wait
 from harness.policy_host import Answer, policy
+from harness.sink import garbage
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ HURT = {
     "certificate-expired": lambda scene, place, name: show(scene, place, scene.post.authority.issue(name, days=-1)),
     "certificate-host-mismatch": lambda scene, place, name: show(scene, place, scene.post.authority.issue("else.test")),
     "certificate-not-trusted": lambda scene, place, name: show(scene, place, scene.post.stranger.issue(name)),
-    "validation-failure": lambda scene, place, name: scene.sink.script("handshake", "garbage", host=place.first),
+    "validation-failure": lambda scene, place, name: scene.sink.rule("handshake", garbage(b"250 go on then\r\n"), host=place.first),
 }
 
 

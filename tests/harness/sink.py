@@ -250,7 +250,7 @@ class ScriptedSink:
 
     tls: a PEM file with chain and key (Authority.issue), or an ssl.SSLContext; STARTTLS is offered then. secure() changes
     it, also of single hosts. users: {name: password}: mail is taken only after AUTH, offered inside TLS only unless
-    auth_without_tls; demand_login() changes them. is_lmtp: LHLO, and a reply to each accepted recipient behind the dot; "dot" rules act on each.
+    auth_without_tls; demand_login() changes them. is_wrapped: TLS comes before the greeting (port 465). is_lmtp: LHLO, and a reply to each accepted recipient behind the dot; "dot" rules act on each.
 
     Stages of TLS: "starttls" is the reply to STARTTLS: one that does not begin with 220 leaves TLS out, and
     garbage(b"220 go\\r\\n250 injected\\r\\n") puts more into its segment. "handshake" comes after it: garbage(), drop() or
@@ -258,11 +258,11 @@ class ScriptedSink:
     """
 
     def __init__(self, hosts=("127.0.0.1",), port=None, features=DEFAULT_FEATURES, keep=1 << 30,
-                 name="sink.test", tls=None, users=None, mechanisms=MECHANISMS, auth_without_tls=False, is_lmtp=False, path=None):
+                 name="sink.test", tls=None, users=None, mechanisms=MECHANISMS, auth_without_tls=False, is_lmtp=False, is_wrapped=False, path=None):
         self.hosts, self.port, self.path = ([] if path else list(hosts)), port or (None if path else ports.free_port()), path
         self.features, self.keep, self.name = list(features), keep, name
         self.mechanisms, self.auth_without_tls = list(mechanisms), auth_without_tls
-        self.is_lmtp = is_lmtp
+        self.is_lmtp, self.is_wrapped = is_lmtp, is_wrapped
         self._tls = {None: _context(tls)} if tls else {}
         self._users = {None: users} if users is not None else {}
         self._names = {}  # id of a session's TLS: the name it asked for
@@ -449,6 +449,9 @@ class ScriptedSink:
         return text
 
     async def _converse(self, session, stream, writer):
+        if self.is_wrapped:
+            writer.transport.pause_reading()
+            await self._shake(session, stream, writer)
         await self._answer(writer, self._action("connect", session, None), f"220 {self.name} ESMTP")
         transaction = None
         while True:
@@ -528,6 +531,10 @@ class ScriptedSink:
             writer.transport.resume_reading()
             return False
         await writer.drain()
+        await self._shake(session, stream, writer)
+        return True
+
+    async def _shake(self, session, stream, writer):
         session.offers_ticket = await _offers_ticket(writer)
         action = self._action("handshake", session, None)
         if action is not None and (action.text is not None or action.drop):
@@ -547,7 +554,6 @@ class ScriptedSink:
         inside = writer.get_extra_info("ssl_object")
         session.sni = self._names.pop(id(inside), None)
         session.tls = {"version": inside.version(), "cipher": inside.cipher()[0], "is_resumed": inside.session_reused}
-        return True
 
     async def _authenticate(self, session, stream, writer, rest):
         async def ask(challenge):

@@ -385,6 +385,38 @@ static void a_search_may_end_at_any_time(void **state UNUSED)
     assert_int_equal(done_count, 0);
 }
 
+/* A socket of this machine needs no TLS, also where the transport's other hosts do. */
+static void a_socket_has_no_policy_beside_hosts_that_have_one(void **state UNUSED)
+{
+    struct policy_host hosts[] = {{.name = NULL}, {.name = "mail.example.com", .port = 24}};
+
+    transport = (struct transport){.kind = TRANSPORT_HOSTS, .tls = (char[]){"verify"}};
+    begin(NULL, 0, false, false);
+    play(hosts, ARRAY_LEN(hosts), false);
+    assert_ptr_equal(hosts[0].policy, tls_policy_none());
+    assert_int_equal(hosts[1].policy->level, TLS_LEVEL_VERIFY);
+    end();
+    transport = (struct transport){0};
+}
+
+/* proves: H20 */
+static void a_password_goes_to_a_proven_host_whatever_the_transport_says(void **state UNUSED)
+{
+    static char *const texts[] = {NULL, "auto", "may", "encrypt", "none"};
+
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct policy_host h = {.name = "mail.example.com", .port = 587};
+
+        transport = (struct transport){.kind = TRANSPORT_HOSTS, .tls = texts[i], .user = (char[]){"us"}};
+        begin(NULL, 0, true, true);
+        play(&h, 1, false);
+        assert_int_equal(h.policy->level, TLS_LEVEL_VERIFY);
+        assert_false(tls_policy_is_relaxable(h.policy));
+        end();
+    }
+    transport = (struct transport){0};
+}
+
 static int forget_conf(void **state UNUSED)
 {
     conf_set(conf_of(false, false));
@@ -402,6 +434,8 @@ int main(void)
         cmocka_unit_test(a_host_that_the_settings_name_has_dane_of_its_own),
         cmocka_unit_test(sts_and_dane_may_come_in_any_order),
         cmocka_unit_test(a_search_may_end_at_any_time),
+        cmocka_unit_test(a_socket_has_no_policy_beside_hosts_that_have_one),
+        cmocka_unit_test(a_password_goes_to_a_proven_host_whatever_the_transport_says),
     };
 
     return cmocka_run_group_tests(tests, NULL, forget_conf);

@@ -238,7 +238,7 @@ static void a_password_is_said_to_the_right_host_only(void **state UNUSED)
 {
     static const char *const weak[] = {"auto", "none", "may", "encrypt"};
     struct tls_facts facts = {
-        .domain = "example.com", .host = "smart.provider.test", .is_name_secure = true, .has_login = true};
+        .domain = "example.com", .host = "smart.provider.test", .is_name_secure = true, .is_guarded = true};
     struct tls_policy *p;
 
     for (size_t i = 0; i < ARRAY_LEN(weak); i++) {
