@@ -132,6 +132,7 @@ static void on_fault(struct job *j, const struct connection *k, size_t target)
         attempt_end(j, &j->fault);
         return;
     }
+    work_forget_tried(j->work, j);
     if (k->is_relaxed)
         j->tried_relaxed |= 1ull << target;
     else

@@ -156,7 +156,7 @@ void claim_more(struct work *w)
     if (w->is_claiming || w->trouble.class != VERDICT_NONE || (w->is_empty && !w->is_rung))
         return;
     if (!c->incarnation || c->is_draining || !store_is_ready(c->store) ||
-        !node_may_send_dot(c->node, c->incarnation) || (count = claim_size(w)) == 0 || !work_has_source(w))
+        !node_may_send_dot(c->node, c->incarnation) || (count = claim_size(w)) == 0)
         return;
     w->is_empty = w->is_rung = false;
     w->wait_until_ms = 0;

@@ -1,9 +1,12 @@
 /* What a message's verdicts say of its host's pace. */
 #include "courier/feedback.h"
 
+#include <string.h>
+
 bool feedback_is_throttling(const struct verdict *v)
 {
-    return v->class == VERDICT_DEFERRED && (v->code == 421 || v->code == 451 || v->code == 452);
+    return v->class == VERDICT_DEFERRED && (v->code == 421 || v->code == 451 || v->code == 452) &&
+           strncmp(v->status, "4.2.", 4) != 0;
 }
 
 void feedback_add(struct feedback *f, const struct client_message *m)

@@ -36,6 +36,7 @@ struct job {
     uint64_t exact_ms;
     struct buf chunk; /* content's first chunk, kept until the job is settled */
     unsigned stale_returns;
+    uint32_t route_number;  /* of work.route_number: whose targets these are */
     uint64_t tried;         /* targets of the route, by index, that failed in this attempt */
     uint64_t tried_relaxed; /* likewise, by connections that obey no TLS policy */
     struct job_tls tls;     /* of the connection that carried it last */

@@ -101,6 +101,7 @@ struct route *route_free(struct route *r)
     verdict_done(&r->failure);
     mem_free(r->targets);
     transport_done(&r->transport);
+    conf_release(r->conf);
     mem_free(r->how);
     mem_free(r->site);
     return mem_free(r);

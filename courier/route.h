@@ -26,7 +26,7 @@ struct target {
     unsigned group;              /* same preference: chosen among at random */
     uint64_t bad_until_ms;       /* clock_ms(): could not be used a moment ago */
     uint64_t untrusted_until_ms; /* likewise, for its TLS was not as the policy demands */
-    bool is_by_mx; /* else the settings name it */
+    bool is_by_mx;               /* else the settings name it */
     bool is_plain; /* where TLS is no must: its handshake failed, and what is opened now goes without */
     char *path;    /* of a Unix socket, instead of address and port; else NULL */
     struct tls_policy *policy; /* held, never NULL; barred: only mail with TLS-Required: No may go there */
@@ -38,13 +38,14 @@ void target_done(struct target *t);
 bool target_equal(const struct target *a, const struct target *b);
 
 struct route {
+    struct conf *conf; /* held: the settings it was found by; under others it carries nothing */
     struct target *targets;
     size_t count;
-    struct verdict failure;     /* when count is 0 */
-    char *site;                 /* the best host, in lower case: what dispatcher.site_limits names */
+    struct verdict failure;       /* when count is 0 */
+    char *site;                   /* the best host, in lower case: what dispatcher.site_limits names */
     enum sts_trouble sts_trouble; /* why the domain's MTA-STS policy could not be fetched a moment ago */
-    char *how;                  /* "mx", "implicit mx", "literal", or the transport's name, for the story */
-    struct transport transport; /* who logs in there, and the protocol */
+    char *how;                    /* "mx", "implicit mx", "literal", or the transport's name, for the story */
+    struct transport transport;   /* who logs in there, and the protocol */
 };
 
 /* How a host is to be reached. */

@@ -26,6 +26,7 @@ struct host {
 
 struct route_search {
     struct courier *courier;
+    struct conf *conf; /* held: route.conf */
     char domain[DOMAIN_MAX + 3];
     struct transport transport;
     route_on_found *on_found;
@@ -59,6 +60,7 @@ static void search_free(struct route_search *s)
     }
     policy_search_end(&s->policies);
     transport_done(&s->transport);
+    conf_release(s->conf);
     mem_free(s);
 }
 
@@ -89,6 +91,8 @@ static void answer(struct route_search *s, struct route *r)
     route_on_found *on_found = s->on_found;
     void *context = s->context;
 
+    r->conf = s->conf;
+    s->conf = NULL;
     r->how = mem_string(s->how);
     r->site = mem_string(best_host(s));
     r->transport = s->transport;
@@ -449,7 +453,8 @@ struct route_search *route_find(struct courier *c, const char *queue, route_on_f
     struct span domain, lane;
 
     queue_split(span_of(queue), &domain, &lane);
-    transport_find(conf_get(), queue, &s->transport);
+    s->conf = conf_hold((struct conf *) (uintptr_t) conf_get());
+    transport_find(s->conf, queue, &s->transport);
     s->courier = c;
     s->on_found = on_found;
     s->context = context;

@@ -247,12 +247,12 @@ size_t smtp_client_feed(struct smtp_client *c, struct span in, struct buf *out)
     size_t used = 0;
 
     while (used < in.len && !c->is_over && !owes_answer(c)) {
-        /* RFC 3207 section 6: what stands behind the 220 in plain was put there by somebody in between (BEHAVIOURS L02). */
+        /* RFC 3207 section 6: what stands in plain where a handshake must come was put there by somebody in between (BEHAVIOURS L02). */
         bool is_injected = c->awaits == ASK_TLS;
         int r = is_injected ? -EBADMSG : reply_feed(&c->reply, (struct span){in.at + used, in.len - used});
 
         if (r < 0) {
-            smtp_client_end(c, FAULT_BAD_REPLY, is_injected ? "it speaks behind its 220 to STARTTLS" : NULL);
+            smtp_client_end(c, FAULT_BAD_REPLY, is_injected ? "it speaks in plain where a handshake must come" : NULL);
             break;
         }
         used += (size_t) r;

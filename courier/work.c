@@ -15,7 +15,11 @@
 #include "courier/settle.h"
 #include "courier/source.h"
 
-enum { SITE_TOLD_MS = 2500 }; /* some reports */
+enum {
+    SITE_TOLD_MS = 2500, /* some reports */
+    PUT_OFF_MOST = 10,
+    PUT_OFF_RATE_MICRO = 10 * 1000000, /* ten a second */
+};
 
 static void on_tail(struct tail *t);
 static void on_timer(struct timer *t);
@@ -105,7 +109,7 @@ static bool is_late(const struct work *w, const struct grant *g)
 static bool is_less(const struct work *w, const struct grant *g)
 {
     return g->connections < w->connections_max || g->connections == 0 ||
-           (g->rate_micro && (!w->rate.micro || g->rate_micro < w->rate.micro));
+           (g->rate_micro && (!w->rate_micro || g->rate_micro < w->rate_micro));
 }
 
 /* An owner who was told of a site again and again, and names none, knows no limit of it: our settings differ, and no mail waits for that. */
@@ -118,6 +122,15 @@ static void take_site(struct work *w, const struct grant *g)
         return;
     mem_free(w->site);
     w->site = mem_text(site.at, site.len);
+}
+
+/* A host that puts off all of its only connection is asked no more often than that. */
+static void set_rate(struct work *w)
+{
+    bool is_slow = w->put_off >= PUT_OFF_MOST && w->connections_max <= 1 &&
+                   (!w->rate_micro || w->rate_micro > PUT_OFF_RATE_MICRO);
+
+    rate_set(&w->rate, is_slow ? PUT_OFF_RATE_MICRO : w->rate_micro, clock_us());
 }
 
 void work_grant(struct courier *c, const struct grant *g, uint64_t until_ms)
@@ -136,14 +149,15 @@ void work_grant(struct courier *c, const struct grant *g, uint64_t until_ms)
     }
     if (g->token > w->token || g->serial > w->serial || !g->serial)
         verdict_done(&w->trouble); /* the dispatcher thinks of trying again */
-    if (g->token != w->token) /* of a new owner, who knows nothing yet */
+    if (g->token != w->token)      /* of a new owner, who knows nothing yet */
         w->has_told_answer = false;
     if (g->token != w->token || !work_is_granted(w)) /* what was told of it before may be forgotten */
         w->site_told_ms = 0;
     w->token = g->token;
     w->serial = g->serial;
     w->connections_max = g->connections;
-    rate_set(&w->rate, g->rate_micro, clock_us());
+    w->rate_micro = g->rate_micro;
+    set_rate(w);
     w->until_ms = until_ms;
     take_site(w, g);
     w->is_rung = true;
@@ -194,6 +208,7 @@ bool work_waits_for_another(const struct work *w, const struct connection *k, si
 
 void work_return(struct work *w, struct job *j)
 {
+    work_forget_tried(w, j);
     list_prepend(&w->ready, &j->link);
     w->ready_count++;
     work_wake(w);
@@ -245,7 +260,16 @@ void work_job_over(struct work *w, struct job *j)
 
 void work_hear(struct work *w, const struct client_message *m)
 {
+    uint32_t throttled = w->feedback.throttled;
+
     feedback_add(&w->feedback, m);
+    if (w->feedback.throttled > throttled)
+        w->put_off++;
+    else if (m->fault == FAULT_NONE)
+        w->put_off = 0;
+    set_rate(w);
+    if (w->feedback.throttled >= w->connections_max)
+        grant_report(w); /* each cohort that is put off makes the grant smaller, or is one of few a second */
     if (w->feedback.finished > w->feedback.throttled && !w->has_told_answer)
         grant_report(w);
     if (w->feedback.succeeded >= w->connections_max && w->cohort_told != w->connections_max) {
@@ -416,7 +440,7 @@ static void work_pump(struct work *w)
         work_decide_ready(w, &w->trouble); /* what was claimed before and came to hand since */
     claim_more(w);
     if (w->ready_count > 0 && !(w->is_expiring && w->is_claiming) && rate_allows(&w->rate, clock_us()) &&
-        work_has_route(w))
+        work_has_source(w) && work_has_route(w))
         send_ready(w);
     set_timer(w);
     room_wake(w->courier); /* what this one did not need is for the next */

@@ -33,10 +33,11 @@ struct work {
     uint64_t token, until_ms;
     uint32_t serial;
     uint32_t connections_max; /* granted; 0: none */
-    struct rate rate;
-    char *site;            /* whose limits the connections were lent from; "": none */
-    uint64_t site_told_ms; /* the owner was first told where the mail goes; 0: not yet */
-    bool is_shrunk;        /* the last one gave fewer connections than the one before */
+    uint64_t rate_micro;      /* granted; 0: no limit */
+    struct rate rate;         /* no more than that */
+    char *site;               /* whose limits the connections were lent from; "": none */
+    uint64_t site_told_ms;    /* the owner was first told where the mail goes; 0: not yet */
+    bool is_shrunk;           /* the last one gave fewer connections than the one before */
     /* claiming */
     bool is_claiming;
     bool is_empty; /* the last claim found nothing due */
@@ -60,6 +61,7 @@ struct work {
     /* route */
     enum transport_kind kind; /* by the settings, when it was last claimed from or routed */
     struct route *route;
+    uint32_t route_number; /* counts them */
     struct route_search *search;
     uint64_t route_until_ms;
     char *best_host; /* of the last route found; NULL: none yet */
@@ -72,6 +74,7 @@ struct work {
     bool is_report_due;
     bool has_told_answer; /* the owner knows that its destination answers */
     uint32_t cohort_told; /* connections_max when a cohort was told at once */
+    uint32_t put_off;     /* messages in a row that the host put off: it took nothing since */
 };
 
 /*
@@ -125,6 +128,8 @@ void work_target_failed(struct work *w, const struct connection *k, size_t targe
 bool work_forgive_targets(struct work *w, const struct source *source);
 /* Jobs at hand get the verdict: no host can be used. Those that have a way all the same, a relaxed one, stay. */
 void work_decide_ready(struct work *w, const struct verdict *why);
+/* What the job tried of another route than this one it has not tried. */
+void work_forget_tried(const struct work *w, struct job *j);
 /* Before the resolver is closed. */
 void work_drop_search(struct work *w);
 /* The next attempt looks for its hosts afresh: the settings have changed. */

@@ -211,12 +211,29 @@ static void detour_ready(struct work *w)
     }
 }
 
+void work_forget_tried(const struct work *w, struct job *j)
+{
+    if (j->route_number == w->route_number)
+        return;
+    j->route_number = w->route_number;
+    j->tried = j->tried_relaxed = 0;
+}
+
 static void on_route(void *context, struct route *route)
 {
     struct work *w = context;
 
     w->search = NULL;
+    if (route->conf !=
+        conf_get()) { /* other settings were read meanwhile: hosts and policies may be others by them */
+        route_free(route);
+        work_wake(w);
+        return;
+    }
     w->route = route;
+    w->route_number++;
+    LIST_EACH(&w->ready, it, save)
+        work_forget_tried(w, LIST_ENTRY(it, struct job, link));
     w->route_until_ms = clock_ms() + ROUTE_KEEP_MS;
     w->kind = route->transport.kind;
     tlsrpt_count_route(w->courier, w, route);
@@ -236,15 +253,15 @@ static void on_route(void *context, struct route *route)
     work_wake(w);
 }
 
-/* A route in use is kept: jobs know its targets by index. */
+/* A route in use is kept, for jobs know its targets by index; but not one of former settings. */
 bool work_has_route(struct work *w)
 {
-    bool is_used = w->connecting > 0;
+    bool is_used = w->connecting > 0, is_in_force = w->route && w->route->conf == conf_get();
 
     LIST_EACH(&w->ready, it, save)
         is_used |= LIST_ENTRY(it, struct job, link)->tried != 0 ||
                    LIST_ENTRY(it, struct job, link)->tried_relaxed != 0;
-    if (w->route && w->route->count > 0 && (is_used || clock_ms() < w->route_until_ms))
+    if (is_in_force && w->route->count > 0 && (is_used || clock_ms() < w->route_until_ms))
         return true;
     if (w->search)
         return false;

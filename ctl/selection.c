@@ -42,7 +42,9 @@ void queue_partitions(const char *queue, unsigned *ret_first, unsigned *ret_last
 
 int queue_name_check(const char *queue)
 {
-    if (*queue && strlen(queue) <= QUEUE_TEXT_MAX)
+    size_t len = strlen(queue);
+
+    if (len > 0 && len <= QUEUE_TEXT_MAX && queue[len - 1] != '/')
         return EXIT_OK;
     return say_usage("\"%s\" is not a queue's name: a domain, a domain/lane, or " QUEUE_FANOUT, queue);
 }

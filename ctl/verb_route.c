@@ -87,6 +87,12 @@ static void add_pool(struct buf *out, const struct way *w)
         buf_printf(out, " as %s", w->pool->helo_name);
 }
 
+/* Other words that would ask for less are start errors. */
+static bool is_guarded(const struct transport *t)
+{
+    return (t->user || t->is_wrapped) && (!t->tls || strcmp(t->tls, "auto") == 0);
+}
+
 static void print_way(const struct way *w)
 {
     AUTO_BUF struct buf out = {.data = NULL};
@@ -103,8 +109,7 @@ static void print_way(const struct way *w)
     if (w->transport.user)
         buf_printf(&out, "\nlogin      %s", w->transport.user);
     buf_printf(&out, "\ntls        %s%s\nlimits     ", w->tls,
-               w->transport.user && !w->transport.tls ? ", but never less than verify: there is a password"
-                                                      : "");
+               is_guarded(&w->transport) ? ", but never less than verify" : "");
     add_limits(&out, w->queue);
     buf_add_char(&out, '\n');
     print_buf(&out);

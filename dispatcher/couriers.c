@@ -149,12 +149,12 @@ static void tell_pool_away(struct couriers *c, const char *pool, struct span que
     log_event(LOG_POOL_AWAY, F("pool", pool), FS("queue", queue));
 }
 
-struct courier *couriers_choose(struct couriers *c, unsigned partition, struct span queue, courier_may *may,
-                                const void *context, uint64_t now_ms)
+/* pool: NULL: those without it, too. */
+static struct courier *choose(struct couriers *c, const char *pool, unsigned partition, struct span queue,
+                              courier_may *may, const void *context, uint64_t now_ms)
 {
     char key[QUEUE_TEXT_MAX + 8];
     struct courier *best = NULL;
-    const char *pool = pool_of(c, queue);
     double best_rank = 0;
     size_t able = 0;
 
@@ -182,6 +182,18 @@ struct courier *couriers_choose(struct couriers *c, unsigned partition, struct s
     if (able == 0 && pool)
         tell_pool_away(c, pool, queue, now_ms);
     return best;
+}
+
+struct courier *couriers_choose(struct couriers *c, unsigned partition, struct span queue, courier_may *may,
+                                const void *context, uint64_t now_ms)
+{
+    return choose(c, pool_of(c, queue), partition, queue, may, context, now_ms);
+}
+
+struct courier *couriers_choose_unable(struct couriers *c, unsigned partition, struct span queue,
+                                       courier_may *may, const void *context, uint64_t now_ms)
+{
+    return choose(c, NULL, partition, queue, may, context, now_ms);
 }
 
 bool couriers_have_other(struct couriers *c, uint64_t incarnation, struct span queue, uint64_t now_ms)

@@ -71,6 +71,9 @@ void couriers_refresh(struct couriers *c, uint64_t now_ms);
 typedef bool courier_may(const void *context, const struct courier *c);
 struct courier *couriers_choose(struct couriers *c, unsigned partition, struct span queue, courier_may *may,
                                 const void *context, uint64_t now_ms);
+/* The same, whether it can bind or not: it says why the mail cannot go, and lets expire what is too old. */
+struct courier *couriers_choose_unable(struct couriers *c, unsigned partition, struct span queue,
+                                       courier_may *may, const void *context, uint64_t now_ms);
 /* May anybody but this one be granted the queue? */
 bool couriers_have_other(struct couriers *c, uint64_t incarnation, struct span queue, uint64_t now_ms);
 /* Can it bind an address of the queue's pool, as far as its last beat told? */

@@ -318,6 +318,7 @@ static bool use_settings(char **ret_error)
     d.schedule.most = conf->dispatcher.max_queues;
     d.schedule.start = (uint32_t) conf->dispatcher.queue_start;
     d.schedule.pause_first_ms = conf->dispatcher.pause_first_ms;
+    d.schedule.pool_wait_ms = conf->dispatcher.pause_longest_ms;
     return true;
 }
 

@@ -8,18 +8,18 @@ void pace_start(struct pace *p, uint32_t connections)
 
 void pace_hear(struct pace *p, uint32_t succeeded, uint32_t throttled, uint32_t most)
 {
-    if (throttled) {
-        uint32_t less = throttled / p->connections + (throttled % p->connections != 0);
-        pace_start(p, p->connections > less ? p->connections - less : 1);
-        return; /* what succeeded beside it is no reason for more */
-    }
-    if (p->connections >= most) {
-        pace_start(p, most);
-        return;
-    }
-    p->successes = succeeded < UINT32_MAX - p->successes ? p->successes + succeeded : UINT32_MAX;
-    while (p->connections < most && p->successes >= p->connections) {
-        p->successes -= p->connections;
-        p->connections++;
-    }
+    int64_t n = p->connections;
+
+    p->score += (int64_t) succeeded - (int64_t) throttled * n;
+    for (; n < most && p->score >= n; n++)
+        p->score -= n;
+    for (; n > 1 && p->score <= -n * n; n--)
+        p->score += n * n;
+    if (n >= most && p->score > 0) /* nothing is saved up at an end */
+        p->score = 0;
+    if (n == 1 && p->score < 0)
+        p->score = 0;
+    if (n > most)
+        n = most;
+    p->connections = (uint32_t) n;
 }

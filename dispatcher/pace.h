@@ -1,5 +1,6 @@
 /*
- * Does: how many connections a destination bears, learnt from its replies: one more for each cohort it took, one less for each it put off.
+ * Does: how many connections a destination bears, learnt from its replies: one more for each cohort it took, one less for each it put off. Of a
+ * mixture each reply that puts off undoes a cohort: a few are no reason for less, many are no reason to wait for a whole cohort of them.
  * Does not: know limits other than the one given.
  * Owns: nothing.
  * Fails: never. Pure.
@@ -11,7 +12,8 @@
 
 struct pace {
     uint32_t connections; /* 1 or more */
-    uint32_t successes;   /* towards the next one */
+    int64_t
+        score; /* towards the next one: each success 1, each refusal as many below 0 as there are connections */
 };
 
 void pace_start(struct pace *p, uint32_t connections);

@@ -83,6 +83,16 @@ static bool hear(struct schedule *s, struct holder *h, const struct report *r, u
 
 /* ---- what follows ---- */
 
+/* It may have more than it has, or has been granted more than it may have. */
+static bool has_new_pace(const struct schedule *s, const struct work *w, uint64_t now_ms)
+{
+    uint32_t target = work_target(s, w), granted = 0;
+
+    for (const struct list *it = w->shares.next; it != &w->shares; it = it->next)
+        granted += LIST_ENTRY((struct list *) (uintptr_t) it, struct holder, share.link)->share.connections;
+    return shares_connections(&w->shares, NULL, now_ms) < target || granted > target;
+}
+
 static void on_busy(struct schedule *s, struct holder *h, const struct report *r, uint64_t now_ms)
 {
     struct work *w = h->work;
@@ -94,8 +104,7 @@ static void on_busy(struct schedule *s, struct holder *h, const struct report *r
         w->busy_ms = 0;
     else if (!w->busy_ms)
         w->busy_ms = now_ms;
-    if (now_ms < h->granted_ms + WORK_RENEW_MS &&
-        shares_connections(&w->shares, NULL, now_ms) >= work_target(s, w)) /* else its pace has grown */
+    if (now_ms < h->granted_ms + WORK_RENEW_MS && !has_new_pace(s, w, now_ms))
         return;
     if (has_to_move(s, h, now_ms)) {
         (void) holder_grant(s, h, 0, 0, now_ms); /* when it cannot be told: with its next report */

@@ -63,6 +63,7 @@ struct work {
     uint64_t paused_ms; /* rests until, as far as we know */
     uint64_t resume_ms; /* its resumption is not asked for again before */
     uint64_t busy_ms;   /* since when all its couriers have more than they can do; 0: not */
+    uint64_t unable_ms; /* since when nobody can bind its pool; 0: somebody can */
     uint64_t left_out;  /* the courier that cannot reach its destination; 0: none */
     uint64_t left_out_until_ms;
     uint64_t turn_ms;  /* its turn began */
@@ -86,6 +87,7 @@ struct schedule {
     size_t most;
     uint32_t start;          /* connections a queue begins with */
     uint64_t pause_first_ms; /* as the owner pauses, about */
+    uint64_t pool_wait_ms;   /* a queue waits so long for a courier that can bind its pool */
     void (*on_pause)(void *owner, unsigned partition, struct span queue, struct span error);
     void (*on_resume)(void *owner, unsigned partition, struct span queue);
     void *owner;

@@ -224,9 +224,30 @@ static bool may_take(const void *context, const struct courier *c)
     return courier_has_room(c) && (w->proven_ms || trial_room(w, c));
 }
 
-bool work_add_holder(struct schedule *s, struct work *w, uint64_t now_ms)
+/*
+ * Mail whose pool nobody can bind waits for who can, not for ever: after a while it goes to somebody who cannot, is deferred with that reason, and
+ * ends when its lifetime does.
+ */
+static struct courier *choose(struct schedule *s, struct work *w, uint64_t now_ms)
 {
     const struct asking asking = {w, now_ms};
+    struct courier *chosen = couriers_choose(s->couriers, w->partition, work_queue(w), may_take, &asking,
+                                             now_ms);
+
+    if (chosen || !s->couriers->usable_count ||
+        couriers_have_other(s->couriers, 0, work_queue(w), now_ms)) {
+        w->unable_ms = 0;
+        return chosen;
+    }
+    if (!w->unable_ms)
+        w->unable_ms = now_ms;
+    if (now_ms < w->unable_ms + s->pool_wait_ms)
+        return NULL;
+    return couriers_choose_unable(s->couriers, w->partition, work_queue(w), may_take, &asking, now_ms);
+}
+
+bool work_add_holder(struct schedule *s, struct work *w, uint64_t now_ms)
+{
     struct limit part = part_of(s, w, NULL, now_ms);
 
     if (w->left_out && !couriers_have_other(s->couriers, w->left_out, work_queue(w), now_ms))
@@ -235,8 +256,7 @@ bool work_add_holder(struct schedule *s, struct work *w, uint64_t now_ms)
         site_short(w->site, now_ms);
     if (!part.connections || !work_is_settled(s, w, now_ms))
         return false;
-    struct courier *chosen = couriers_choose(s->couriers, w->partition, work_queue(w), may_take, &asking,
-                                             now_ms);
+    struct courier *chosen = choose(s, w, now_ms);
     if (!chosen) {
         (void) work_active(w, now_ms, &w->spread); /* those that have it may have all of it */
         return false;

@@ -78,14 +78,14 @@ void queue_split(struct span queue, struct span *ret_domain, struct span *ret_la
     *ret_domain = span_cut(ret_lane, '/');
 }
 
-/* How exactly a row means a queue: its domain decides, then the lane; 0: not at all. */
+/* How exactly a row means a queue: its domain decides, then the lane; 0: not at all. A slash without a lane means none: never all of them. */
 static size_t row_fit(const char *row, const char *domain, struct span lane)
 {
     struct span pattern, row_lane;
     size_t fit;
 
     queue_split(span_of(row), &pattern, &row_lane);
-    if (row_lane.len > 0 && !span_equal(row_lane, lane))
+    if (pattern.len < strlen(row) && (row_lane.len == 0 || !span_equal(row_lane, lane)))
         return 0;
     AUTO_FREE char *text = mem_text(pattern.at, pattern.len);
     if (!domain_matches(domain, text))

@@ -124,7 +124,7 @@ static bool is_reserved(struct span name)
 static int check_transport(const struct conf *conf, const struct conf_transport *t, char **ret_error)
 {
     AUTO_FREE char *path = conf_member_path(&t->as_member, "transports", "hosts");
-    enum tls_wish wish;
+    enum tls_wish wish = TLS_WISH_AUTO;
     int r = 0;
 
     if (is_reserved(span_of(t->name)))
@@ -186,7 +186,7 @@ static int check_value(const struct conf *conf, const char *key, struct span val
 {
     int r = 0;
 
-    if (is_transport(conf, span_trim(value)))
+    if (is_transport(conf, value))
         return 0;
     if (!memchr(value.at, '.', value.len) && !memchr(value.at, ':', value.len))
         return fault(conf, "courier.routes", key,

@@ -87,7 +87,8 @@ def sts_scene(folder, count, tls_out=None, **cluster):
     with ScriptedSink(places.hosts(), tls=pem) as sink, PolicyHost(authority) as host, ScriptedDns(zone) as dns:
         sink.secure(None, places.HOME)
         settings = {"courier": {"port": sink.port, "routes": {"origin.test": f"{places.HOME}:{sink.port}"}, "idle_time": "100ms"},
-                    "tls_out": merged({**SETTINGS, "ca": authority.ca, "sts_ca": authority.ca, "sts_port": host.port}, tls_out)}
+                    "tls_out": merged({**SETTINGS, "ca": authority.ca, "sts_ca": authority.ca, "sts_port": host.port}, tls_out),
+                    "tlsrpt": {"https_ca": authority.ca}}
         with Cluster(dns_port=dns.port, settings=merged(settings, cluster.pop("settings", None)), **cluster) as running:
             post = StsPost(running, sink)
             post.places, post.policy_host, post.dns = iter(places.all), host, dns

@@ -112,6 +112,13 @@ PLANTS = [
     ("a policy that allows no host", "fuzz_sts", "courier/sts_policy.c", 'p->mx_count == 0 && p->mode != STS_NONE ? "no mx" : NULL', "NULL"),
     ("a stored policy of any domain", "fuzz_sts", "lib/cluster/wire_sts.c", "domain_check(bytes_span(m->domain)) == 0 && ", ""),
 
+    ("reports for two records", "fuzz_tlsrpt", "lib/mail/tlsrpt_record.c", "if (found != 1 ||", "if (found == 0 ||"),
+    ("a fifth place", "fuzz_tlsrpt", "lib/mail/tlsrpt_record.c", "r->mail_count == TLSRPT_PLACES_MAX || ", ""),
+    ("a percent sign at the end", "fuzz_tlsrpt", "lib/mail/tlsrpt_record.c", "i + 2 < text.len ?", "i < text.len ?"),
+    ("a report to an address literal", "fuzz_tlsrpt", "lib/mail/tlsrpt_record.c", "addr.is_literal ||", ""),
+    ("a url of any bytes", "fuzz_tlsrpt", "lib/mail/tlsrpt_record.c", "if (!is_printable(place.at[i]) || place.at[i] == ' ')", "if (place.at[i] == ' ')"),
+    ("a url as long as it likes", "fuzz_tlsrpt", "lib/mail/tlsrpt_record.c", "place.len <= TLSRPT_URL_MAX && ", ""),
+
     ("a backslash that is not written as one", "fuzz_table", "lib/cluster/address_text.c", r"""if (plain.data[i] == '"' || plain.data[i] == '\\')""",
      """if (plain.data[i] == '"')"""),
     ("a domain that stands for an address", "fuzz_table", "lib/cluster/address_text.c", "if (is_domain && (!key.len || key.at[0] != '@'))", "if (is_domain && !key.len)"),

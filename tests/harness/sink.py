@@ -151,13 +151,14 @@ class Session:
 
 class Transaction:
     """
-    One MAIL. `taken`: the sink has it (a copy was delivered). dot_at: the dot was read; replied_at: its reply
+    One MAIL, at began_at. `taken`: the sink has it (a copy was delivered). dot_at: the dot was read; replied_at: its reply
     was written, None while open and for good when the connection was dropped instead. Times are monotonic.
     is_whole: False when the body is not the one whose SHA-256 stands in its header, None when that is not known.
     """
 
     def __init__(self, session, sender, arguments):
         self.session, self.sender, self.arguments = session, sender, arguments
+        self.began_at = time.monotonic()
         self.recipients, self.refused = [], []
         self.chunks = []  # by BDAT
         self.wishes = {}  # of each recipient: what followed its address

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 NODES = "barid:{c}:nodes"
 CHANGED = "barid:{c}:changed"
+TLSRPT_DUE = "barid:{c}:tlsrpt:due"
+TLSRPT_OF = "barid:{c}:tlsrpt:of:"
 CHUNK_TTL_S = 600
 
 
@@ -96,6 +98,24 @@ def meta(schema, partitions, hash_name):
 def table(name, act, field, value="", expect="any", expected=""):
     """put or remove in a cluster-wide table."""
     return Call("table", [f"barid:{{c}}:{name}", CHANGED], [name, act, field, expect, expected, value])
+
+
+def tlsrpt_count(incarnation, seq, parts, reports=100, rows=100, keep=604800000):
+    """parts: (name, due ms, {field: value})."""
+    args = [seq, keep, reports, rows]
+    for name, due, fields in parts:
+        args += [name, due, len(fields)]
+        for field_name, value in fields.items():
+            args += [field_name, value]
+    return Call("tlsrpt_count", [TLSRPT_DUE, f"barid:{{c}}:tlsrpt:last:{incarnation}", *(TLSRPT_OF + name for name, _, _ in parts)], args)
+
+
+def tlsrpt_take(name, token, hold=600000, keep=604800000):
+    return Call("tlsrpt_take", [TLSRPT_DUE, TLSRPT_OF + name], [name, token, hold, keep])
+
+
+def tlsrpt_end(name, token, outcome, *sent, delay=600000, keep=604800000):
+    return Call("tlsrpt_end", [TLSRPT_DUE, TLSRPT_OF + name], [name, token, outcome, delay, keep, *sent])
 
 
 class Partition:

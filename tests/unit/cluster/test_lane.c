@@ -197,6 +197,17 @@ static void the_more_exact_domain_wins_then_the_row_with_the_lane(void **state U
 
 /* ---- what is no good */
 
+/* An order of the operator whose lane is an empty word of a script is for no queue, never for all of them. */
+static void a_slash_without_a_lane_means_no_queue(void **state UNUSED)
+{
+    assert_true(queue_fits("*", "a.test/bulk"));
+    assert_true(queue_fits(".test", "a.test"));
+    assert_false(queue_fits("*/", "a.test"));
+    assert_false(queue_fits("*/", "a.test/bulk"));
+    assert_false(queue_fits(".test/", "a.test/bulk"));
+    assert_false(queue_fits("a.test/", "a.test"));
+}
+
 struct fault {
     const char *given[5], *says; /* the sentence begins so */
 };
@@ -208,6 +219,7 @@ static void settings_that_mean_nothing_are_refused_with_their_line(void **state 
         {{"courier.routes[a.test]=10.0.0.1", "courier.routes[b.test]=nosuch"},
          "b.yaml:2: courier.routes: there is no such transport"},
         {{"courier.routes[b.test]="}, "b.yaml:1: courier.routes: "},
+        {{"courier.routes[b.test]= hold"}, "b.yaml:1: courier.routes: there is no such transport"},
         {{"courier.routes[b.test]=a..b:25"}, "b.yaml:1: courier.routes: \"a..b:25\": is no host"},
         {{"courier.routes[b.test]=10.0.0.1:99999"}, "b.yaml:1: courier.routes: \"10.0.0.1:99999\""},
         {{"courier.routes[b.test]=unix:/run/x"}, "b.yaml:1: courier.routes: \"unix:/run/x\": unix: is for"},
@@ -222,6 +234,13 @@ static void settings_that_mean_nothing_are_refused_with_their_line(void **state 
          "b.yaml:2: transports.t.hosts: \"store.test\": an LMTP server has no usual port"},
         {{"transports.t.protocol=lmtp", "transports.t.hosts+=unix:store"},
          "b.yaml:2: transports.t.hosts: \"unix:store\": write the socket as"},
+        {{"transports.t.protocol=smtps"}, "b.yaml:1: transports.t.protocol: smtps goes to no MX"},
+        {{"transports.t.protocol=smtps", "transports.t.hosts+=a.test", "transports.t.tls=may"},
+         "b.yaml:3: transports.t.tls: smtps is TLS"},
+        {{"transports.t.protocol=smtps", "transports.t.hosts+=a.test", "transports.t.tls=none"},
+         "b.yaml:3: transports.t.tls: smtps is TLS"},
+        {{"transports.t.protocol=smtps", "transports.t.hosts+=unix:/run/x"},
+         "b.yaml:2: transports.t.hosts: \"unix:/run/x\": unix: is for"},
         {{"transports.t.hosts+=a.test", "transports.t.user=u"},
          "b.yaml:2: transports.t.user: has no password"},
         {{"transports.t.hosts+=a.test", "transports.t.password=p"},
@@ -277,6 +296,7 @@ int main(void)
         cmocka_unit_test(a_queue_is_a_domain_and_maybe_a_lane),
         cmocka_unit_test(the_lane_says_the_pool_else_it_is_the_default_one),
         cmocka_unit_test(the_more_exact_domain_wins_then_the_row_with_the_lane),
+        cmocka_unit_test(a_slash_without_a_lane_means_no_queue),
         cmocka_unit_test(settings_that_mean_nothing_are_refused_with_their_line),
         cmocka_unit_test(a_socket_of_this_host_needs_no_tls_for_a_password),
     };

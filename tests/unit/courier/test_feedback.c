@@ -31,6 +31,16 @@ static void replies_that_ask_for_less_are_told_apart(void **state UNUSED)
     }
 }
 
+/* proves: H17 */
+static void a_full_mailbox_is_no_wish_of_its_host(void **state UNUSED)
+{
+    const struct verdict full = {.class = VERDICT_DEFERRED, .code = 452, .status = "4.2.2"};
+    const struct verdict short_of_room = {.class = VERDICT_DEFERRED, .code = 452, .status = "4.3.1"};
+
+    assert_false(feedback_is_throttling(&full));
+    assert_true(feedback_is_throttling(&short_of_room));
+}
+
 static void a_message_counts_once(void **state UNUSED)
 {
     struct feedback f = {0};
@@ -70,6 +80,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replies_that_ask_for_less_are_told_apart),
+        cmocka_unit_test(a_full_mailbox_is_no_wish_of_its_host),
         cmocka_unit_test(a_message_counts_once),
         cmocka_unit_test(a_connection_that_closes_with_421_counts),
     };

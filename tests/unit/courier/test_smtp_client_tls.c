@@ -50,6 +50,31 @@ static void what_was_offered_in_plain_is_forgotten_at_every_split(void **state U
     }
 }
 
+/* RFC 8314 section 3: no word before the handshake, and no STARTTLS behind it. */
+static void comes_before_the_greeting_where_it_is_wrapped_around_all(void **state UNUSED)
+{
+    static const struct client_terms wrapped = {.tls = CLIENT_TLS_MUST, .is_wrapped = true};
+    struct scene s;
+
+    begin_with(&s, &wrapped);
+    assert_said(&s, "");
+    assert_int_equal(smtp_client_ask(s.client), ASK_TLS);
+    smtp_client_secured(s.client, true, &s.out);
+    assert_said(&s, "");
+    assert_int_equal(smtp_client_ask(s.client), ASK_REPLY);
+    assert_int_equal(smtp_client_limit(s.client), LIMIT_GREETING);
+    hear(&s, "220 smart.test ESMTP\r\n");
+    assert_said(&s, "EHLO us.test\r\n");
+    hear(&s, TLS_OFFER);
+    assert_said(&s, "");
+    assert_int_equal(smtp_client_ask(s.client), ASK_MESSAGE);
+    end(&s);
+    begin_with(&s, &wrapped);
+    hear(&s, "220 smart.test in plain\r\n");
+    assert_int_equal(smtp_client_fault(s.client), FAULT_BAD_REPLY);
+    end(&s);
+}
+
 static void is_not_asked_for_twice_or_where_it_is_not_wanted(void **state UNUSED)
 {
     struct scene s;
@@ -286,6 +311,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_offered_in_plain_is_forgotten_at_every_split),
+        cmocka_unit_test(comes_before_the_greeting_where_it_is_wrapped_around_all),
         cmocka_unit_test(is_not_asked_for_twice_or_where_it_is_not_wanted),
         cmocka_unit_test(what_stands_behind_its_220_is_never_read),
         cmocka_unit_test(what_comes_in_plain_before_the_handshake_is_never_read),

@@ -192,6 +192,62 @@ static void a_cohort_is_told_at_once_but_once_for_each_grant_that_grew(void **st
     assert_true(take_report_due(w));
 }
 
+static void hear_refusal(struct work *w)
+{
+    struct verdict put_off = {.class = VERDICT_DEFERRED, .code = 451, .status = "4.7.1"};
+
+    work_hear(w, &(struct client_message){.verdicts = &put_off, .count = 1});
+}
+
+/* proves: H17 */
+static void each_cohort_that_is_put_off_is_told_at_once(void **state UNUSED)
+{
+    struct work *w = grant(10, 1, 2);
+
+    for (int i = 0; i < 3; i++) {
+        w->feedback = (struct feedback){0}; /* as a report leaves it */
+        hear_refusal(w);
+        assert_false(take_report_due(w));
+        hear_refusal(w);
+        assert_true(take_report_due(w));
+    }
+}
+
+/* proves: H17 */
+static void a_host_that_puts_off_all_is_asked_seldom_until_it_takes_some(void **state UNUSED)
+{
+    struct work *w = grant(10, 1, 2);
+
+    for (int i = 0; i < 20; i++)
+        hear_refusal(w);
+    assert_int_equal(w->rate.micro, 0); /* the dispatcher takes connections away first */
+    grant(10, 2, 1);
+    assert_in_range(w->rate.micro, 1, 10 * 1000000);
+    hear_refusal(w);
+    assert_in_range(w->rate.micro, 1, 10 * 1000000);
+    hear_success(w);
+    assert_int_equal(w->rate.micro, 0);
+    for (int i = 0; i < 9; i++)
+        hear_refusal(w);
+    assert_int_equal(w->rate.micro, 0);
+    hear_refusal(w);
+    assert_in_range(w->rate.micro, 1, 10 * 1000000);
+}
+
+/* proves: H16 */
+static void what_was_told_of_a_site_before_a_grant_ended_is_told_again(void **state UNUSED)
+{
+    struct work *w = grant(10, 1, 2);
+
+    w->site_told_ms = 1;
+    grant(10, 2, 2);
+    assert_int_equal(w->site_told_ms, 1);
+    grant(10, 3, 0);
+    grant(10, 4, 2);
+    assert_int_equal(w->site_told_ms, 0);
+    assert_string_equal(w->site, "");
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -206,6 +262,9 @@ int main(void)
         TEST(trouble_lasts_until_a_grant_with_a_higher_serial),
         TEST(leaving_connections_are_not_too_many),
         TEST(a_cohort_is_told_at_once_but_once_for_each_grant_that_grew),
+        TEST(each_cohort_that_is_put_off_is_told_at_once),
+        TEST(a_host_that_puts_off_all_is_asked_seldom_until_it_takes_some),
+        TEST(what_was_told_of_a_site_before_a_grant_ended_is_told_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

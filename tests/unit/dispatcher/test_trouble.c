@@ -24,7 +24,7 @@ static void a_destination_that_puts_off_gets_fewer_and_others_keep_theirs(void *
     ring(Q);
     run();
     w.now += 500;
-    report(X, knows((struct report){.claimed = 9, .connections = 9, .finished = 9, .throttled = 9}));
+    report(X, knows((struct report){.claimed = 9, .connections = 9, .finished = 20, .throttled = 20}));
     run();
     assert_int_equal(granted_to(X), 19);
     ring(SPAN("second.example"));
