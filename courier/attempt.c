@@ -34,15 +34,22 @@ static void end_by(struct job *j, enum status status, const char *detail)
     verdict_done(&v);
 }
 
+/* Not for good. */
+static void put_off(struct verdict *v)
+{
+    if (v->class != VERDICT_FAILED)
+        return;
+    v->class = VERDICT_DEFERRED;
+    v->status[0] = '4';
+}
+
 void attempt_end_without_host(struct job *j)
 {
     const struct route *route = j->work->route;
 
     /* A host that could not be asked may offer what the others do not. */
-    if (j->fault.class == VERDICT_FAILED && route && j->tried != (UINT64_C(1) << route->count) - 1) {
-        j->fault.class = VERDICT_DEFERRED;
-        j->fault.status[0] = '4';
-    }
+    if (route && j->tried != (UINT64_C(1) << route->count) - 1)
+        put_off(&j->fault);
     attempt_end(j, &j->fault);
 }
 
@@ -106,6 +113,24 @@ static bool has_decided(const struct job *j)
     return false;
 }
 
+static bool has_delivered(const struct job *j)
+{
+    for (size_t i = 0; i < j->state.recipient_count; i++) {
+        if (j->state.recipients[i].is_fresh && j->state.recipients[i].last.class == VERDICT_DELIVERED)
+            return true;
+    }
+    return false;
+}
+
+/* To another host; a mail store's yes to some is on record before anything can make us give the job back. */
+static void try_another(struct job *j)
+{
+    if (has_delivered(j))
+        settle_note(j, on_noted);
+    else
+        work_return(j->work, j);
+}
+
 /* The connection failed under the job: another host, if there is one, else the attempt ends in work.c with j->fault. */
 static void on_fault(struct job *j, const struct connection *k, size_t target)
 {
@@ -128,6 +153,8 @@ static void on_fault(struct job *j, const struct connection *k, size_t target)
     }
     if (j->fault.class != VERDICT_DEFERRED || m->fault != FAULT_UNFIT) /* another day the other host may do */
         verdict_copy(&j->fault, &m->fault_verdict);
+    if (m->fault == FAULT_UNFIT && j->envelope.requires_tls && k->target.is_plain && k->policy->is_authentic)
+        put_off(&j->fault); /* its handshake broke a moment ago: what it can do is not known */
     if (target >= ROUTE_TARGETS_MAX) {
         attempt_end(j, &j->fault);
         return;
@@ -137,7 +164,7 @@ static void on_fault(struct job *j, const struct connection *k, size_t target)
         j->tried_relaxed |= 1ull << target;
     else
         j->tried |= 1ull << target;
-    work_return(j->work, j);
+    try_another(j);
 }
 
 void attempt_on_result(struct job *j, const struct connection *k, size_t target)

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "courier/content.h"
+#include "courier/detour.h"
 #include "courier/fanout.h"
 #include "courier/grant.h"
 #include "courier/room.h"
@@ -87,7 +88,8 @@ static void take_job(struct work *w, const struct queue_claimed *claimed, const 
         return;
     }
     w->is_expiring |= w->pause_error && settle_is_expired(j);
-    content_load(j);
+    if (j->fate != FATE_NONE || !detour_move(j))
+        content_load(j);
 }
 
 struct claim_context {

@@ -31,7 +31,7 @@ struct courier {
     struct dns *dns;
     struct settler *settler;
     struct sources *sources;
-    struct sts *sts; /* MTA-STS policies */
+    struct sts *sts;       /* MTA-STS policies */
     struct tlsrpt *tlsrpt; /* counts and reports about TLS */
     struct tls_client *tls;
     struct login_keys *login_keys;

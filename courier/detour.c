@@ -17,7 +17,7 @@
 enum { MOVE_DELAY_MS = 1000 };
 
 /* Its lane was chosen at commit; settings may have changed since (BEHAVIOURS I16). */
-static bool is_moved(struct job *j)
+bool detour_move(struct job *j)
 {
     const struct conf *conf = conf_get();
     const struct work *w = j->work;
@@ -64,7 +64,7 @@ static void discard(struct job *j)
 
 bool detour_take(struct job *j)
 {
-    if (is_moved(j))
+    if (detour_move(j))
         return true;
     switch (j->work->kind) {
     case TRANSPORT_HOLD:

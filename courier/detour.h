@@ -8,5 +8,7 @@
 
 #include "courier/job.h"
 
+/* True: the job belongs to another lane, and is settled. It needs no content for that. */
+bool detour_move(struct job *j);
 /* True: the job is settled. Only what no operator has ordered otherwise. */
 bool detour_take(struct job *j);

@@ -55,21 +55,40 @@ void notice_failed(struct notice *n, const struct job *j, size_t recipient)
         tell(n, recipient, DSN_FAILED);
 }
 
+/* Its whole header is read for that. */
+static const struct mail_kind *kind_of(struct notice *n, const struct job *j)
+{
+    if (!n->has_kind)
+        n->kind = mail_kind_of(buf_span(&j->chunk));
+    n->has_kind = true;
+    return &n->kind;
+}
+
+static uint64_t warn_of(struct notice *n, const struct job *j)
+{
+    struct retry retry;
+
+    if (!n->warn_ms) {
+        retry_find(conf_get(), j->work->queue, BOUNCE_NONE, &retry);
+        n->warn_ms = retry.warn_ms;
+    }
+    return n->warn_ms;
+}
+
 /* Whoever did not speak of delays is told where the settings say so, but no program and no list is (BEHAVIOURS J07). */
-static bool is_warned_unasked(const struct job *j)
+static bool is_warned_unasked(struct notice *n, const struct job *j)
 {
     unsigned warn = conf_get()->dsn.warn_unasked;
 
     if (warn == WARN_NONE || (warn == WARN_USERS && !(j->envelope.user && *j->envelope.user)))
         return false;
-    return !mail_kind_of(buf_span(&j->chunk)).is_automatic;
+    return !kind_of(n, j)->is_automatic;
 }
 
 /* It is late, by the time its sender set (RFC 2852 section 4, mode N) or by ours, and nobody said so yet (BEHAVIOURS K12). */
-static bool is_delay_due(const struct job *j, size_t recipient)
+static bool is_delay_due(struct notice *n, const struct job *j, size_t recipient)
 {
     uint32_t notify = j->envelope.recipients[recipient].notify;
-    struct retry retry;
 
     if (!*j->envelope.sender || j->state.recipients[recipient].is_delay_told)
         return false;
@@ -77,13 +96,12 @@ static bool is_delay_due(const struct job *j, size_t recipient)
         return false;
     if (j->envelope.by_mode == BY_NOTIFY && job_is_late(j))
         return true;
-    retry_find(conf_get(), j->work->queue, BOUNCE_NONE, &retry);
-    return job_age_ms(j) >= retry.warn_ms && (notify || is_warned_unasked(j));
+    return job_age_ms(j) >= warn_of(n, j) && (notify || is_warned_unasked(n, j));
 }
 
 void notice_deferred(struct notice *n, struct job *j, size_t recipient)
 {
-    if (!is_delay_due(j, recipient))
+    if (!is_delay_due(n, j, recipient))
         return;
     tell(n, recipient, DSN_DELAYED);
     j->state.recipients[recipient].is_delay_told = true;
@@ -175,15 +193,15 @@ static const char *find_reader(struct entry *e)
 {
     const struct job *j = e->job;
     const char *postmaster = conf_get()->dsn.double_bounces;
-    struct mail_kind kind = mail_kind_of(buf_span(&j->chunk));
+    const struct mail_kind *kind = kind_of(&e->notice, j);
 
     if (*j->envelope.sender) {
         e->dsn_to = mem_string(j->envelope.sender);
-        return kind.is_report ? "it is a notification itself" : NULL;
+        return kind->is_report ? "it is a notification itself" : NULL;
     }
     if (!*postmaster)
         return "the sender is null";
-    if (kind.is_double_bounce)
+    if (kind->is_double_bounce)
         return "it is about mail of the null sender already";
     e->dsn_to = mem_string(postmaster);
     return NULL;

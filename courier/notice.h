@@ -8,6 +8,7 @@
 
 #include "courier/job.h"
 #include "mail/dsn.h"
+#include "mail/mail_kind.h"
 
 struct entry;
 
@@ -22,6 +23,10 @@ struct notice {
     struct finding *findings; /* one for each recipient */
     size_t count;
     size_t told, silent; /* to be told; failed, and the sender wants to hear nothing of it */
+    /* asked for once, however many recipients there are */
+    uint64_t warn_ms; /* a delay is told after so long; 0: not asked for yet */
+    bool has_kind;
+    struct mail_kind kind;
 };
 
 void notice_init(struct notice *n, const struct job *j);

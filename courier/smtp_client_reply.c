@@ -252,7 +252,8 @@ size_t smtp_client_feed(struct smtp_client *c, struct span in, struct buf *out)
         int r = is_injected ? -EBADMSG : reply_feed(&c->reply, (struct span){in.at + used, in.len - used});
 
         if (r < 0) {
-            smtp_client_end(c, FAULT_BAD_REPLY, is_injected ? "it speaks in plain where a handshake must come" : NULL);
+            smtp_client_end(c, FAULT_BAD_REPLY,
+                            is_injected ? "it speaks in plain where a handshake must come" : NULL);
             break;
         }
         used += (size_t) r;

@@ -132,19 +132,32 @@ static bool take_turn(struct turn *t, struct ip *ret_ip)
     return true;
 }
 
+/* NULL: nothing of it can be bound. */
+static struct bound *bound_of(const struct sources *s, const char *pool)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (strcmp(s->pools[i].name, pool) == 0)
+            return &s->pools[i];
+    return NULL;
+}
+
+bool source_is_here(const struct courier *c, const char *queue, const char **ret_pool)
+{
+    const struct conf_pool *pool = pool_of(conf_get(), span_of(queue));
+
+    *ret_pool = pool ? pool->name : NULL;
+    return !pool || bound_of(c->sources, pool->name);
+}
+
 bool source_of(struct courier *c, const char *queue, struct source *ret_source)
 {
     const struct conf_pool *pool = pool_of(conf_get(), span_of(queue));
+    struct bound *b = pool ? bound_of(c->sources, pool->name) : NULL;
 
     if (!pool)
         return false;
     *ret_source = (struct source){.pool = pool->name, .helo_name = *pool->helo_name ? pool->helo_name : NULL};
-    for (size_t i = 0; i < c->sources->count; i++) {
-        struct bound *b = &c->sources->pools[i];
-        if (strcmp(b->name, pool->name) != 0)
-            continue;
-        ret_source->has_v4 = take_turn(&b->v4, &ret_source->v4);
-        ret_source->has_v6 = take_turn(&b->v6, &ret_source->v6);
-    }
+    ret_source->has_v4 = b && take_turn(&b->v4, &ret_source->v4);
+    ret_source->has_v6 = b && take_turn(&b->v6, &ret_source->v6);
     return true;
 }

@@ -18,6 +18,8 @@ struct source {
 
 /* The next addresses of the queue's pool that can be bound, one of each family. False: it has no pool, and the kernel chooses. */
 bool source_of(struct courier *c, const char *queue, struct source *ret_source);
+/* Can an address of the queue's pool be bound, or has it none? No turn is taken. ret_pool: its pool or NULL, borrowed as above. */
+bool source_is_here(const struct courier *c, const char *queue, const char **ret_pool);
 
 struct sources;
 /* Tries the addresses of all pools, now and every minute. */

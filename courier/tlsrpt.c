@@ -94,7 +94,7 @@ static void add(struct tally *y, struct span field, const struct buf *text)
     if (!row) {
         row = NEW(struct row);
         row->text = text ? mem_text(text->data, text->len) : NULL;
-        (void) map_set(&y->rows, field, row);
+        (void) map_set(&y->rows, field, row); /* it was not there */
         y->tlsrpt->row_count++;
     }
     row->count++;

@@ -19,7 +19,7 @@ enum tlsrpt_result {
     TLSRPT_RESULT_COUNT
 };
 extern const char *const tlsrpt_result_words[TLSRPT_RESULT_COUNT];
-enum { TLSRPT_REASON_MAX = 120, TLSRPT_POLICY_MAX = 16384, TLSRPT_DIGEST_LEN = 32 };
+enum { TLSRPT_REASON_MAX = 120, TLSRPT_POLICY_MAX = 4096, TLSRPT_DIGEST_LEN = 32 };
 
 struct tlsrpt_session {
     const char *domain;              /* whom the report is for */

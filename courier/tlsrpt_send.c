@@ -330,7 +330,8 @@ static void take_notes(struct tlsrpt_sending *s, const struct tlsrpt_row *rows, 
         else if (span_equal(field, SPAN(".tries")))
             (void) span_number(rows[i].value, UINT64_MAX, &s->tries); /* else 0 */
         else if (span_starts_nocase(field, SPAN(SENT)))
-            (void) map_set(&s->sent, (struct span){field.at + strlen(SENT), field.len - strlen(SENT)}, s);
+            (void) map_set(&s->sent, (struct span){field.at + strlen(SENT), field.len - strlen(SENT)},
+                           s); /* only that it is there counts */
     }
 }
 

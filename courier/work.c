@@ -145,6 +145,7 @@ void work_grant(struct courier *c, const struct grant *g, uint64_t until_ms)
         return;
     if (is_less(w, g)) {
         w->is_shrunk = true;
+        w->cohort_told = 0;
         grant_report(w); /* the rest is granted to others as soon as this is told */
     }
     if (g->token > w->token || g->serial > w->serial || !g->serial)
@@ -373,7 +374,7 @@ static void connect_more(struct work *w)
             list_remove(&j->link);
             w->ready_count--;
             attempt_end_without_host(j);
-        } else if (!way.target && live_count(w) > 0) {
+        } else if (!way.target && live_count(w) > 0 && !work_is_barred(w)) {
             return;
         } else if (!way.target) { /* nobody is left to tell whether the targets are as bad as they were */
             if (!work_forgive_targets(w, from))

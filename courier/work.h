@@ -124,6 +124,8 @@ size_t work_target_of(const struct work *w, const struct target *t);
 /* A connection there was greeted; one was not. After the last target the jobs at hand are decided, and the work is in trouble. */
 void work_target_worked(struct work *w, const struct connection *k, size_t target);
 void work_target_failed(struct work *w, const struct connection *k, size_t target, const struct verdict *why);
+/* Policies keep all of it from mail that obeys them: connections tell nothing new, those that rest are for other mail. */
+bool work_is_barred(const struct work *w);
 /* All of them may be tried again. False: none can be used all the same, and the work is in trouble. */
 bool work_forgive_targets(struct work *w, const struct source *source);
 /* Jobs at hand get the verdict: no host can be used. Those that have a way all the same, a relaxed one, stay. */

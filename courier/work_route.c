@@ -153,17 +153,26 @@ static void begin_trouble_of_policy(struct work *w)
 
 bool work_has_source(struct work *w)
 {
-    struct source source;
     AUTO_FREE char *why = NULL;
+    const char *pool;
     struct verdict v = {0};
 
-    if (!source_of(w->courier, w->queue, &source) || source.has_v4 || source.has_v6)
+    if (source_is_here(w->courier, w->queue, &pool))
         return true;
-    why = mem_format("no address of pool %s is on this courier's host", source.pool);
+    why = mem_format("no address of pool %s is on this courier's host", pool);
     verdict_set(&v, STATUS_NO_CONNECTION, why);
     begin_trouble(w, &v);
     verdict_done(&v);
     return false;
+}
+
+bool work_is_barred(const struct work *w)
+{
+    for (size_t i = 0; i < w->route->count; i++) {
+        if (!tls_policy_is_barred(w->route->targets[i].policy))
+            return false;
+    }
+    return true;
 }
 
 bool work_forgive_targets(struct work *w, const struct source *source)

@@ -40,18 +40,19 @@ void queue_partitions(const char *queue, unsigned *ret_first, unsigned *ret_last
     *ret_last = is_everywhere ? PARTITION_COUNT - 1 : *ret_first;
 }
 
-int queue_name_check(const char *queue)
-{
-    size_t len = strlen(queue);
-
-    if (len > 0 && len <= QUEUE_TEXT_MAX && queue[len - 1] != '/')
-        return EXIT_OK;
-    return say_usage("\"%s\" is not a queue's name: a domain, a domain/lane, or " QUEUE_FANOUT, queue);
-}
-
 bool is_queue_pattern(const char *queue)
 {
     return queue[0] == '*' || queue[0] == '.';
+}
+
+int queue_name_check(const char *queue)
+{
+    size_t len = strlen(queue);
+    bool has_no_lane = is_queue_pattern(queue) && queue[len - 1] == '/'; /* a script's word was empty */
+
+    if (len > 0 && len <= QUEUE_TEXT_MAX && !has_no_lane)
+        return EXIT_OK;
+    return say_usage("\"%s\" is not a queue's name: a domain, a domain/lane, or " QUEUE_FANOUT, queue);
 }
 
 int selection_each_queue(struct ask *k, const char *pattern, selection_on_queue *on_queue, void *context)

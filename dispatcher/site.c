@@ -138,12 +138,19 @@ size_t sites_borrow(struct sites *all, struct borrow *borrows, uint64_t now_ms)
     return count;
 }
 
-/* Those that waited for it may be granted now. */
+/* Those that waited for it may be granted now; when nobody waits, those that have some may have more. */
 static void wake_works(struct schedule *s, struct site *site, uint64_t now_ms)
 {
-    for (struct list *it = site->works.next; it != &site->works; it = it->next)
-        if (work_of(it)->wants && !work_active(work_of(it), now_ms, NULL))
-            work_place(s, work_of(it), now_ms); /* it wants: it stays */
+    for (struct list *it = site->works.next; it != &site->works; it = it->next) {
+        struct work *w = work_of(it);
+        if (!w->wants)
+            continue;
+        if (!work_active(w, now_ms, NULL))
+            work_place(s, w, now_ms); /* it wants: it stays */
+        else if (!site_is_short(site, now_ms) &&
+                 shares_connections(&w->shares, NULL, now_ms) < work_target(s, w))
+            work_share_out(s, w, now_ms);
+    }
 }
 
 void sites_lend(struct schedule *s, const struct loan *loan, uint64_t now_ms)

@@ -234,8 +234,7 @@ static struct courier *choose(struct schedule *s, struct work *w, uint64_t now_m
     struct courier *chosen = couriers_choose(s->couriers, w->partition, work_queue(w), may_take, &asking,
                                              now_ms);
 
-    if (chosen || !s->couriers->usable_count ||
-        couriers_have_other(s->couriers, 0, work_queue(w), now_ms)) {
+    if (chosen || !s->couriers->usable_count || couriers_have_other(s->couriers, 0, work_queue(w), now_ms)) {
         w->unable_ms = 0;
         return chosen;
     }

@@ -26,10 +26,9 @@ enum { PARTITION_COUNT = 256, SCHEMA_VERSION = 1, LANE_MAX = 63, QUEUE_TEXT_MAX 
     "barid:{c}:sts-fetch:" /* and a domain: who fetches its policy now, or why that failed a moment ago (courier/sts_store.c) */
 #define KEY_TLSRPT_DUE \
     "barid:{c}:tlsrpt:due" /* zset: TLS reports, "<day> <domain>", by when they are due, ms (cluster/tlsrpt_store.h) */
-#define KEY_TLSRPT_OF "barid:{c}:tlsrpt:of:" /* and one of these: hash: what was counted for it */
-#define KEY_TLSRPT_LAST \
-    "barid:{c}:tlsrpt:last:%llu" /* the last counts of a courier's life that were added */
-#define KEY_CHANGED "barid:{c}:changed" /* hash: version of each table by its name */
+#define KEY_TLSRPT_OF "barid:{c}:tlsrpt:of:"         /* and one of these: hash: what was counted for it */
+#define KEY_TLSRPT_LAST "barid:{c}:tlsrpt:last:%llu" /* the last counts of a courier's life that were added */
+#define KEY_CHANGED "barid:{c}:changed"              /* hash: version of each table by its name */
 
 /* The shortest hex counter whose CRC16 slot falls in [64 p, 64 p + 63]. Thread-safe. */
 const char *partition_tag(unsigned partition);

@@ -11,6 +11,17 @@
 
 /* ---- who travels where ---- */
 
+/* A row with an address: in any case, its domain as it is or in A-labels. */
+static bool is_address(const char *row, const char *sender, const char *domain)
+{
+    const char *at = strrchr(row, '@'), *sender_at = strrchr(sender, '@');
+
+    return at && sender_at &&
+           span_equal_nocase((struct span){row, (size_t) (at - row)},
+                             (struct span){sender, (size_t) (sender_at - sender)}) &&
+           (strcasecmp(at, sender_at) == 0 || strcasecmp(at + 1, domain) == 0);
+}
+
 /*
  * How exactly a row means a sender: SIZE_MAX its address, else so many bytes of its domain, a whole one above each of its suffixes; 0: not at all.
  * domain: in A-labels, "" for the null sender.
@@ -19,11 +30,9 @@ static size_t fit_of(const char *row, const char *sender, const char *domain)
 {
     if (strcmp(row, "<>") == 0)
         return *sender ? 0 : SIZE_MAX;
-    if (!*domain)
-        return 0;
     if (row[0] != '@')
-        return span_equal_nocase(span_of(row), span_of(sender)) ? SIZE_MAX : 0;
-    if (!domain_matches(domain, row + 1))
+        return is_address(row, sender, domain) ? SIZE_MAX : 0;
+    if (!*domain || !domain_matches(domain, row + 1))
         return 0;
     return strlen(row) + (row[1] != '.'); /* the name itself beats a suffix that is as long */
 }
@@ -45,7 +54,7 @@ const char *lane_of(const struct conf *conf, const char *sender, const char *ten
     if (conf->lane_count == 0)
         return best;
     if (at_sign && idn_domain(span_of(at_sign + 1), domain) < 0)
-        domain[0] = '\0'; /* a literal: its tenant only */
+        domain[0] = '\0'; /* a literal: its address, or its tenant */
     for (size_t i = 0; i < conf->lane_count; i++) {
         const struct conf_lane *lane = &conf->lanes[i];
         size_t fit = tenant && list_has(&lane->tenants, tenant);

@@ -14,6 +14,8 @@ struct tlsrpt_call {
         tlsrpt_on_due *due;
         tlsrpt_on_take *take;
         tlsrpt_on_end *end;
+        tlsrpt_on_list *list;
+        tlsrpt_on_hurry *hurry;
     } on;
 };
 
@@ -204,5 +206,78 @@ void tlsrpt_store_end(struct store *s, const char *name, const char *token, enum
     resp_arg_number(b, (int64_t) tlsrpt_keep_ms);
     if (sent)
         resp_arg_text(b, sent);
+    store_send(s, &c->call);
+}
+
+/* ---- the operator ---- */
+
+static void on_listed(struct store_call *call, enum store_result result, const struct redis_value *values)
+{
+    struct tlsrpt_call *c = call_of(call);
+    bool ok = result == STORE_OK && values[0].type == REDIS_ARRAY && values[1].type == REDIS_INTEGER;
+    size_t count = ok ? values[0].count / 2 : 0;
+    struct tlsrpt_waiting *waiting = mem_array(count + 1, sizeof(*waiting));
+
+    for (size_t i = 0; i < count; i++) {
+        struct span score = redis_text(&values[0].items[2 * i + 1]);
+
+        waiting[i].name = redis_text(&values[0].items[2 * i]);
+        (void) span_number(score, INT64_MAX, &waiting[i].due_ms); /* else 0: now */
+    }
+    c->on.list(c->context, ok, waiting, count, ok ? (uint64_t) values[1].integer : 0);
+    mem_free(waiting);
+    call_free(c);
+}
+
+void tlsrpt_store_list(struct store *s, size_t most, uint64_t time_ms, tlsrpt_on_list *on_list, void *context)
+{
+    struct tlsrpt_call *c = call_new(time_ms, context, on_listed);
+    struct buf *b = &c->call.request.bytes;
+
+    c->on.list = on_list;
+    c->call.accepts_errors = true;
+    call_begin(&c->call, 5);
+    resp_arg(b, SPAN("ZRANGE"));
+    resp_arg(b, SPAN(KEY_TLSRPT_DUE));
+    resp_arg_number(b, 0);
+    resp_arg_number(b, most > 0 ? (int64_t) most - 1 : -1);
+    resp_arg(b, SPAN("WITHSCORES"));
+    call_begin(&c->call, 2);
+    resp_arg(b, SPAN("ZCARD"));
+    resp_arg(b, SPAN(KEY_TLSRPT_DUE));
+    store_send(s, &c->call);
+}
+
+static void on_hurried(struct store_call *call, enum store_result result, const struct redis_value *values)
+{
+    struct tlsrpt_call *c = call_of(call);
+    size_t found = 0;
+
+    for (size_t i = 1; result == STORE_OK && i < call->request.reply_count; i += 2)
+        found += values[i].type == REDIS_STRING;
+    c->on.hurry(c->context, result == STORE_OK, found);
+    call_free(c);
+}
+
+void tlsrpt_store_hurry(struct store *s, const char *const *names, size_t count, uint64_t time_ms,
+                        tlsrpt_on_hurry *on_hurry, void *context)
+{
+    struct tlsrpt_call *c = call_new(time_ms, context, on_hurried);
+    struct buf *b = &c->call.request.bytes;
+
+    c->on.hurry = on_hurry;
+    c->call.accepts_errors = true;
+    for (size_t i = 0; i < count; i++) {
+        call_begin(&c->call, 5);
+        resp_arg(b, SPAN("ZADD"));
+        resp_arg(b, SPAN(KEY_TLSRPT_DUE));
+        resp_arg(b, SPAN("XX"));
+        resp_arg_number(b, 1); /* long ago */
+        resp_arg_text(b, names[i]);
+        call_begin(&c->call, 3);
+        resp_arg(b, SPAN("ZSCORE"));
+        resp_arg(b, SPAN(KEY_TLSRPT_DUE));
+        resp_arg_text(b, names[i]);
+    }
     store_send(s, &c->call);
 }

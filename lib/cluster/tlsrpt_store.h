@@ -51,3 +51,18 @@ typedef void tlsrpt_on_end(void *context, enum tlsrpt_answer answer);
 void tlsrpt_store_end(struct store *s, const char *name, const char *token, enum tlsrpt_outcome outcome,
                       uint64_t delay_ms, const char *sent, uint64_t time_ms, tlsrpt_on_end *on_end,
                       void *context);
+
+/* ---- the operator */
+struct tlsrpt_waiting {
+    struct span name;
+    uint64_t due_ms; /* clock of Redis */
+};
+/* ok false: no answer. The first `most` reports that are still to be sent, earliest due first; total: of all. Valid during the call. */
+typedef void tlsrpt_on_list(void *context, bool ok, const struct tlsrpt_waiting *waiting, size_t count,
+                            uint64_t total);
+void tlsrpt_store_list(struct store *s, size_t most, uint64_t time_ms, tlsrpt_on_list *on_list,
+                       void *context);
+/* These are due now. found: how many there are. */
+typedef void tlsrpt_on_hurry(void *context, bool ok, size_t found);
+void tlsrpt_store_hurry(struct store *s, const char *const *names, size_t count, uint64_t time_ms,
+                        tlsrpt_on_hurry *on_hurry, void *context);

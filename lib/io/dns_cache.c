@@ -8,6 +8,7 @@ struct entry {
     char *key;
     struct dns_answer answer;
     uint64_t until_ms;
+    size_t bytes;
 };
 
 void dns_cache_init(struct dns_cache *c, size_t max)
@@ -20,6 +21,7 @@ static void entry_free(struct dns_cache *c, struct entry *e)
 {
     must(map_remove(&c->entries, span_of(e->key)) == e);
     list_remove(&e->link);
+    c->bytes -= e->bytes;
     dns_answer_done(&e->answer);
     mem_free(e->key);
     mem_free(e);
@@ -49,15 +51,27 @@ const struct dns_answer *dns_cache_get(struct dns_cache *c, struct span key, uin
     return &e->answer;
 }
 
+static size_t bytes_of(struct span key, const struct dns_answer *a)
+{
+    size_t bytes = sizeof(struct entry) + 2 * key.len + a->count * sizeof(*a->records);
+    for (size_t i = 0; i < a->count; i++)
+        bytes += a->records[i].data.len;
+    return bytes;
+}
+
 void dns_cache_put(struct dns_cache *c, struct span key, struct dns_answer *answer, uint64_t until_ms)
 {
     struct entry *old = map_get(&c->entries, key);
     if (old)
         entry_free(c, old);
-    while (c->entries.count > 0 && c->entries.count >= c->max)
+    size_t bytes = bytes_of(key, answer), bytes_max = c->max * DNS_CACHE_ENTRY_BYTES;
+    bool is_kept = bytes <= bytes_max / DNS_CACHE_SHARE;
+    while (is_kept && c->entries.count > 0 && (c->entries.count >= c->max || c->bytes + bytes > bytes_max))
         entry_free(c, LIST_FIRST(&c->order, struct entry, link));
-    if (c->max > 0) {
+    if (is_kept) {
         struct entry *e = NEW(struct entry);
+        e->bytes = bytes;
+        c->bytes += bytes;
         e->key = mem_text(key.at, key.len);
         e->answer = *answer;
         e->until_ms = until_ms;

@@ -1,5 +1,6 @@
 /*
- * Does: keeps DNS answers, positive and negative, for their time; the least recently used go when it is full.
+ * Does: keeps DNS answers, positive and negative, for their time; the least recently used go when it is full, by count or by what they take:
+ *       strangers choose how long their answers are.
  * Does not: decide how long (dns.c does).
  * Owns: the answers.
  * Fails: never.
@@ -10,10 +11,13 @@
 #include "base/map.h"
 #include "io/dns.h"
 
+/* On average; one answer may take up to this share of all. */
+enum { DNS_CACHE_ENTRY_BYTES = 2048, DNS_CACHE_SHARE = 8 };
+
 struct dns_cache {
     struct map entries;
     struct list order; /* least recently used first */
-    size_t max;
+    size_t max, bytes;
 };
 
 void dns_cache_init(struct dns_cache *c, size_t max);

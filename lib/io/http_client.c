@@ -240,6 +240,8 @@ static void set_addresses(struct http_call *call, const struct http_request *q)
     call->addresses = curl_slist_append(NULL, line.data);
     must(call->addresses != NULL);
     SET(call, CURLOPT_RESOLVE, call->addresses);
+    /* Good for as long as this waits, also in line: what the host's name means is never asked again, of anybody. */
+    SET(call, CURLOPT_DNS_CACHE_TIMEOUT, (long) (q->timeout_ms / 1000 + 60));
     curl_free(host);
     curl_free(port);
     curl_url_cleanup(url);

@@ -47,8 +47,7 @@ static void add_mail(struct tlsrpt_record *r, struct span place)
     char domain[DOMAIN_MAX + 1];
 
     if (r->mail_count == TLSRPT_PLACES_MAX || !decode(span_cut(&place, '?'), &text) ||
-        addr_parse(buf_span(&text), &addr) < 0 || addr.is_literal ||
-        domain_normalise(addr.domain, domain) < 0)
+        addr_parse(buf_span(&text), &addr) < 0 || domain_normalise(addr.domain, domain) < 0)
         return;
     r->mails[r->mail_count++] = mem_text(text.data, text.len);
 }

@@ -76,8 +76,8 @@ def too_eager(seen, taken, start, limit, begin, end):
 
 def granted(cluster, queue):
     """[(moment, connections granted to all couriers)]: as the dispatchers told, each for five seconds at most."""
-    told = sorted((wall_to_monotonic(at), courier, int(count)) for node in cluster.of("dispatcher")
-                  for at, of, courier, count in _GRANTED.findall(node.log_text()) if of == queue)
+    told = sorted(((wall_to_monotonic(at), courier, int(count)) for node in cluster.of("dispatcher")
+                   for at, of, courier, count in _GRANTED.findall(node.log_text()) if of == queue), key=lambda one: one[0])
     has, seen = {}, []
     for at, courier, count in told:
         for old, (until, had) in sorted(has.items(), key=lambda item: item[1]):
@@ -310,3 +310,4 @@ def test_many_that_recover_at_once_are_no_herd():
         print(f"first connections {firsts[0]:.2f} to {firsts[-1]:.2f} s after they were back, at most {peak} opened in a tenth of a second; "
               f"at most {max(count for _, count in together)} at once, {max(rate for rate, _ in claims):.0f} claims a second")
         assert not eager, f"more than its cohorts allow: {eager[:3]}"
+        assert firsts[-1] - firsts[0] > 0.1, "they come back one after another"

@@ -83,6 +83,8 @@ def test_with_a_smaller_share_connections_go_after_their_message(scene, place, g
     granted = f"queue={place.domain} "
     scene.cluster.reload({"dispatcher": {"limits": {place.domain: "connections=2"}}})
     wait.until(lambda: any(granted in line and " connections=2 " in line for line in scene.cluster.of("dispatcher")[0].log_text().splitlines()), 10, "the new limit")
+    wait.until(lambda: scene.cluster.metric("barid_connections", "courier") == sum(session.closed_at is None for session in scene.sink.sessions),
+               10, "the sink has taken up all that were opened before")
     begun = {session: len(session.transactions) for session in sessions_at(scene, place.first)}
     gate.open()
     for letter in letters:

@@ -64,7 +64,8 @@ class Scene:
         self.home = ScriptedSink([HOME])
         self.sinks = {kind.name: ScriptedSink(
             [case.first for case in self.cases if case.kind is kind] + [second_of(kind)], tls=pem if kind.tls != "none" else None,
-            is_lmtp=kind.is_lmtp, is_wrapped=kind.protocol == "smtps", users={USER: PASSWORD} if kind.mechanism else None, mechanisms=[kind.mechanism] if kind.mechanism else ())
+            is_lmtp=kind.is_lmtp, is_wrapped=kind.protocol == "smtps", users={USER: PASSWORD} if kind.mechanism else None,
+            mechanisms=[kind.mechanism] if kind.mechanism else ())
             for kind in KINDS.values()}
         routes, transports = {"origin.test": f"{HOME}:{self.home.port}"}, {}
         for case in self.cases:

@@ -1,4 +1,4 @@
-"""aiosmtpd, a server that nobody of us wrote, with faults in what it calls: mail arrives, waits or comes back as its replies say, and nothing is lost."""
+"""aiosmtpd, a server that none of us wrote, with faults in what it calls: mail arrives, waits or comes back, as replies say, and nothing is lost."""
 
 import hashlib
 import ssl

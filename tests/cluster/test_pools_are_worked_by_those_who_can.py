@@ -18,6 +18,7 @@ HOSTS = {"red": ["127.0.3.1", ELSEWHERE, ELSEWHERE], "blue": [ELSEWHERE, "127.0.
 def scene():
     with ScriptedSink(["127.0.0.2", "127.0.0.9"]) as sink:
         settings = {"courier": {"routes": {"*": f"127.0.0.2:{sink.port}"}, "idle_time": "0s"}, "lanes": LANES,
+                    "dispatcher": {"pause_longest": "1min"},  # so long mail waits for who can
                     "pools": {name: {"addresses": [ELSEWHERE]} for name in HOSTS}}
         cluster = Cluster(couriers=3, settings=settings)
         for number, courier in enumerate(cluster.of("courier")):

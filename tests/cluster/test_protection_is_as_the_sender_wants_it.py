@@ -19,13 +19,14 @@ def scene(tmp_path_factory):
 
     def prepare(scene):
         scene.settings.update({"listeners": listeners, "courier": {"idle_time": "20s"}})
-        scene.places = {name: scene.place(name) for name in ("good", "bad", "shared", "closed", "plain", "mixed", "barred", "deaf", "both")}
+        scene.places = {name: scene.place(name) for name in ("good", "bad", "shared", "closed", "plain", "mixed", "barred", "deaf", "both", "torn", "kept")}
         for name in ("bad", "shared", "closed", "mixed"):
             scene.places[name].publish(scene.places[name].bad())
         for name in ("good", "both", "deaf"):
             scene.places[name].publish(scene.places[name].good())
-        scene.places["barred"].publish(scene.places["barred"].good())
-        scene.zone.bogus(f"_tcp.{scene.places['barred'].host}")
+        for name in ("barred", "kept"):
+            scene.places[name].publish(scene.places[name].good())
+            scene.zone.bogus(f"_tcp.{scene.places[name].host}")
         scene.zone.unsigned("plain.test")
         scene.zone.mx("both.test", (5, scene.places["deaf"].host))
         scene.sink.features.append("REQUIRETLS")
@@ -63,6 +64,16 @@ def test_mail_that_needs_no_tls_goes_where_the_policy_fails_and_no_other(scene, 
     assert scene.post.wait_delivered(letter).session.tls, "TLS as it comes"
     assert scene.post.wait_told(letter, "delivered")[0]["proof"] == "no"
     assert scene.post.copies(waiting) == []
+    give_up(scene, waiting)
+
+
+# proves: L16
+def test_mail_that_a_policy_keeps_is_told_so_while_other_mail_passes(scene):
+    """A connection that rests for mail without TLS is nothing to wait for."""
+    place = scene.places["kept"]
+    scene.post.wait_delivered(scene.send(place, header=NO))
+    waiting = scene.send(place)
+    scene.post.wait_told(waiting, "deferred", timeout=8)
     give_up(scene, waiting)
 
 
@@ -123,6 +134,18 @@ def test_mail_that_requires_tls_is_returned_where_nothing_is_proven(scene):
     letter = send_protected(scene, place)
     assert scene.post.wait_returned(letter).of(place.recipient())["Status"] == "5.7.30"
     assert scene.post.copies(letter) == []
+
+
+# proves: L15
+def test_a_handshake_that_breaks_once_returns_no_mail_that_requires_tls(scene):
+    """Where nobody must be proven the next connection goes without TLS: that says nothing of what the host can do."""
+    place = scene.places["torn"]
+    scene.sink.rule("handshake", drop(), host=place.address, times=1)
+    letter = send_protected(scene, place)
+    scene.post.wait_told(letter, "deferred")
+    scene.reload()  # routes are looked for anew
+    assert scene.post.wait_delivered(letter).session.tls
+    assert not scene.post.told(letter, "bounced")
 
 
 # proves: L15 L16

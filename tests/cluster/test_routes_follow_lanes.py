@@ -21,7 +21,7 @@ LISTENERS = {"open": {"role": "internal", "trusted_networks": ["127.0.0.0/8"]},
 @pytest.fixture(scope="module")
 def scene():
     zone = Zone(ttl=0)
-    for domain in ("one.test", "two.test", "exact.test", "held.test", "moved.test", "gone.test", "late.test", "both.test", "plain.test"):
+    for domain in ("one.test", "two.test", "exact.test", "held.test", "moved.test", "gone.test", "late.test", "both.test", "plain.test", "unread.test"):
         zone.mx(domain, "mx.test")
     zone.a("mx.test", MX)
     with ScriptedSink(HOSTS) as sink, Dns(zone) as dns:
@@ -152,6 +152,23 @@ def test_queued_mail_follows_a_changed_lane(scene):
     assert "from moved.test to moved.test/moving" in scene.cluster.baridctl("trace", letter.message_id)
     second = scene.send("r@moved.test", sender="later@origin.test")
     assert scene.wait_delivered(second).session.host == EXACT
+    scene.sink.clear(rule)
+
+
+# proves: I16
+def test_a_move_reads_no_content(scene):
+    """A changed lane may move a million jobs: none of their content is fetched for it. Here it is lost, which nobody notices before the new queue."""
+    rule = scene.sink.rule("rcpt", reply("450 4.2.0 later"), domain="unread.test", host=MX)
+    letter = scene.send("r@unread.test", sender="unread@origin.test")
+    job = scene.wait_told(letter, "deferred")[0]["job"]
+    redis = scene.cluster.redis.client()
+    keys = [key for key in redis.scan_iter("b:*", 1000) if job.encode() in key]
+    assert redis.delete(*keys) == 1
+    scene.cluster.reload({"lanes": {"unread": {"senders": ["unread@origin.test"]}}})
+    _, held = scene.cluster.wait_log("courier", rf"event=held [^\n]*job={job} [^\n]*")
+    assert "queue=unread.test/unread " in held.group(0)
+    scene.cluster.baridctl("queue", "delete", "unread.test/unread", "--yes")
+    scene.dropped.add((letter.ledger_id, letter.recipients[0]))
     scene.sink.clear(rule)
 
 

@@ -1,5 +1,6 @@
 """TLSRPT: one report per domain and day for the whole cluster, whatever counts, takes and dies (RFC 8460; BEHAVIOURS L14)."""
 
+import json
 import os
 import struct
 import threading
@@ -147,6 +148,26 @@ def test_a_place_that_is_away_gets_it_later_and_once(scene, web):
     assert len(web.posted) == posted + 1 and web.refuse == -1
     check_json(web.posted[-1][2], place.domain, name[:10])
     assert not scene.mails(place)
+
+
+# proves: L14
+def test_the_operator_sees_what_is_to_be_sent_and_hurries_it(scene):
+    place = scene.want(scene.post.take())
+    scene.one_by_one(place, 1)
+    scene.wait_counted(place, 1)
+    name, baridctl = scene.name(place), scene.post.cluster.baridctl
+    listed = json.loads(baridctl("tlsrpt", "list", "--json", "--limit", "0"))
+    row = next(row for row in listed["reports"] if row["domain"] == place.domain)
+    assert f"{row['day']} {row['domain']}" == name and row["due_ms"] == scene.redis.zscore(DUE, name) and listed["total"] == len(listed["reports"])
+    assert place.domain in baridctl("tlsrpt", "list")
+    for day, status in [("2001-01-01", 1), ("yesterday", 2)]:
+        with pytest.raises(AssertionError, match=f"ended with {status}"):
+            baridctl("tlsrpt", "send", place.domain, "--day", day)
+    assert baridctl("tlsrpt", "send", place.domain).startswith("1 to be sent")
+    assert scene.wait_mail(place).domain == place.domain
+    scene.wait_done(name)
+    with pytest.raises(AssertionError, match="no report about"):
+        baridctl("tlsrpt", "send", place.domain)
 
 
 # proves: L13

@@ -318,6 +318,8 @@ static void run(struct driver *d, struct span in, size_t piece, bool by_line)
     bool goes_on = true, has_lines = by_line && piece == in.len;
 
     d->client = smtp_client_new(&settings, &d->terms, "mx [192.0.2.1]:25");
+    if (d->terms.is_wrapped)
+        goes_on = drive(d);
     while (in.len > 0 && goes_on) {
         size_t n = in.len < piece ? in.len : piece;
         const char *end = by_line ? memchr(in.at, '\n', n) : NULL;
@@ -347,7 +349,8 @@ static struct driver driver(const uint8_t *data)
         .kinds = data[0],
         .is_proven = data[1] & 32,
         .key = 'k',
-        .terms = {.tls = data[1] % 4u == 3 ? CLIENT_TLS_MAY : (enum client_tls)(data[1] % 4u),
+        .terms = {.tls = data[1] % 4u == 3 ? CLIENT_TLS_MUST : (enum client_tls)(data[1] % 4u),
+                  .is_wrapped = data[1] % 4u == 3,
                   .is_lmtp = data[1] & 4,
                   .is_private = data[1] & 8,
                   .user = has_login ? "u,ser" : NULL,

@@ -29,17 +29,25 @@ for i = 3, #KEYS do
     reports = reports + 1
     plan("ZADD", due, due_ms, name)
   end
-  for at = arg + 3, arg + 2 * count + 1, 2 do
-    local field, value = ARGV[at], ARGV[at + 1]
-    local kind = string.sub(field, 1, 1)
-    local held = is_open and redis.call("HGET", key, field)
-    if is_open and not held and rows < most_rows then
-      rows = rows + 1
-      plan("HSET", key, field, value)
-    elseif is_open and held and kind ~= "P" and number(held) then
-      plan("HINCRBY", key, field, value)
-    elseif kind == "S" or kind == "F" then
-      dropped = dropped + tonumber(value)
+  local has_policy = {} -- by digest: sessions are of use only with the policy they were under
+  for _, kinds in ipairs({ "P", "SF", "D" }) do
+    for at = arg + 3, arg + 2 * count + 1, 2 do
+      local field, value = ARGV[at], ARGV[at + 1]
+      local kind, digest = string.sub(field, 1, 1), string.sub(field, 2, 33)
+      if string.find(kinds, kind, 1, true) then
+        local held = is_open and redis.call("HGET", key, field)
+        if is_open and not held and rows < most_rows and (kind == "P" or has_policy[digest]) then
+          rows = rows + 1
+          plan("HSET", key, field, value)
+          has_policy[digest] = true
+        elseif is_open and held and kind ~= "P" and number(held) then
+          plan("HINCRBY", key, field, value)
+        elseif held and kind == "P" then
+          has_policy[digest] = true
+        elseif kinds == "SF" then
+          dropped = dropped + tonumber(value)
+        end
+      end
     end
   end
   if is_open then

@@ -7,4 +7,5 @@ courier.py     joins, beats, claims, delivers, settles, expands; its own compari
 dispatcher.py  leases, watches, buries, reaps, looks for due work
 operator.py    orders at random, and the accidents
 run.py         one walk, from its seed
+reports.py     a walk of its own: reports about TLS
 """

@@ -119,6 +119,9 @@ static void names_that_cannot_be_queues_are_refused(void **state)
     memset(longest, 'x', sizeof(longest));
     longest[QUEUE_TEXT_MAX + 1] = '\0';
     assert_int_equal(queue_name_check(""), EXIT_BAD_USAGE);
+    assert_int_equal(queue_name_check("*/"), EXIT_BAD_USAGE); /* its lane was to follow: never all queues */
+    assert_int_equal(queue_name_check(".test/"), EXIT_BAD_USAGE);
+    assert_int_equal(queue_name_check("*/bulk"), EXIT_OK);
     assert_int_equal(queue_name_check(longest), EXIT_BAD_USAGE);
     longest[QUEUE_TEXT_MAX] = '\0';
     assert_int_equal(queue_name_check(longest), EXIT_OK);

@@ -150,7 +150,7 @@ int set_up(void **state)
     w.schedule.most = 1000;
     w.schedule.start = 20;
     w.schedule.pause_first_ms = 60000;
-    w.schedule.pool_wait_ms = 900000;
+    w.schedule.pool_wait_ms = 60000;
     w.schedule.on_pause = on_pause;
     w.schedule.on_resume = on_resume;
     set_limits(0);

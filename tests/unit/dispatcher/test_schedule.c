@@ -386,6 +386,28 @@ static void a_queue_is_granted_to_those_who_can_bind_its_pool(void **state)
     w.peers[1].stats.pools = mem_free(w.peers[1].stats.pools);
 }
 
+/* Somebody must say that it cannot go, and end it when its time is over. proves: H21 J02 */
+static void a_queue_whose_pool_nobody_can_bind_is_granted_after_a_while(void **state)
+{
+    (void) state;
+    w.couriers.pool_of = pool_of_all;
+    see_couriers(1);
+    hello(X);
+    pass(500, true, false);
+    ring(Q);
+    assert_int_equal(run(), 0);
+    pass(w.schedule.pool_wait_ms - WORK_WAIT_MS, true, false);
+    schedule_check(&w.schedule, w.now);
+    assert_int_equal(run(), 0);
+    pass(WORK_WAIT_MS, true, false);
+    schedule_check(&w.schedule, w.now);
+    assert_int_equal(run(), 1);
+    report(X, knows((struct report){.trouble = SPAN("no address")}));
+    (void) run();
+    assert_int_equal(w.paused, 1);
+    assert_string_equal(w.why, "no address");
+}
+
 /* proves: H21 */
 static void a_queue_is_taken_back_from_a_courier_that_has_lost_its_pool(void **state)
 {
@@ -510,6 +532,7 @@ int main(void)
         TEST(a_queue_moves_to_a_better_placed_courier),
         TEST(a_queue_is_taken_back_from_a_courier_that_has_lost_its_pool),
         TEST(a_queue_is_granted_to_those_who_can_bind_its_pool),
+        TEST(a_queue_whose_pool_nobody_can_bind_is_granted_after_a_while),
         TEST(refuses_frames_that_no_node_sends_here),
     };
     return cmocka_run_group_tests_name("dispatcher/schedule", tests, NULL, NULL);
