@@ -43,7 +43,8 @@ struct sink_session {
     struct buf header, content;
     bool is_header_over;
     uint64_t size_bytes;
-    bool is_tls_next; /* 220 to STARTTLS was said: the driver starts it, and tells by sink_session_secured() */
+    bool
+        is_tls_next; /* 220 to STARTTLS was said: the driver starts it, and tells by sink_session_secured() */
     bool is_secured;
     bool is_stalled; /* nothing is read or said any more */
     bool is_dropped; /* close at once, unsaid */
