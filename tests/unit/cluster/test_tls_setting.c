@@ -86,13 +86,7 @@ static void says_what_is_wrong(void **state UNUSED)
 /* proves: L17 N02 N12 */
 static void the_most_exact_row_is_for_a_destination(void **state UNUSED)
 {
-    char *keys[] = {"*",
-                    ".example.com",
-                    "example.com",
-                    ".b.example.com",
-                    "B\xc3\xbc"
-                    "cher.test",
-                    "smart.test"};
+    char *keys[] = {"*", ".example.com", "example.com", ".b.example.com", "B\303\274cher.test", "smart.test"};
     char *values[] = {"any", "suffix", "exact", "longer", "books", "smart"};
     struct conf conf = {.tls_out = {.policy = (char[]){"default"}}};
 

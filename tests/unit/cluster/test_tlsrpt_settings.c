@@ -70,8 +70,7 @@ static void what_is_no_address_is_refused(void **state UNUSED)
                                       "x@example.com\r\nBcc: y",
                                       "\xc3\xa4@example.com",
                                       "<x@example.com>",
-                                      "x@b\xc3\xbc"
-                                      "cher.test"};
+                                      "x@b\303\274cher.test"};
 
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         assert_refused(bad[i], "", "tlsrpt.contact: ");

@@ -392,7 +392,7 @@ static void assert_unproven(struct scene *s)
 /* proves: H20 */
 static void a_host_that_does_not_know_our_password_gets_no_mail(void **state UNUSED)
 {
-    static const char *const finals[] = {"v=" PROOF, "v=", "v=AAAA", "e=invalid-proof", "", "v=!"};
+    static const char *const finals[] = {("v=" PROOF), "v=", "v=AAAA", "e=invalid-proof", "", "v=!"};
     struct scene s;
 
     for (size_t i = 0; i < ARRAY_LEN(finals); i++) {
