@@ -6,13 +6,19 @@ from post import Post
 from harness import wait
 from harness.authority import Authority
 from harness.cluster import Cluster
-from harness.dovecot import DovecotStore
+from harness.dovecot import Dovecot, DovecotStore
 from harness.exim import Exim
 from harness.opensmtpd import OpenSmtpd
 from harness.postfix import Postfix
 from harness.sink import ScriptedSink
 
 TLS = {"smtpd_tls_security_level": "may", "smtpd_tls_loglevel": "1", "smtpd_tls_received_header": "yes"}
+
+
+def login_by(dovecot):
+    """Postfix takes mail only from whom Dovecot knows, within TLS."""
+    return {"smtpd_sasl_auth_enable": "yes", "smtpd_sasl_type": "dovecot", "smtpd_sasl_path": dovecot.socket, "smtpd_tls_auth_only": "yes",
+            "smtpd_relay_restrictions": "permit_sasl_authenticated,reject", "smtpd_recipient_restrictions": "permit_sasl_authenticated,reject"}
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +28,19 @@ def scene(tmp_path_factory):
     certificate = authority.issue("mx.real.test", "127.0.0.1.test", rsa=True)
     tls = {**TLS, "smtpd_tls_cert_file": certificate, "smtpd_tls_key_file": certificate}
     users = [f"u{n}@store.test" for n in range(3)] + ["u0@socket.test"]
-    with ScriptedSink(["127.0.0.1"]) as sink, \
+    with ScriptedSink(["127.0.0.1"]) as sink, Dovecot({"relay": "a secret of postfix"}) as logins, \
+            Postfix.receiver(name="postfix-login", settings={**tls, **login_by(logins)}) as with_login, \
             Postfix.receiver(name="postfix-tls", settings={**tls, "smtputf8_enable": "yes"}) as with_tls, \
             Postfix.receiver(name="postfix-plain", settings={"smtpd_discard_ehlo_keywords": "chunking"}) as plain, \
             Exim(certificate=certificate, login=("relay", "a secret of exim")) as exim, \
             OpenSmtpd(certificate=certificate) as opensmtpd, DovecotStore(users) as store:
         routes = {"origin.test": f"127.0.0.1:{sink.port}", "tls.test": f"127.0.0.1:{with_tls.port}", "plain.test": f"127.0.0.1:{plain.port}",
-                  "broken.test": f"127.0.0.1:{opensmtpd.port}", "must.test": "must", "smart.test": "smart", "store.test": "store", "socket.test": "socket"}
+                  "broken.test": f"127.0.0.1:{opensmtpd.port}", "must.test": "must", "smart.test": "smart", "login.test": "login", "wrong.test": "wrong", "store.test": "store", "socket.test": "socket"}
         transports = {
             "must": {"hosts": [f"127.0.0.1:{opensmtpd.port}"], "tls": "encrypt"},
             "smart": {"hosts": [f"127.0.0.1:{exim.port}"], "tls": "verify mx.real.test", "user": "relay", "password": "a secret of exim"},
+            "login": {"hosts": [f"127.0.0.1:{with_login.port}"], "tls": "verify mx.real.test", "user": "relay", "password": "a secret of postfix"},
+            "wrong": {"hosts": [f"127.0.0.1:{with_login.port}"], "tls": "verify mx.real.test", "user": "relay", "password": "another secret"},
             "store": {"protocol": "lmtp", "hosts": [f"127.0.0.1:{store.port}"]},
             "socket": {"protocol": "lmtp", "hosts": [f"unix:{store.socket}"]},
         }
@@ -39,6 +48,7 @@ def scene(tmp_path_factory):
                     "dispatcher": {"pause_first": "500ms", "pause_longest": "500ms"}}
         with Cluster(settings=settings) as cluster:
             post = Post(cluster, sink)
+            post.with_login = with_login
             post.postfix, post.plain, post.exim, post.opensmtpd, post.store = with_tls, plain, exim, opensmtpd, store
             yield post
             cluster.wait_empty()
@@ -86,6 +96,20 @@ def test_where_tls_is_a_must_such_a_server_gets_nothing(scene):
 # proves: H20 I16
 def test_exim_as_smart_host_knows_us_by_our_password(scene):
     assert b"with esmtpsa" in copy_of(scene.exim, scene.send("r@smart.test"))
+
+
+# proves: H20 I16
+def test_postfix_with_dovecots_logins_knows_us_by_scram(scene):
+    copy_of(scene.with_login, scene.send("r@login.test"))
+    assert "sasl_method=SCRAM-SHA-256, sasl_username=relay" in scene.with_login.log_text()
+
+
+# proves: H20
+def test_a_password_that_postfix_does_not_know_defers_the_mail(scene):
+    letter = scene.send("r@wrong.test")
+    wait.until(lambda: "4.7.8" in story_of(scene, letter), 30, "deferred with 4.7.8")
+    assert "another secret" not in story_of(scene, letter) + scene.cluster.of("courier")[0].log_text()
+    scene.cluster.baridctl("msg", "delete", letter.message_id, "--yes")
 
 
 # proves: N03
