@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not os.path.exists(paths.program("barid-ingress"
 def authority():
     with tempfile.TemporaryDirectory() as folder:
         authority = Authority(folder)
-        authority.certificate = authority.issue("mx.test")
+        authority.of_mx = authority.issue("mx.test")
         yield authority
 
 
@@ -77,7 +77,7 @@ BEHIND = {"role": "relay", "proxy": "required", "balancers": ["127.0.0.0/8"]}
 def test_health_checks_are_not_told_and_count_for_nothing(authority):
     one = {"sessions_per_client": "1", "connections_per_client": "1/1h"}
     listeners = {"plain": {"role": "relay", "limits": one},
-                 "tls": {"role": "submissions", "certificates": [authority.certificate], "limits": one},
+                 "tls": {"role": "submissions", "certificates": [authority.of_mx], "limits": one},
                  "behind": {**BEHIND, "limits": one}}
     with ingress(listeners) as cluster:
         before = cluster.nodes[0].log_text()
@@ -125,7 +125,7 @@ def test_header_of_a_balancer_must_come_in_time_and_be_one():
 
 # proves: E06 C04
 def test_tls_begins_behind_the_header_also_in_one_packet(authority):
-    with ingress({"behind": {**BEHIND, "role": "submissions", "certificates": [authority.certificate]}}) as cluster:
+    with ingress({"behind": {**BEHIND, "role": "submissions", "certificates": [authority.of_mx]}}) as cluster:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = authority.client().wrap_bio(incoming, outgoing, server_hostname="mx.test")
         client = connect(cluster, "behind")
@@ -150,7 +150,7 @@ def test_tls_begins_behind_the_header_also_in_one_packet(authority):
 # proves: C11
 def test_handshakes_have_a_time_and_a_bound(authority):
     listeners = {"tls": {"role": "submissions"}, "relay": {"role": "relay"}}
-    settings = {"tls": {"certificates": [authority.certificate], "handshake_timeout": "1s", "max_handshakes": 2}}
+    settings = {"tls": {"certificates": [authority.of_mx], "handshake_timeout": "1s", "max_handshakes": 2}}
     with ingress(listeners, settings) as cluster:
         plain_one = greeted(cluster, "relay")
         ask(plain_one, b"EHLO client.example", b"250")
@@ -170,7 +170,7 @@ def test_handshakes_have_a_time_and_a_bound(authority):
 # proves: C11
 def test_no_client_takes_all_handshakes(authority):
     listeners = {"behind": {**BEHIND, "role": "submissions"}, "relay": {**BEHIND, "balancers": ["127.0.0.1/32"]}}
-    with ingress(listeners, {"tls": {"certificates": [authority.certificate], "max_handshakes_per_client": 3}}) as cluster:
+    with ingress(listeners, {"tls": {"certificates": [authority.of_mx], "max_handshakes_per_client": 3}}) as cluster:
         halves = [connect(cluster, "behind", proxy(b"192.0.2.7")) for _ in range(3)]
         cluster.wait_metric("barid_handshakes", 3)
         assert connect(cluster, "behind", proxy(b"192.0.2.7")).at_end()
@@ -188,7 +188,7 @@ def test_no_client_takes_all_handshakes(authority):
 
 # proves: B34
 def test_a_connection_that_only_starts_tls_is_counted(authority):
-    listener = {"role": "relay", "certificates": [authority.certificate], "limits": {"connections_per_client": "3/1h"}}
+    listener = {"role": "relay", "certificates": [authority.of_mx], "limits": {"connections_per_client": "3/1h"}}
     with ingress({"public": listener}) as cluster:
         for is_whole in (True, False, True):
             client = greeted(cluster, "public")
@@ -204,7 +204,7 @@ def test_a_connection_that_only_starts_tls_is_counted(authority):
 # proves: C10 E01
 def test_certificate_is_a_permission_only_when_it_is_verified(authority):
     mine, others = authority.issue("client.test"), Authority(authority.folder, "other")
-    listener = {"role": "relay", "certificates": [authority.certificate], "trusted_networks": [], "client_ca": authority.ca,
+    listener = {"role": "relay", "certificates": [authority.of_mx], "trusted_networks": [], "client_ca": authority.ca,
                 "client_fingerprints": [authority.fingerprint(mine)]}
     with ingress({"public": listener}) as cluster:
         for certificate, code in ((mine, b"250"), (authority.issue("client.test"), b"550 5.7.1"), (None, b"550 5.7.1"),
@@ -229,7 +229,7 @@ SUBMISSION = {"role": "submission"}
 
 # proves: D03 D09 G01
 def test_submission_over_tls_with_a_user(authority):
-    with ingress({"sub": SUBMISSION}, {"tls": {"certificates": [authority.certificate]}}) as cluster:
+    with ingress({"sub": SUBMISSION}, {"tls": {"certificates": [authority.of_mx]}}) as cluster:
         cluster.add_user("anna@b.example", "her secret")
         client = logged_in(cluster, "sub", authority)
         ask(client, plain(b"anna@b.example", b"her secret"), b"503 5.5.1")
@@ -244,7 +244,7 @@ def test_submission_over_tls_with_a_user(authority):
 
 
 def test_disabled_user_is_sent_away_at_the_next_command(authority):
-    with ingress({"sub": SUBMISSION}, {"tls": {"certificates": [authority.certificate]}}) as cluster:
+    with ingress({"sub": SUBMISSION}, {"tls": {"certificates": [authority.of_mx]}}) as cluster:
         cluster.add_user("anna@b.example", "her secret")
         cluster.add_user("bert@b.example", "his secret")
         anna, bert = logged_in(cluster, "sub", authority), logged_in(cluster, "sub", authority, b"bert@b.example", b"his secret")
@@ -265,7 +265,7 @@ def test_disabled_user_is_sent_away_at_the_next_command(authority):
 def test_nothing_secret_is_told(authority):
     password = b"Xyzzy-Plugh-42"
     secrets = [password, base64.b64encode(b"\0anna@b.example\0" + password), base64.b64encode(password)]
-    settings = {"tls": {"certificates": [authority.certificate]}, "log": {"level": "debug"}, "auth": {"failure_delay": "0s"}}
+    settings = {"tls": {"certificates": [authority.of_mx]}, "log": {"level": "debug"}, "auth": {"failure_delay": "0s"}}
     with ingress({"sub": SUBMISSION}, settings) as cluster:
         cluster.add_user("anna@b.example", password.decode())
         for line, wanted in ((plain(b"anna@b.example", password), b"235"), (plain(b"anna@b.example", password + b"x"), b"535")):
@@ -291,7 +291,7 @@ def test_clients_may_go_while_something_is_asked_for_them(authority):
     every = {f"{what}_per_client": "100000/1h burst=40" for what in ("connections", "messages", "recipients")}
     every["bytes_per_client"] = "100000/1h burst=4000"
     listeners = {"sub": {**SUBMISSION, "limits": every}, "relay": {"role": "relay", "relay_domains": ["d.example"], "limits": every}}
-    with ingress(listeners, {"tls": {"certificates": [authority.certificate]}}) as cluster:
+    with ingress(listeners, {"tls": {"certificates": [authority.of_mx]}}) as cluster:
         cluster.add_user("anna@b.example", "her secret")
         cluster.baridctl("alias", "set", "c@d.example", "e@d.example", "--yes")
 
@@ -325,7 +325,7 @@ def test_clients_may_go_while_something_is_asked_for_them(authority):
 def test_sigterm_ends_sessions_for_which_something_is_asked(authority):
     limits = {"connections_per_client": "100000/1h burst=40", "messages_per_client": "1000/1h burst=1", "recipients_per_client": "1000/1h burst=1"}
     listeners = {"sub": SUBMISSION, "relay": {"role": "relay", "limits": limits}}
-    settings = {"tls": {"certificates": [authority.certificate]}, "node": {"drain_time": "4s"}, "ingress": {"limits_time": "5s"},
+    settings = {"tls": {"certificates": [authority.of_mx]}, "node": {"drain_time": "4s"}, "ingress": {"limits_time": "5s"},
                 "store": {"timeout": "10s"}}
     with ingress(listeners, settings) as cluster:
         cluster.add_user("anna@b.example", "her secret")
@@ -414,7 +414,7 @@ def test_content_that_trickles_is_given_up(chunked):
 # proves: A15
 def test_sigterm_ends_sessions_in_every_state(authority):
     listeners = {"sub": SUBMISSION, "tls": {"role": "submissions"}, "behind": BEHIND}
-    with ingress(listeners, {"tls": {"certificates": [authority.certificate]}, "ingress": {"threads": 2}}) as cluster:
+    with ingress(listeners, {"tls": {"certificates": [authority.of_mx]}, "ingress": {"threads": 2}}) as cluster:
         cluster.add_user("anna@b.example", "her secret")
         asked = secured(cluster, "sub", authority)
         ask(asked, b"AUTH LOGIN", b"334")
@@ -438,7 +438,7 @@ def test_sigterm_ends_sessions_in_every_state(authority):
 # proves: M03
 def test_exhausted_descriptors_end_nothing_inside_tls(authority):
     import resource
-    with ingress({"sub": SUBMISSION}, {"tls": {"certificates": [authority.certificate]}}) as cluster:
+    with ingress({"sub": SUBMISSION}, {"tls": {"certificates": [authority.of_mx]}}) as cluster:
         cluster.add_user("anna@b.example", "her secret")
         inside = logged_in(cluster, "sub", authority)
         pid = cluster.nodes[0].pid
