@@ -148,7 +148,8 @@ static void check_value(const struct conf_row *row, struct span text)
     const char *indent = row->section->member ? "  a:\n    " : "  ";
 
     if (!initial)
-        must(conf_load(file_of(SPAN("listeners: {a: }")), yaml_read_settings, &initial, &error) == 0);
+        must(conf_load(file_of(SPAN("listeners: {a: }\nlanes: {a: }\npools: {a: }\ntransports: {a: }")),
+                       yaml_read_settings, &initial, &error) == 0);
     const void *before = conf_holder(initial, row->section, 0);
     conf_value_copy(one, before, row);
     if (conf_value_set(one, row, text) < 0) {
@@ -177,6 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] >= FILE_FROM)
         check_file(text);
     else
-        check_value(&conf_rows[data[0] % conf_row_count], text);
+        check_value(&conf_rows[(data[0] + size % 2 * FILE_FROM) % conf_row_count],
+                    text); /* there are more rows than bytes */
     return 0;
 }
