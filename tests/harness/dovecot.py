@@ -10,6 +10,7 @@ import socketserver
 import threading
 
 from . import paths, ports, wait
+from .mailbox import kept
 from .private_host import dress
 from .process import Process
 
@@ -166,11 +167,7 @@ class DovecotStore:
 
     def messages(self, user):
         """The copies in this user's mailbox, as bytes."""
-        folder, found = os.path.join(self.folder, "mail", user, "new"), []
-        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-            with open(os.path.join(folder, name), "rb") as message:
-                found.append(message.read())
-        return found
+        return kept(os.path.join(self.folder, "mail", user))
 
     def wait_messages(self, user, count, timeout=30):
         """Waits until at least `count` copies are there; returns all."""

@@ -3,7 +3,8 @@
 import os
 import shutil
 
-from . import paths, ports, wait
+from . import paths, ports
+from .mailbox import MailboxServer
 from .private_host import dress
 from .process import Process
 
@@ -77,7 +78,7 @@ login:
 """
 
 
-class Exim:
+class Exim(MailboxServer):
     """certificate: PEM with chain and key, for STARTTLS. login: (user, password) it knows. settings: more lines of its main part."""
 
     def __init__(self, name="exim", host="127.0.0.1", port=None, certificate=None, login=None, settings=""):
@@ -101,16 +102,6 @@ class Exim:
         argv = dress("exim4-daemon-light", self.folder, ["/usr/sbin/exim4", "-bdf", "-q1m"], users=["Debian-exim"], etc={"exim4/exim4.conf": text})
         self.process = Process(name, argv, os.path.join(self.folder, "exim.log"), env=dict(os.environ))
 
-    def __enter__(self):
-        self.process.start()
-        self.process.wait_until(lambda: ports.accepts(self.port, self.host), 20, "Exim listens")
-        return self
-
-    def __exit__(self, kind, *_):
-        self.process.end()
-        if kind is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-
     def log_text(self):
         """Its main log."""
         try:
@@ -118,22 +109,3 @@ class Exim:
                 return log.read()
         except FileNotFoundError:
             return ""
-
-    def messages(self):
-        return kept(self.mailbox)
-
-    def wait_messages(self, count, timeout=30):
-        """Waits until at least `count` copies are there; returns all."""
-        wait.until(lambda: len(self.messages()) >= count, timeout, lambda: f"{count} copies, there are {len(self.messages())}\n{self.log_text()[-3000:]}")
-        return self.messages()
-
-
-def kept(mailbox):
-    """The copies in a Maildir, as bytes."""
-    found = []
-    for state in ("new", "cur"):
-        folder = os.path.join(mailbox, state)
-        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-            with open(os.path.join(folder, name), "rb") as message:
-                found.append(message.read())
-    return found

@@ -6,8 +6,8 @@ offers STARTTLS and then fails every handshake: a well-known fault of that packa
 import os
 import shutil
 
-from . import paths, ports, wait
-from .exim import kept
+from . import paths, ports
+from .mailbox import MailboxServer
 from .private_host import dress
 from .process import Process
 
@@ -20,7 +20,7 @@ match from any for any action "keep"
 """
 
 
-class OpenSmtpd:
+class OpenSmtpd(MailboxServer):
     """certificate: PEM with chain and key: STARTTLS is offered, and fails. It listens on 127.0.0.1."""
 
     host = "127.0.0.1"
@@ -41,24 +41,3 @@ class OpenSmtpd:
         directories = [("/var/lib/opensmtpd", "755", "root"), ("/var/lib/opensmtpd/empty", "755", "root"), ("/var/spool/smtpd", "711", "root")]
         argv = dress("opensmtpd", self.folder, ["/usr/sbin/smtpd", "-d", "-f", "/etc/smtpd.conf"], users=["opensmtpd", "opensmtpq"], directories=directories, etc=etc)
         self.process = Process(name, argv, os.path.join(self.folder, "opensmtpd.log"), env=dict(os.environ))
-
-    def __enter__(self):
-        self.process.start()
-        self.process.wait_until(lambda: ports.accepts(self.port, self.host), 20, "OpenSMTPD listens")
-        return self
-
-    def __exit__(self, kind, *_):
-        self.process.end()
-        if kind is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-
-    def log_text(self):
-        return self.process.log_text()
-
-    def messages(self):
-        return kept(self.mailbox)
-
-    def wait_messages(self, count, timeout=30):
-        """Waits until at least `count` copies are there; returns all."""
-        wait.until(lambda: len(self.messages()) >= count, timeout, lambda: f"{count} copies, there are {len(self.messages())}\n{self.log_text()[-3000:]}")
-        return self.messages()
