@@ -135,8 +135,6 @@ static void on_claim(void *context, enum claim_answer answer, const char *token,
     w->is_expiring = false;
     if (answer == CLAIM_JOBS)
         take_error(w, error);
-    if (answer == CLAIM_JOBS && count > 0)
-        w->kind = transport_kind_of(conf_get(), w->queue);
     if (answer == CLAIM_JOBS && !is_stale) {
         for (size_t i = 0; i < count; i++)
             take_job(w, &jobs[i], token);

@@ -52,6 +52,7 @@ static struct work *work_new(struct courier *c, unsigned partition, struct span 
     w->queue = mem_text(queue.at, queue.len);
     w->domain = mem_text(domain.at, domain.len);
     w->is_fanout = span_equal(queue, SPAN(QUEUE_FANOUT));
+    w->kind = transport_kind_of(conf_get(), w->queue);
     list_init(&w->ready);
     list_init(&w->connections);
     w->site = mem_string("");

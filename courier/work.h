@@ -59,7 +59,7 @@ struct work {
     uint64_t connect_at_ms;    /* the host has just turned one away although others are up */
     uint32_t told_connections; /* in the last report */
     /* route */
-    enum transport_kind kind; /* by the settings, when it was last claimed from or routed */
+    enum transport_kind kind; /* by the settings in force */
     struct route *route;
     uint32_t route_number; /* counts them */
     struct route_search *search;

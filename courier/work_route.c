@@ -244,7 +244,6 @@ static void on_route(void *context, struct route *route)
     LIST_EACH(&w->ready, it, save)
         work_forget_tried(w, LIST_ENTRY(it, struct job, link));
     w->route_until_ms = clock_ms() + ROUTE_KEEP_MS;
-    w->kind = route->transport.kind;
     tlsrpt_count_route(w->courier, w, route);
     if (w->kind == TRANSPORT_HOLD || w->kind == TRANSPORT_DISCARD)
         detour_ready(w);
@@ -288,6 +287,7 @@ void work_drop_search(struct work *w)
 
 void work_forget_route(struct work *w)
 {
+    w->kind = transport_kind_of(conf_get(), w->queue);
     w->route_until_ms = 0;
     work_wake(w);
 }

@@ -96,7 +96,8 @@ static size_t row_fit(const char *row, const char *domain, struct span lane)
     queue_split(span_of(row), &pattern, &row_lane);
     if (pattern.len < strlen(row) && (row_lane.len == 0 || !span_equal(row_lane, lane)))
         return 0;
-    AUTO_FREE char *text = mem_text(pattern.at, pattern.len);
+    AUTO_FREE char *cut = pattern.len < strlen(row) ? mem_text(pattern.at, pattern.len) : NULL;
+    const char *text = cut ? cut : row;
     if (!domain_matches(domain, text))
         return 0;
     fit = strcmp(text, "*") == 0 ? 1 : pattern.len + 1 + (text[0] != '.'); /* itself beats its suffix */

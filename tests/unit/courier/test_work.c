@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/conf.h"
 #include "cluster/wire.h"
 #include "courier/work.h"
 #include "io/loop.h"
@@ -16,6 +17,16 @@ void courier_check_drained(struct courier *c UNUSED)
 }
 
 static struct courier courier;
+
+static int set_defaults(void **state UNUSED)
+{
+    struct conf *conf = NULL;
+    char *error = NULL;
+
+    assert_int_equal(conf_load(NULL, NULL, &conf, &error), 0);
+    conf_set(conf);
+    return 0;
+}
 
 static int setup(void **state UNUSED)
 {
@@ -267,5 +278,5 @@ int main(void)
         TEST(what_was_told_of_a_site_before_a_grant_ended_is_told_again),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, set_defaults, NULL);
 }
