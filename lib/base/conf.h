@@ -116,7 +116,11 @@ char *conf_member_path(const struct conf_member *m, const char *group, const cha
 void conf_place(const struct conf *c, const char *path, const char *key, struct buf *out);
 
 void conf_print_yaml(const struct conf *c, struct buf *out, bool with_help); /* secrets shown as "(set)" */
-void conf_print_markdown(struct buf *out);                                   /* docs/configuration.md */
+/* Each setting in force, as a file would say it; secrets as "(set)". member: its name, in a group; NULL: in a section. */
+typedef void conf_on_setting(void *context, const char *section, const char *member, const char *name,
+                             struct span value);
+void conf_each(const struct conf *c, conf_on_setting *on_setting, void *context);
+void conf_print_markdown(struct buf *out); /* docs/configuration.md */
 /* A span of time as in a file, "90s" or "5d". -EINVAL: it is none; ret_ms untouched. */
 int conf_parse_time(struct span text, uint64_t *ret_ms);
 int conf_parse_size(struct span text, uint64_t *ret_bytes); /* the same for "10MiB" */

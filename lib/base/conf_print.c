@@ -72,6 +72,22 @@ void conf_print_yaml(const struct conf *c, struct buf *out, bool with_help)
     }
 }
 
+void conf_each(const struct conf *c, conf_on_setting *on_setting, void *context)
+{
+    for (size_t s = 0; s < conf_section_count; s++) {
+        const struct conf_section *section = &conf_sections[s];
+        for (size_t i = 0; i < conf_holder_count(c, section); i++) {
+            const void *holder = conf_holder(c, section, i);
+            const char *member = section->member ? conf_member_at(c, section, i)->name : NULL;
+            for (size_t r = 0; r < section->row_count; r++) {
+                AUTO_BUF struct buf value = {.data = NULL};
+                conf_value_print(holder, &section->rows[r], &value);
+                on_setting(context, section->name, member, section->rows[r].name, buf_span(&value));
+            }
+        }
+    }
+}
+
 /* Every setting at its default, whatever the environment says, and one member of each group. */
 static struct conf *defaults(void)
 {

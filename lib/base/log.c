@@ -51,8 +51,9 @@ static const struct {
     const char *name;
     const char *help;
     enum log_level level;
+    enum { ASKS_NOBODY, ASKS_PERSON } asks;
 } events[] = {
-#define LOG_EVENT(name_, level_, help_) [LOG_##name_] = {#name_, help_, LOG_##level_},
+#define LOG_EVENT(name_, level_, asks_, help_) [LOG_##name_] = {#name_, help_, LOG_##level_, ASKS_##asks_},
 #include "base/log.def"
 #undef LOG_EVENT
 };
@@ -267,6 +268,12 @@ enum log_level log_event_level(enum log_event event)
 {
     must((size_t) event < LOG_EVENT_COUNT);
     return events[event].level;
+}
+
+bool log_event_asks(enum log_event event)
+{
+    must((size_t) event < LOG_EVENT_COUNT);
+    return events[event].asks == ASKS_PERSON;
 }
 
 const char *log_level_name(enum log_level level)

@@ -14,7 +14,7 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 enum log_event {
-#define LOG_EVENT(name, level, help) LOG_##name,
+#define LOG_EVENT(name, level, asks, help) LOG_##name,
 #include "base/log.def"
 #undef LOG_EVENT
     LOG_EVENT_COUNT
@@ -56,4 +56,5 @@ void log_flush_all(void); /* of all threads: before the process ends, also by mu
 const char *log_event_name(enum log_event event);
 const char *log_event_help(enum log_event event);
 enum log_level log_event_level(enum log_event event);
+bool log_event_asks(enum log_event event); /* for a person: docs/runbook.md */
 const char *log_level_name(enum log_level level);

@@ -110,3 +110,15 @@ void mem_auto_free(void *pointer_to_pointer)
 {
     free(*(void **) pointer_to_pointer);
 }
+
+uint64_t mem_resident_bytes(void)
+{
+    unsigned long long whole, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%llu %llu", &whole, &resident) != 2)
+        resident = 0;
+    (void) fclose(file); /* it was only read */
+    return resident * (uint64_t) sysconf(_SC_PAGESIZE);
+}

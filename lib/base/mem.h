@@ -41,6 +41,8 @@ void must_fail(const char *what, const char *file, int line) __attribute__((nore
         (p) = NULL;           \
         _p;                   \
     })
+/* Of the whole process, as the kernel counts it (RSS); 0: it does not say. */
+uint64_t mem_resident_bytes(void);
 void mem_auto_free(void *pointer_to_pointer);
 /* A local that is freed at the end of its scope: `AUTO_FREE char *name = mem_string(...)`. */
 #define AUTO_FREE __attribute__((cleanup(mem_auto_free)))

@@ -4,9 +4,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "base/busiest.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
-enum metric_kind { KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM, KIND_LABELLED };
+enum metric_kind { KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM, KIND_BUSIEST };
+enum metric_unit { UNIT_NUMBER, UNIT_SECONDS, UNIT_BYTES, UNIT_PERCENT, UNIT_FLAG, UNIT_TIME };
 
 /* Upper bounds of the buckets in microseconds, from what a fast local reply takes to a retry of the next hour. */
 static const uint64_t bounds_us[] = {100,     250,      500,      1000,     2500,      5000,      10000,
@@ -24,18 +27,20 @@ static struct histogram {
 } histograms[METRIC_COUNT];
 
 static struct family {
-    const char *label;
     const char *const *words;
     size_t count;
     _Atomic int64_t values[METRIC_WORDS_MAX];
 } families[METRIC_COUNT];
 
+static struct busiest busiest[METRIC_COUNT]; /* a lock and an empty table, in all other rows */
+
 static const struct {
-    const char *name;
-    const char *help;
+    const char *name, *labels, *help;
     enum metric_kind kind;
+    enum metric_unit unit;
 } rows[] = {
-#define METRIC(name_, kind_, help_) [METRIC_##name_] = {#name_, help_, KIND_##kind_},
+#define METRIC(name_, kind_, unit_, labels_, help_) \
+    [METRIC_##name_] = {#name_, labels_, help_, KIND_##kind_, UNIT_##unit_},
 #include "base/metric.def"
 #undef METRIC
 };
@@ -67,10 +72,9 @@ void metric_observe_us(enum metric m, uint64_t us)
     metric_add(m, 1);
 }
 
-void metric_label(enum metric m, const char *label, const char *const *words, size_t count)
+void metric_label(enum metric m, const char *const *words, size_t count)
 {
-    must(rows[m].kind == KIND_LABELLED && count <= METRIC_WORDS_MAX);
-    families[m].label = label;
+    must(*rows[m].labels && count <= METRIC_WORDS_MAX);
     families[m].words = words;
     families[m].count = count;
 }
@@ -80,6 +84,25 @@ void metric_add_labelled(enum metric m, size_t word, int64_t n)
     must(word < families[m].count);
     atomic_fetch_add_explicit(&families[m].values[word], n, memory_order_relaxed);
     metric_add(m, n);
+}
+
+void metric_set_labelled(enum metric m, size_t word, int64_t value)
+{
+    must(word < families[m].count);
+    metric_add(m, value - atomic_exchange_explicit(&families[m].values[word], value, memory_order_relaxed));
+}
+
+void metric_add_busiest(enum metric m, struct span name, size_t word, int64_t n)
+{
+    must(rows[m].kind == KIND_BUSIEST && word < families[m].count);
+    busiest_add(&busiest[m], name, word, n, clock_ms());
+    metric_add(m, n);
+}
+
+int64_t metric_get_labelled(enum metric m, size_t word)
+{
+    must(word < families[m].count);
+    return atomic_load_explicit(&families[m].values[word], memory_order_relaxed);
 }
 
 static void add_name(struct buf *out, const char *name)
@@ -106,6 +129,22 @@ static void add_seconds(struct buf *out, uint64_t us)
     buf_add(out, digits, len);
 }
 
+static void print_value(struct buf *out, size_t m, int64_t value)
+{
+    if ((rows[m].unit == UNIT_SECONDS || rows[m].unit == UNIT_TIME) && value > 0)
+        add_seconds(out, (uint64_t) value * 1000);
+    else
+        buf_printf(out, "%lld", (long long) value);
+    buf_add_char(out, '\n');
+}
+
+/* The label of a histogram, with what joins it to the next: nothing, or `durability="fsync",`. */
+static void add_constant(struct buf *out, size_t m, const char *before, const char *after)
+{
+    if (families[m].count)
+        buf_printf(out, "%s%s=\"%s\"%s", before, rows[m].labels, families[m].words[0], after);
+}
+
 static void print_histogram(struct buf *out, size_t m)
 {
     uint64_t total = 0;
@@ -113,7 +152,9 @@ static void print_histogram(struct buf *out, size_t m)
     for (size_t i = 0; i <= BOUNDS; i++) {
         total += atomic_load_explicit(&histograms[m].counts[i], memory_order_relaxed);
         add_name(out, rows[m].name);
-        buf_add_text(out, "_bucket{le=\"");
+        buf_add_text(out, "_bucket{");
+        add_constant(out, m, "", ",");
+        buf_add_text(out, "le=\"");
         if (i < BOUNDS)
             add_seconds(out, bounds_us[i]);
         else
@@ -123,11 +164,15 @@ static void print_histogram(struct buf *out, size_t m)
         buf_add_char(out, '\n');
     }
     add_name(out, rows[m].name);
-    buf_add_text(out, "_sum ");
+    buf_add_text(out, "_sum");
+    add_constant(out, m, "{", "}");
+    buf_add_char(out, ' ');
     add_seconds(out, atomic_load_explicit(&histograms[m].sum_us, memory_order_relaxed));
     buf_add_char(out, '\n');
     add_name(out, rows[m].name);
-    buf_add_text(out, "_count ");
+    buf_add_text(out, "_count");
+    add_constant(out, m, "{", "}");
+    buf_add_char(out, ' ');
     buf_add_number(out, total);
     buf_add_char(out, '\n');
 }
@@ -138,9 +183,40 @@ static void print_family(struct buf *out, size_t m)
 
     for (size_t i = 0; i < f->count; i++) {
         add_name(out, rows[m].name);
-        buf_printf(out, "{%s=\"%s\"} %lld\n", f->label, f->words[i],
-                   (long long) atomic_load_explicit(&f->values[i], memory_order_relaxed));
+        buf_printf(out, "{%s=\"%s\"} ", rows[m].labels, f->words[i]);
+        print_value(out, m, atomic_load_explicit(&f->values[i], memory_order_relaxed));
     }
+}
+
+struct printing {
+    struct buf *out;
+    size_t m;
+};
+
+/* A label's value: what is no plain ASCII a scraper would refuse, and all our metrics with it. */
+static void on_busy(void *context, struct span name, const int64_t *counts)
+{
+    const struct printing *p = context;
+    struct span label = span_of(rows[p->m].labels), open = span_cut(&label, ' ');
+
+    for (size_t word = 0; word < families[p->m].count; word++) {
+        add_name(p->out, rows[p->m].name);
+        buf_printf(p->out, "{%.*s=\"", SPAN_ARG(open));
+        for (size_t i = 0; i < name.len; i++) {
+            char c = name.at[i];
+            buf_add_char(p->out, c > ' ' && c < 0x7f && c != '"' && c != '\\' ? c : '?');
+        }
+        buf_printf(p->out, "\",%.*s=\"%s\"} %lld\n", SPAN_ARG(label), families[p->m].words[word],
+                   (long long) counts[word]);
+    }
+}
+
+static void print_busiest(struct buf *out, size_t m)
+{
+    struct printing p = {.out = out, .m = m};
+
+    if (families[m].count)
+        busiest_each(&busiest[m], on_busy, &p);
 }
 
 void metric_print(struct buf *out)
@@ -155,13 +231,14 @@ void metric_print(struct buf *out)
         buf_printf(out, " %s\n", kinds[rows[m].kind]);
         if (rows[m].kind == KIND_HISTOGRAM) {
             print_histogram(out, m);
-            continue;
-        }
-        if (rows[m].kind == KIND_LABELLED) {
+        } else if (rows[m].kind == KIND_BUSIEST) {
+            print_busiest(out, m);
+        } else if (*rows[m].labels) {
             print_family(out, m);
-            continue;
+        } else {
+            add_name(out, rows[m].name);
+            buf_add_char(out, ' ');
+            print_value(out, m, metric_get((enum metric) m));
         }
-        add_name(out, rows[m].name);
-        buf_printf(out, " %lld\n", (long long) metric_get((enum metric) m));
     }
 }

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/redact.h"
+#include "cluster/keys.h"
 #include "cluster/settings_check.h"
 #include "io/http_server.h"
 #include "io/yaml.h"
@@ -53,6 +54,25 @@ static char *host_name(void)
     if (is_limited)
         (void) unsetenv("RES_OPTIONS"); /* fails for a bad name only */
     return full ? full : mem_string(name);
+}
+
+char *daemon_host_label(void)
+{
+    char name[HOST_NAME_MAX_LEN + 1] = "localhost";
+
+    (void) gethostname(name, sizeof(name) - 1); /* it stays localhost then */
+    return mem_format("%.*s", (int) strcspn(name, "."), name);
+}
+
+/* As node.name says: itself, a domain behind the label of this machine, or nothing. */
+static char *name_of_node(const char *setting)
+{
+    if (!*setting)
+        return host_name();
+    if (*setting != '.')
+        return mem_string(setting);
+    AUTO_FREE char *label = daemon_host_label();
+    return mem_format("%s%s", label, setting);
 }
 
 const char *daemon_node_name(void)
@@ -151,23 +171,18 @@ void daemon_end(void)
 
 /* ---- HTTP ---- */
 
-static unsigned on_get(void *owner UNUSED, const char *path, struct buf *out, const char **ret_type)
+static unsigned say_metrics(struct buf *out)
 {
-    *ret_type = "text/plain; charset=utf-8";
-    if (strcmp(path, "/metrics") == 0) {
-        *ret_type = "text/plain; version=0.0.4; charset=utf-8";
-        metric_print(out);
-        return 200;
-    }
-    if (strcmp(path, "/healthz") == 0) {
-        buf_add_text(out, "ok\n");
-        return 200;
-    }
-    if (strcmp(path, "/readyz") != 0) {
-        buf_add_text(out, "not here: /metrics, /healthz, /readyz\n");
-        return 404;
-    }
+    metric_set(METRIC_MEMORY_BYTES, (int64_t) mem_resident_bytes());
+    metric_set(METRIC_PARTITIONS_OF_CLUSTER, PARTITION_COUNT);
+    metric_print(out);
+    return 200;
+}
+
+static unsigned say_ready(struct buf *out)
+{
     bool is_ready = !is_draining && role->is_ready(out);
+
     if (is_draining) {
         buf_clear(out);
         buf_add_text(out, "draining");
@@ -177,6 +192,28 @@ static unsigned on_get(void *owner UNUSED, const char *path, struct buf *out, co
     }
     buf_add_char(out, '\n');
     return is_ready ? 200 : 503;
+}
+
+static void on_get(void *owner UNUSED, struct http_exchange *x, const char *path)
+{
+    AUTO_BUF struct buf body = {.data = NULL};
+    struct http_answer answer = {.status = 404, .type = "text/plain; charset=utf-8"};
+
+    if (role->serve && role->serve(x, path))
+        return;
+    if (strcmp(path, "/metrics") == 0) {
+        answer.type = "text/plain; version=0.0.4; charset=utf-8";
+        answer.status = say_metrics(&body);
+    } else if (strcmp(path, "/healthz") == 0) {
+        answer.status = 200;
+        buf_add_text(&body, "ok\n");
+    } else if (strcmp(path, "/readyz") == 0) {
+        answer.status = say_ready(&body);
+    } else {
+        buf_add_text(&body, "not here: /metrics, /healthz, /readyz\n");
+    }
+    answer.body = buf_span(&body);
+    http_exchange_answer(x, &answer);
 }
 
 /* "host:port" as asked for, with the port that was bound. */
@@ -294,7 +331,7 @@ int daemon_main(const struct daemon *d, int argc, char **argv)
         conf_release(conf);
         return 0;
     }
-    node_name = *conf->node.name ? mem_string(conf->node.name) : host_name();
+    node_name = name_of_node(conf->node.name);
     conf_set(conf);
     setup_log(conf_get());
     int status = run();

@@ -8,13 +8,7 @@
 #include "base/mem.h"
 #include "io/hash.h"
 
-enum {
-    SLOT_COUNT = 16384,
-    SLOTS_EACH = SLOT_COUNT / PARTITION_COUNT,
-    TAG_MAX = 7,
-    PREFIX_MAX = 8,
-    NUMBER_MAX = 10
-};
+enum { SLOTS_EACH = SLOT_COUNT / PARTITION_COUNT, TAG_MAX = 7, PREFIX_MAX = 8, NUMBER_MAX = 10 };
 
 /* A row of keys.def taken apart: prefix, tag, '}', then ":subject" and ":index" where it has them. */
 struct shape {
@@ -44,6 +38,31 @@ static unsigned slot_of(const char *text, size_t len)
             crc = (crc << 1 ^ (crc & 0x8000 ? 0x1021 : 0)) & 0xffff;
     }
     return crc % SLOT_COUNT;
+}
+
+unsigned key_slot(struct span key)
+{
+    struct span rest = key, tag = {.at = NULL};
+
+    (void) span_cut(&rest, '{'); /* what is before it */
+    if (rest.len > 0) {
+        const char *end = memchr(rest.at, '}', rest.len);
+        if (end)
+            tag = (struct span){.at = rest.at, .len = (size_t) (end - rest.at)};
+    }
+    return tag.len ? slot_of(tag.at, tag.len) : slot_of(key.at, key.len);
+}
+
+unsigned partition_slot(unsigned partition)
+{
+    const char *tag = partition_tag(partition); /* first: it sets up the lengths too */
+
+    return slot_of(tag, tag_lens[partition]);
+}
+
+unsigned common_slot(void)
+{
+    return slot_of("c", 1);
 }
 
 static void shape_parse(struct shape *shape)

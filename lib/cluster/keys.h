@@ -12,11 +12,24 @@
 #include "base/buf.h"
 #include "mail/addr.h"
 
-enum { PARTITION_COUNT = 256, SCHEMA_VERSION = 1, LANE_MAX = 63, QUEUE_TEXT_MAX = DOMAIN_MAX + 1 + LANE_MAX };
+enum { SLOT_COUNT = 16384 }; /* of a Redis Cluster */
+#ifndef LAYOUT
+#define LAYOUT 256 /* another one only to test moves between layouts: make LAYOUT=64 */
+#endif
+enum {
+    PARTITION_COUNT = LAYOUT,
+    SCHEMA_VERSION = 1,
+    LANE_MAX = 63,
+    QUEUE_TEXT_MAX = DOMAIN_MAX + 1 + LANE_MAX
+};
 #define QUEUE_FANOUT "#fanout"
 #define HASH_NAME "xxh3-64"
 #define KEY_META "barid:{c}:meta"
 #define KEY_NODES "barid:{c}:nodes"
+#define KEY_RULES "barid:{c}:rules"   /* hash: the operator's rules (cluster/rule.h) */
+#define KEY_ORDERS "barid:{c}:orders" /* hash: what the operator orders nodes to do (cluster/orders.h) */
+#define KEY_PROBE "probe:{c}:store"   /* as KEY(PROBE) and KEY(NEVER) of a partition */
+#define KEY_NEVER "never:{c}"
 #define KEY_SECRET \
     "barid:{c}:secret" /* 32 random bytes, written once: what unknown users look like (ingress/auth.h) */
 #define KEY_TICKET \
@@ -28,10 +41,16 @@ enum { PARTITION_COUNT = 256, SCHEMA_VERSION = 1, LANE_MAX = 63, QUEUE_TEXT_MAX 
     "barid:{c}:tlsrpt:due" /* zset: TLS reports, "<day> <domain>", by when they are due, ms (cluster/tlsrpt_store.h) */
 #define KEY_TLSRPT_OF "barid:{c}:tlsrpt:of:"         /* and one of these: hash: what was counted for it */
 #define KEY_TLSRPT_LAST "barid:{c}:tlsrpt:last:%llu" /* the last counts of a courier's life that were added */
-#define KEY_CHANGED "barid:{c}:changed"              /* hash: version of each table by its name */
+#define KEY_DIALOG \
+    "barid:{c}:dialog" /* stream: what sessions say that an operator watches; gone soon after (cluster/transcript.h) */
+#define KEY_CHANGED "barid:{c}:changed" /* hash: version of each table by its name */
 
 /* The shortest hex counter whose CRC16 slot falls in [64 p, 64 p + 63]. Thread-safe. */
 const char *partition_tag(unsigned partition);
+/* The slot that a key is in: that of its hash tag, the part in the first braces, or of the whole. */
+unsigned key_slot(struct span key);
+unsigned partition_slot(unsigned partition);
+unsigned common_slot(void); /* of the keys barid:{c}:... */
 /* By the domain part of a queue (before '/'); hash(domain) mod 256. Not for "#fanout", which every partition has. */
 unsigned partition_of(struct span queue);
 

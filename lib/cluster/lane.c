@@ -81,10 +81,27 @@ void queue_name(struct span domain, const char *lane, struct buf *out)
     buf_add_text(out, lane);
 }
 
+void queue_name_apart(struct span domain, const char *lane, uint64_t apart, struct buf *out)
+{
+    buf_add_span(out, domain);
+    buf_add_char(out, '/');
+    buf_add_text(out, lane);
+    buf_add_text(out, "~r");
+    buf_add_number(out, apart);
+}
+
+struct span queue_apart(struct span queue)
+{
+    (void) span_cut(&queue, '~'); /* no domain and no lane has such a character */
+    return queue;
+}
+
 void queue_split(struct span queue, struct span *ret_domain, struct span *ret_lane)
 {
-    *ret_lane = queue;
-    *ret_domain = span_cut(ret_lane, '/');
+    struct span rest = queue;
+
+    *ret_domain = span_cut(&rest, '/');
+    *ret_lane = span_cut(&rest, '~');
 }
 
 /* How exactly a row means a queue: its domain decides, then the lane; 0: not at all. A slash without a lane means none: never all of them. */

@@ -17,7 +17,13 @@ const char *lane_of(const struct conf *conf, const char *sender, const char *ten
 
 /* domain, or domain/lane; lane: "" for the default one. */
 void queue_name(struct span domain, const char *lane, struct buf *out);
-/* Its two parts, borrowed from queue; lane is empty for the default one. */
+/*
+ * Mail of a queue that a rule sends another way, when it does not mean all of that queue, travels apart: in a queue of its own, of the same domain and
+ * lane, whose name ends with "~" and the rule: example.com/~r5, example.com/bulk~r5. apart: the rule's number, not 0.
+ */
+void queue_name_apart(struct span domain, const char *lane, uint64_t apart, struct buf *out);
+struct span queue_apart(struct span queue); /* "r5"; empty: it is nobody's */
+/* Its two parts, borrowed from queue; lane is empty for the default one. Of one that travels apart: those of the queue it comes from. */
 void queue_split(struct span queue, struct span *ret_domain, struct span *ret_lane);
 
 /*

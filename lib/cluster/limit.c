@@ -235,6 +235,7 @@ bool limit_take(struct limiter *l, const struct limit_want *wants, size_t count,
     uint32_t taken = 0;
     size_t missing = 0;
     uint64_t now = clock_ms();
+    bool is_away = false; /* the shard of a bucket that is missing */
 
     *ret = (struct limit_result){.answer = LIMIT_PASS};
     must(count <= LIMIT_WANTS_MAX);
@@ -254,16 +255,18 @@ bool limit_take(struct limiter *l, const struct limit_want *wants, size_t count,
         }
     }
     for (size_t i = 0; i < count; i++) {
-        if (slice_take(slices[i], wants[i].count, now))
+        if (slice_take(slices[i], wants[i].count, now)) {
             taken |= UINT32_C(1) << i;
-        else
-            missing++;
+            continue;
+        }
+        missing++;
+        is_away |= !store_partition_is_ready(l->store, slices[i]->partition);
     }
     if (missing == 0) {
         ret->hold = hold_new(slices, count);
         return true;
     }
-    if (store_is_ready(l->store) && !l->is_silent) {
+    if (!is_away && !l->is_silent) {
         ret->call = call_new(l, wants, slices, count, taken);
         ret->call->on_answer = on_answer;
         ret->call->context = context;
@@ -272,7 +275,7 @@ bool limit_take(struct limiter *l, const struct limit_want *wants, size_t count,
     for (size_t i = 0; i < count; i++) {
         if (taken >> i & 1)
             slice_put_back(slices[i], wants[i].count);
-        else if (store_is_ready(l->store))
+        else if (!is_away)
             slice_ask(slices[i]); /* to hear whether it speaks again */
     }
     return answer(ret, LIMIT_UNKNOWN);

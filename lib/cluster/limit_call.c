@@ -190,6 +190,7 @@ static void batch_send(struct limiter *l, struct slice *const *slices, size_t co
     }
     batch_encode(batch);
     batch->call.give_up_ms = clock_ms() + conf_get()->ingress.limits_time_ms;
+    batch->call.is_unheld = true; /* it may be lost */
     batch->call.on_repeat = on_repeat;
     batch->call.on_done = on_done;
     list_append(&l->batches, &batch->link);

@@ -1,9 +1,8 @@
 /*
  * One life of a node after another: join, beat each second, told dead or leave.
  *
- * A read of the nodes is confirmed when a later write on its connection is. So each beat brings a read of the nodes before it in the same
- * request. Reads in between have no write behind them: with one Redis at level fsync their reply is enough, because it leaves after the fsync
- * of all that the read saw; where Redis can fail over, they get a write of their own.
+ * A read of the nodes is confirmed when a later write on its connection is. With one Redis at level fsync its reply is enough, because it
+ * leaves after the fsync of all that the read saw; with replicas the store has each call confirmed, reads too.
  */
 #include "cluster/node.h"
 
@@ -11,11 +10,13 @@
 #include "base/mem.h"
 #include "cluster/keys.h"
 #include "cluster/node_private.h"
+#include "cluster/settings_digest.h"
 #include "cluster/wire.h"
 
 enum {
     BEAT_EVERY_MS = 1000,
     BEAT_TIME_MS = 1000,
+    SOON_MS = 50,
     LEAVE_TIME_MS = 1900,
     BURY_TIME_MS = 1000,
     DOT_AGE_MS = 3000
@@ -31,8 +32,11 @@ struct node {
     uint64_t beat_ms;     /* when the last confirmed beat was sent; 0: none yet */
     struct node_view view;
     struct timer beat, look, end;
+    bool is_joining; /* or has joined: orders are known */
+    bool is_ordered_to_drain;
     bool is_leaving;
-    unsigned pending; /* calls that know us */
+    struct conf *conf; /* held: the settings whose digests are in stats; NULL: none yet */
+    unsigned pending;  /* calls that know us */
     void (*on_left)(void *owner);
     void *left_owner;
 };
@@ -47,8 +51,23 @@ struct node_call {
 static void node_join(struct node *n);
 static void node_send(struct node *n, bool has_beat, bool has_view);
 
+/* A reload changes them. */
+static void node_tell_settings(struct node *n)
+{
+    struct buf digests = {.data = NULL};
+
+    if (n->conf == conf_get())
+        return;
+    n->conf = conf_release(n->conf);
+    n->conf = conf_hold_current();
+    settings_digest(n->conf, &digests);
+    mem_free(n->stats.settings);
+    n->stats.settings = buf_steal_text(&digests);
+}
+
 static void node_free(struct node *n)
 {
+    n->conf = conf_release(n->conf);
     view_done(&n->view);
     node_stats_done(&n->stats);
     mem_free(n);
@@ -106,6 +125,7 @@ static void node_join(struct node *n)
 {
     struct node_call *call = node_call_new(n, UINT64_MAX, on_joined);
 
+    n->is_joining = true;
     call->call.is_never_refused = true;
     script_begin(&call->call, SCRIPT_join, 1, 0);
     resp_arg_text(&call->call.request.bytes, KEY_NODES);
@@ -114,23 +134,43 @@ static void node_join(struct node *n)
 
 /* ---- beats and looks ---- */
 
-/* The view that a reply brings, unless a later one was faster. NULL: none came. */
-static void node_see(struct node *n, const struct redis_value *value, uint64_t sent_ms)
+static void node_obey(struct node *n)
+{
+    bool is_ordered = node_orders_find(&n->view.orders, NODE_ORDER_DRAIN, span_of(n->stats.name)) != NULL;
+
+    if (n->is_ordered_to_drain != is_ordered) {
+        n->is_ordered_to_drain = is_ordered;
+        if (n->events.on_drain)
+            n->events.on_drain(n->events.owner, is_ordered);
+    }
+    if (!n->is_joining && !n->is_leaving)
+        node_join(n);
+}
+
+/* The view that replies bring, of the nodes and of their orders, unless a later one was faster. NULL: none came. */
+static void node_see(struct node *n, const struct redis_value *values, uint64_t sent_ms)
 {
     struct node_view view;
 
-    if (value && sent_ms < n->view.sent_ms)
+    if (values && sent_ms < n->view.sent_ms)
         return;
-    if (!value || view_read(value, &view) < 0) {
+    if (!values || view_read(&values[0], &view) < 0) {
+        if (values && !n->is_joining)
+            node_join(n); /* the key is no hash: the log tells it of the join */
         if (n->events.on_view)
             n->events.on_view(n->events.owner, NULL);
         return;
+    }
+    if (node_orders_read(&values[1], &view.orders) < 0) {
+        view.orders = n->view.orders; /* spoiled: nobody is let loose by it */
+        n->view.orders = (struct node_orders){.items = NULL};
     }
     view.sent_ms = sent_ms;
     view.read_ms = clock_ms();
     view_done(&n->view);
     n->view = view;
-    if (n->events.on_view)
+    node_obey(n);
+    if (!n->is_leaving && n->events.on_view)
         n->events.on_view(n->events.owner, &n->view);
 }
 
@@ -162,13 +202,23 @@ static void on_answered(struct store_call *c, enum store_result result, const st
     if (!n->is_leaving && result == STORE_OK && call->incarnation)
         node_hear(n, &values[c->request.reply_count - 1], call->incarnation, c->sent_ms);
     if (!n->is_leaving && call->has_view)
-        node_see(n, result == STORE_OK ? &values[0] : NULL, c->sent_ms);
+        node_see(n, result == STORE_OK ? values : NULL, c->sent_ms);
     (void) node_call_over(call); /* nothing is left to do for it */
 }
 
 static void on_look(struct timer *t)
 {
     node_send(CONTAINER_OF(t, struct node, look), false, true);
+}
+
+void node_look_soon(struct node *n)
+{
+    uint64_t due_ms = clock_ms() + SOON_MS;
+
+    if (n->is_leaving || n->look.due_ms <= due_ms)
+        return;
+    n->view_due_ms = due_ms;
+    timer_start(store_loop(n->store), &n->look, SOON_MS, on_look);
 }
 
 static void on_beat(struct timer *t)
@@ -180,6 +230,12 @@ static void on_beat(struct timer *t)
         node_send(n, true, clock_ms() + n->view_every_ms / 2 >= n->view_due_ms);
 }
 
+void node_beat_soon(struct node *n)
+{
+    if (!n->is_leaving && n->beat.due_ms > clock_ms() + SOON_MS)
+        timer_start(store_loop(n->store), &n->beat, SOON_MS, on_beat);
+}
+
 /* A beat is never repeated, the next has the next count; a look neither, the next comes soon. */
 static void node_send(struct node *n, bool has_beat, bool has_view)
 {
@@ -187,11 +243,15 @@ static void node_send(struct node *n, bool has_beat, bool has_view)
     struct buf *b = &call->call.request.bytes;
 
     call->call.is_once = true;
+    call->call.accepts_errors = true; /* what is no hash may spoil orders, but no beats */
     call->has_view = has_view;
     if (has_view) {
         call_begin(&call->call, 2);
         resp_arg(b, SPAN("HGETALL"));
         resp_arg_text(b, KEY_NODES);
+        call_begin(&call->call, 2);
+        resp_arg(b, SPAN("HGETALL"));
+        resp_arg_text(b, KEY_ORDERS);
         n->view_due_ms = clock_ms() + n->view_every_ms;
         timer_start(store_loop(n->store), &n->look, n->view_every_ms, on_look);
     }
@@ -200,6 +260,8 @@ static void node_send(struct node *n, bool has_beat, bool has_view)
         call->incarnation = n->incarnation;
         n->stats.store_audit_ok = store_is_ready(n->store);
         n->stats.beat_ms = store_redis_ms(n->store);
+        n->stats.clock_ahead_ms = -store_clock_offset_ms(n->store);
+        node_tell_settings(n);
         if (n->events.on_stats)
             n->events.on_stats(n->events.owner, &n->stats);
         wire_put_stats(&n->stats, &stats);
@@ -229,9 +291,10 @@ struct node *node_open(struct store *s, const struct node_stats *stats, uint64_t
     n->stats.http = mem_string(stats->http);
     n->stats.bus = mem_string(stats->bus);
     n->stats.pools = mem_string(stats->pools ? stats->pools : "");
+    n->stats.bus_key = mem_string(stats->bus_key ? stats->bus_key : "");
+    n->stats.settings = mem_string("");
     timer_start(store_loop(s), &n->beat, BEAT_EVERY_MS, on_beat);
-    node_join(n);
-    node_send(n, false, true);
+    node_send(n, false, true); /* what comes of it joins */
     return n;
 }
 
@@ -288,6 +351,11 @@ uint64_t node_incarnation(const struct node *n)
 uint64_t node_beat_age_ms(const struct node *n)
 {
     return n->beat_ms ? clock_ms() - n->beat_ms : UINT64_MAX;
+}
+
+bool node_is_ordered_to_drain(const struct node *n)
+{
+    return n->is_ordered_to_drain;
 }
 
 bool node_may_send_dot(const struct node *n, uint64_t incarnation)

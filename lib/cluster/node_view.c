@@ -10,7 +10,8 @@
 #include "cluster/wire.h"
 #include "io/hash.h"
 
-enum { INCARNATION_MAX_BITS = 53 };
+/* Dispatchers bury after SILENT_MS without a beat. */
+enum { INCARNATION_MAX_BITS = 53, SILENT_MS = 4500 };
 
 const char *role_name(enum role role)
 {
@@ -37,6 +38,8 @@ static void peer_read(struct node_peer *peer, uint64_t incarnation, struct span 
         .http = mem_string(""),
         .bus = mem_string(""),
         .pools = mem_string(""),
+        .bus_key = mem_string(""),
+        .settings = mem_string(""),
     };
 }
 
@@ -75,7 +78,13 @@ void view_done(struct node_view *v)
     for (size_t i = 0; i < v->count; i++)
         node_stats_done(&v->peers[i].stats);
     mem_free(v->peers);
+    node_orders_done(&v->orders);
     *v = (struct node_view){.peers = NULL};
+}
+
+bool node_is_beating(const struct node_peer *p, uint64_t now_ms)
+{
+    return p->stats.role != ROLE_COUNT && now_ms < p->stats.beat_ms + SILENT_MS;
 }
 
 bool node_has_pool(const struct node_stats *s, const char *pool)

@@ -28,20 +28,16 @@ struct queue_job { /* a job to be made */
     const char *detail; /* of the accepted event */
     const char *tenant; /* whom it counts for in the queue, until it ends; NULL: nobody */
     uint64_t delay_ms;  /* until it is first due */
+    bool comes_back;    /* the mark of a move away from here does not count: by the operator's move only */
 };
-enum commit_answer {
-    COMMIT_NEW,
-    COMMIT_AGAIN,
-    COMMIT_CLASH,
-    COMMIT_REVOKED,
-    COMMIT_INCOMPLETE,
-    COMMIT_FULL,
-    COMMIT_UNKNOWN
-};
+/* clang-format off */
+enum commit_answer { COMMIT_NEW, COMMIT_AGAIN, COMMIT_CLASH, COMMIT_REVOKED, COMMIT_INCOMPLETE, COMMIT_FULL, COMMIT_UNDONE, COMMIT_UNKNOWN };
+/* clang-format on */
 typedef void queue_on_commit(void *context, enum commit_answer answer);
 /*
  * carry: what couriers send (allow-oom). Repeated for time_ms at most. COMMIT_FULL: not committed, Redis is full. COMMIT_INCOMPLETE: not
- * committed, a chunk is missing, or Redis refused the call with an error that no repeat mends (it is logged).
+ * committed, a chunk is missing, or Redis refused the call with an error that no repeat mends (it is logged). COMMIT_UNDONE: time is over, and
+ * it is certain that nothing happened.
  */
 void queue_commit(struct store *s, const struct queue_job *job, bool carry, uint64_t time_ms,
                   queue_on_commit *on_answer, void *context);
@@ -51,18 +47,22 @@ typedef void queue_on_delete(void *context, enum delete_answer answer);
 void queue_delete(struct store *s, unsigned partition, const char *job, const char *queue, bool revoke,
                   uint64_t time_ms, queue_on_delete *on_answer, void *context);
 
+/* Deletes a job that is durable in another store, by the operator's move. Only so may it come back (comes_back) within the time of its mark. */
+void queue_delete_moved(struct store *s, unsigned partition, const char *job, const char *queue,
+                        uint64_t time_ms, queue_on_delete *on_answer, void *context);
+#define QUEUE_MOVED "moved " /* before the digest, in its mark and in what is left of it */
+
 /* ---- working ---- */
 enum fate { FATE_NONE, FATE_HOLD, FATE_DELETE, FATE_BOUNCE };
 struct queue_claimed { /* one job as claimed; spans valid during the callback */
-    struct span job;
-    struct span envelope, state;
+    struct span job, envelope, state;
     uint32_t chunk_count;
     enum fate fate;
     uint32_t crashes;
     uint64_t exact_ms; /* y, 0: never */
     bool keeps_content;
-    struct span
-        held_because; /* not empty: not claimed but put aside for the operator; the rest is not told */
+    struct span ruled;        /* which of the operator's rules moved it last, see rule_released() */
+    struct span held_because; /* not empty: put aside for the operator, not claimed; no more is told */
 };
 enum claim_answer { CLAIM_JOBS, CLAIM_WAIT, CLAIM_UNKNOWN };
 /*
@@ -75,10 +75,9 @@ typedef void queue_on_claim(void *context, enum claim_answer answer, const char 
 struct queue_claim {
     unsigned partition;
     const char *queue;
-    uint32_t count;
+    uint32_t count, suspects;
     uint64_t record_bytes;     /* of envelopes and states, at most; one job always */
     uint64_t incarnation, seq; /* seq: new for every claim */
-    uint32_t suspects;
 };
 /* Repeated until confirmed, without end: only a claim's own outcome tells what we hold. CLAIM_UNKNOWN only when the store is closed. */
 void queue_claim(struct store *s, const struct queue_claim *claim, queue_on_claim *on_answer, void *context);
@@ -108,21 +107,25 @@ typedef void queue_on_settle(void *context, const enum settle_answer *answers, s
 void queue_settle(struct store *s, unsigned partition, const struct queue_settle *jobs, size_t count,
                   queue_on_settle *on_answer, void *context);
 
-/* ---- operator: answers "ok", "later", "gone" ---- */
-enum rule_answer { RULE_OK, RULE_LATER, RULE_GONE, RULE_UNKNOWN };
-typedef void queue_on_rule(void *context, enum rule_answer answer);
-enum rule { RULE_HOLD, RULE_UNHOLD, RULE_RETRY, RULE_BOUNCE };
-/* why: of a hold: what is told of it; NULL: "by operator". */
-void queue_rule(struct store *s, enum rule rule, unsigned partition, const char *job, const char *queue,
-                const char *why, uint64_t time_ms, queue_on_rule *on_answer, void *context);
-/* pause_ms: of a first pause, 0 resumes; a further one is twice as long as the one on record, up to longest_ms. RULE_OK or RULE_UNKNOWN. */
+/* ---- operator; LATER: when its courier gives it back. LEFT: of an undo: the job is not as that rule left it, and stays as it is. */
+enum act_answer { ACT_OK, ACT_LATER, ACT_GONE, ACT_LEFT, ACT_UNKNOWN };
+typedef void queue_on_act(void *context, enum act_answer answer);
+enum act { ACT_HOLD, ACT_UNHOLD, ACT_RETRY, ACT_BOUNCE, ACT_UNDO };
+struct queue_act {
+    enum act act;
+    unsigned partition;
+    const char *job, *queue;
+    const char *why, *rule; /* of a hold, NULL: "by operator"; id of its rule, NULL: none undoes it */
+};
+void queue_act(struct store *s, const struct queue_act *a, uint64_t time_ms, queue_on_act *on_answer,
+               void *context);
+/* pause_ms: of a first pause, 0 resumes; a further one is twice as long as the one on record, up to longest_ms. ACT_OK or ACT_UNKNOWN. */
 struct queue_pause {
     unsigned partition;
-    const char *queue;
+    const char *queue, *error; /* error NULL: none */
     uint64_t pause_ms, longest_ms;
-    const char *error; /* NULL: none */
 };
-void queue_pause(struct store *s, const struct queue_pause *pause, uint64_t time_ms, queue_on_rule *on_answer,
+void queue_pause(struct store *s, const struct queue_pause *pause, uint64_t time_ms, queue_on_act *on_answer,
                  void *context);
 
 /* ---- dispatcher ---- */
@@ -157,11 +160,27 @@ typedef void queue_on_reap(void *context, unsigned partition, bool ok, uint32_t 
 void queue_reap(struct store *s, unsigned partition, uint64_t last, const uint64_t *live, size_t live_count,
                 queue_on_reap *on_answer, void *context);
 
+/* ---- janitor ---- */
+/* One step of SCAN through the shard that has the partition; cursor 0 begins, and ends. keys: valid during the call. */
+typedef void queue_on_scan(void *context, bool ok, uint64_t cursor, const struct redis_value *keys);
+void queue_scan(struct store *s, unsigned partition, uint64_t cursor, uint32_t count,
+                queue_on_scan *on_answer, void *context);
+struct queue_tidy_key {
+    struct span key;
+    bool is_alone; /* content: no job of its message is to be found in any partition, for long */
+};
+struct queue_found {
+    struct span what, key; /* a word of dispatcher/janitor.def */
+};
+typedef void queue_on_tidy(void *context, unsigned partition, bool ok, const struct queue_found *found,
+                           size_t count);
+/* keys: of the partition, 512 at most. keep_ms: the time limit that content without a job gets. */
+void queue_tidy(struct store *s, unsigned partition, const struct queue_tidy_key *keys, size_t count,
+                uint64_t keep_ms, queue_on_tidy *on_answer, void *context);
+
 /* ---- reading ---- */
-/*
- * The jobs in c of this incarnation, with the token in each record ("" without record). What is claimed or settled meanwhile may be listed
- * or missing: judge only what was in nobody's hand from before the call until its answer.
- */
+/* The jobs in c of this incarnation, with the token in each record ("" without record). What is claimed or settled meanwhile may be listed or
+ * missing: judge only what was in nobody's hand from before the call until its answer. */
 struct queue_held_claim {
     struct span job, token, queue;
     uint32_t chunk_count;
@@ -170,11 +189,12 @@ typedef void queue_on_compare(void *context, unsigned partition, bool ok,
                               const struct queue_held_claim *claims, size_t count);
 void queue_compare(struct store *s, unsigned partition, uint64_t incarnation, queue_on_compare *on_answer,
                    void *context);
-/* Which of these jobs still exist, confirmed by a later write on the same connection. */
+/* Which of these jobs exist, confirmed. */
 typedef void queue_on_exist(void *context, bool ok, const bool *exist, size_t count);
 struct queue_place {
     unsigned partition;
     const char *job;
+    bool or_its_mark; /* one that has ended, and is still known, counts too */
 };
 void queue_exist(struct store *s, const struct queue_place *places, size_t count, queue_on_exist *on_answer,
                  void *context);

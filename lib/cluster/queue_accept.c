@@ -1,4 +1,5 @@
 /* commit (and carry, its twin for couriers) and delete. */
+#include "base/id.h"
 #include "cluster/chunk.h"
 #include "cluster/queue_call.h"
 #include "io/hash.h"
@@ -30,6 +31,8 @@ static void on_committed(struct store_call *c, enum store_result result, const s
         answer = queue_answer(&values[c->request.reply_count - 1], commit_words, ARRAY_LEN(commit_words));
     else if (result == STORE_REFUSED) /* nothing happened: for memory, or for a reason no repeat mends */
         answer = c->was_full ? COMMIT_FULL : COMMIT_INCOMPLETE;
+    else if (!c->is_unsure) /* no send of it can have been executed */
+        answer = COMMIT_UNDONE;
     q->on.commit(q->context, answer);
     queue_call_free(q);
 }
@@ -45,15 +48,29 @@ static void on_carry_repeat(struct store_call *c)
     commit->chunk_count = 0;
 }
 
+/*
+ * By what a repeat is told from a clash: the envelope; of a child its name alone. Couriers of two versions may make the same child in turn,
+ * each with an envelope of its own words, and whose name it is was settled when its parent came.
+ */
+static void identity_digest(const struct queue_job *job, char *ret_hex)
+{
+    struct span name = span_of(job->job);
+    uint32_t index = 0;
+    struct id id;
+    bool is_child = job_parse(name, &id, &index) == 0 && index > 0;
+
+    hash_digest(is_child ? name : job->envelope, ret_hex);
+}
+
 static void commit_put(struct queue_call *q, const struct queue_job *job, bool carry)
 {
     struct buf *b = &q->call.request.bytes;
     struct span name = span_of(job->job), queue = span_of(job->queue);
     char digest[33];
 
-    bool has_wishes = job->tenant || job->delay_ms > 0; /* most have none: each argument costs */
+    size_t wishes = job->comes_back ? 3 : job->tenant || job->delay_ms > 0 ? 2 : 0; /* each argument costs */
     script_begin(&q->call, carry ? SCRIPT_carry : SCRIPT_commit, COMMIT_KEYS + job->chunk_count,
-                 COMMIT_ARGS + (has_wishes ? 2 : 0));
+                 COMMIT_ARGS + wishes);
     queue_key_of(q, KEY_OF_JOB, name);
     queue_key_of(q, KEY_OF_SEEN, name);
     queue_key_of(q, KEY_OF_QUEUE, queue);
@@ -62,7 +79,7 @@ static void commit_put(struct queue_call *q, const struct queue_job *job, bool c
     queue_key(q, KEY_OF_NEVER);
     for (uint32_t i = 0; i < job->chunk_count; i++)
         key_arg(b, KEY_OF_CHUNK, q->partition, name, i);
-    hash_digest(job->envelope, digest);
+    identity_digest(job, digest);
     resp_arg(b, name);
     resp_arg(b, queue);
     resp_arg_text(b, digest);
@@ -72,10 +89,12 @@ static void commit_put(struct queue_call *q, const struct queue_job *job, bool c
     resp_arg_number(b, (int64_t) job->mark_ms);
     queue_flag(q, job->keeps_content);
     queue_detail(q, job->detail);
-    if (has_wishes) {
+    if (wishes > 0) {
         resp_arg_text(b, job->tenant ? job->tenant : "");
         resp_arg_number(b, (int64_t) job->delay_ms);
     }
+    if (wishes > 2)
+        queue_flag(q, true); /* it comes back */
 }
 
 void queue_commit(struct store *s, const struct queue_job *job, bool carry, uint64_t time_ms,
@@ -115,8 +134,8 @@ static void on_deleted(struct store_call *c, enum store_result result, const str
     queue_call_free(q);
 }
 
-void queue_delete(struct store *s, unsigned partition, const char *job, const char *queue, bool revoke,
-                  uint64_t time_ms, queue_on_delete *on_answer, void *context)
+static void delete_send(struct store *s, unsigned partition, const char *job, const char *queue,
+                        struct span how, uint64_t time_ms, queue_on_delete *on_answer, void *context)
 {
     struct queue_call *q = queue_call_new(sizeof *q, partition, time_ms, context, on_deleted);
     struct span name = span_of(job);
@@ -132,7 +151,19 @@ void queue_delete(struct store *s, unsigned partition, const char *job, const ch
     queue_key(q, KEY_OF_EVENTS);
     queue_key(q, KEY_OF_NEVER);
     resp_arg(&q->call.request.bytes, name);
-    queue_flag(q, revoke);
+    resp_arg(&q->call.request.bytes, how);
     queue_tag(q);
     store_send(s, &q->call);
+}
+
+void queue_delete(struct store *s, unsigned partition, const char *job, const char *queue, bool revoke,
+                  uint64_t time_ms, queue_on_delete *on_answer, void *context)
+{
+    delete_send(s, partition, job, queue, revoke ? SPAN("1") : SPAN("0"), time_ms, on_answer, context);
+}
+
+void queue_delete_moved(struct store *s, unsigned partition, const char *job, const char *queue,
+                        uint64_t time_ms, queue_on_delete *on_answer, void *context)
+{
+    delete_send(s, partition, job, queue, SPAN("moved"), time_ms, on_answer, context);
 }

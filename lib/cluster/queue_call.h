@@ -19,12 +19,11 @@ struct queue_call {
         queue_on_delete *remove;
         queue_on_claim *claim;
         queue_on_settle *settle;
-        queue_on_rule *rule;
+        queue_on_act *act;
         queue_on_lease *lease;
         queue_on_due *due;
         queue_on_reap *reap;
         queue_on_compare *compare;
-        queue_on_exist *exist;
     } on;
 };
 

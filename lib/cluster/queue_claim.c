@@ -13,7 +13,7 @@ enum {
 };
 
 /* Fields of a record as the script gives them. */
-enum field { FIELD_E, FIELD_S, FIELD_N, FIELD_F, FIELD_X, FIELD_Y, FIELD_W, FIELD_U, FIELD_COUNT };
+enum field { FIELD_E, FIELD_S, FIELD_N, FIELD_F, FIELD_X, FIELD_Y, FIELD_W, FIELD_U, FIELD_R, FIELD_COUNT };
 
 struct claim_call {
     struct queue_call base;
@@ -53,6 +53,7 @@ static void claimed_decode(const struct redis_value *v, struct queue_claimed *re
         .crashes = (uint32_t) number_of(&fields[FIELD_X]),
         .exact_ms = number_of(&fields[FIELD_Y]),
         .keeps_content = redis_is_text(&fields[FIELD_W], "1"),
+        .ruled = redis_text(&fields[FIELD_R]),
     };
 }
 
@@ -64,7 +65,8 @@ static void claim_tell(struct claim_call *claim, const struct redis_value *value
 
     must(value->type == REDIS_ARRAY && value->count >= 2);
     if (redis_is_text(&value->items[0], "wait")) {
-        uint64_t until_ms = number_of(&value->items[1]), now_ms = store_redis_ms(q->call.store);
+        uint64_t until_ms = number_of(&value->items[1]),
+                 now_ms = store_partition_ms(q->call.store, q->partition);
         q->on.claim(q->context, CLAIM_WAIT, claim->token, NULL, 0, SPAN(""),
                     until_ms > now_ms ? until_ms - now_ms : 1);
         return;

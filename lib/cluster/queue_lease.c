@@ -118,7 +118,7 @@ static void due_tell(struct queue_call *q, const struct redis_value *value)
                                              .was_paused = count_of(&fields[3]) > 0};
     }
     bool is_empty = redis_text(lowest).len == 0;
-    uint64_t at_ms = score_of(lowest), now_ms = store_redis_ms(q->call.store);
+    uint64_t at_ms = score_of(lowest), now_ms = store_partition_ms(q->call.store, q->partition);
     uint64_t in_ms = !is_empty && at_ms > now_ms ? at_ms - now_ms : 0;
     q->on.due(q->context, q->partition, true, queues, count, in_ms, is_empty);
 }

@@ -3,7 +3,7 @@
 
 #include "cluster/queue_call.h"
 
-enum { PAGE_JOBS = 500, READ_TIME_MS = 10000, PROBE_TTL_S = 60, CHUNKS_MAX = 4096 };
+enum { PAGE_JOBS = 500, READ_TIME_MS = 10000, CHUNKS_MAX = 4096 };
 
 /* ---- compare: page by page, first the jobs in c, then the record of each ---- */
 
@@ -95,7 +95,7 @@ static void on_records(struct store_call *c, enum store_result result, const str
         if (redis_number(&values[i].items[2], &chunks) == 0 && chunks > 0 && chunks <= CHUNKS_MAX)
             claim->chunk_count = (uint32_t) chunks;
     }
-    if (c->request.reply_count < PAGE_JOBS)
+    if (compare->count % PAGE_JOBS)
         compare_tell(compare, true);
     else
         compare_ask_page(compare, c->store);
@@ -136,63 +136,96 @@ void queue_compare(struct store *s, unsigned partition, uint64_t incarnation, qu
     compare_ask_page(compare, s);
 }
 
-/* ---- exist ---- */
+/* ---- exist: one call, or in a Redis Cluster one for each partition ---- */
+
+struct exist {
+    queue_on_exist *on_answer;
+    void *context;
+    size_t pending; /* calls, and queue_exist() itself until it has sent all */
+    bool is_unknown;
+    size_t count;
+    bool answers[];
+};
 
 struct exist_call {
     struct queue_call base;
+    struct exist *exist;
     size_t count;
+    size_t places[]; /* which of the answers its replies are */
 };
+
+static void exist_end(struct exist *exist)
+{
+    if (--exist->pending)
+        return;
+    bool ok = !exist->is_unknown;
+    exist->on_answer(exist->context, ok, ok ? exist->answers : NULL, ok ? exist->count : 0);
+    mem_free(exist);
+}
 
 static void on_existing(struct store_call *c, enum store_result result, const struct redis_value *values)
 {
-    struct exist_call *exist = CONTAINER_OF(c, struct exist_call, base.call);
-    struct queue_call *q = &exist->base;
-    bool *answers = NULL;
+    struct exist_call *call = CONTAINER_OF(c, struct exist_call, base.call);
+    struct exist *exist = call->exist;
 
-    if (result == STORE_OK) {
-        answers = mem_array(exist->count + 1, sizeof *answers);
-        for (size_t i = 0; i < exist->count; i++)
-            answers[i] = values[i].type == REDIS_INTEGER && values[i].integer != 0;
-    }
-    q->on.exist(q->context, result == STORE_OK, answers, answers ? exist->count : 0);
-    mem_free(answers);
-    queue_call_free(q);
+    exist->is_unknown |= result != STORE_OK;
+    for (size_t i = 0; result == STORE_OK && i < call->count; i++)
+        exist->answers[call->places[i]] = values[i].type == REDIS_INTEGER && values[i].integer != 0;
+    queue_call_free(&call->base);
+    exist_end(exist);
 }
 
-/*
- * A read is confirmed when a later write on its connection is. The write must be one that Redis passes on whatever its state: EXPIRE or DEL
- * of a missing key is none, SET is refused when memory is short. So a key of our own is made, by a script that is not refused, and removed:
- * whoever else uses the same key, of two UNLINKs one removes it. One Redis at level fsync would not need it: its reply to a read leaves
- * after the fsync of all that the read saw.
- */
-static void put_probe(struct queue_call *q, struct span subject)
+static void exist_ask(struct exist *exist, struct store *s, unsigned partition,
+                      const struct queue_place *places, const size_t *which, size_t count)
 {
-    struct buf *b = &q->call.request.bytes;
+    struct exist_call *call = queue_call_new(sizeof *call + count * sizeof call->places[0], partition,
+                                             READ_TIME_MS, NULL, on_existing);
+    struct queue_call *q = &call->base;
 
-    script_begin(&q->call, SCRIPT_chunk, 2, 2);
-    queue_key_of(q, KEY_OF_PROBE, subject);
-    queue_key(q, KEY_OF_NEVER);
-    resp_arg(b, SPAN("1"));
-    resp_arg_number(b, PROBE_TTL_S);
-    call_begin(&q->call, 2);
-    resp_arg(b, SPAN("UNLINK"));
-    queue_key_of(q, KEY_OF_PROBE, subject);
+    call->exist = exist;
+    call->count = count;
+    exist->pending++;
+    for (size_t i = 0; i < count; i++) {
+        const struct queue_place *place = &places[which[i]];
+        call->places[i] = which[i];
+        call_begin(&q->call, place->or_its_mark ? 3 : 2);
+        resp_arg(&q->call.request.bytes, SPAN("EXISTS"));
+        key_arg(&q->call.request.bytes, KEY_OF_JOB, place->partition, span_of(place->job), 0);
+        if (place->or_its_mark)
+            key_arg(&q->call.request.bytes, KEY_OF_SEEN, place->partition, span_of(place->job), 0);
+    }
+    if (!count) { /* something to be answered later, as always */
+        call_begin(&q->call, 2);
+        resp_arg(&q->call.request.bytes, SPAN("EXISTS"));
+        queue_key(q, KEY_OF_NEVER);
+    }
+    store_send(s, &q->call);
 }
 
 void queue_exist(struct store *s, const struct queue_place *places, size_t count, queue_on_exist *on_answer,
                  void *context)
 {
-    unsigned first = count ? places[0].partition : 0;
-    struct exist_call *exist = queue_call_new(sizeof *exist, first, READ_TIME_MS, context, on_existing);
-    struct queue_call *q = &exist->base;
+    struct exist *exist = mem_alloc(sizeof *exist + (count + 1) * sizeof exist->answers[0]);
+    size_t *which = mem_array(count + 1, sizeof *which), at[PARTITION_COUNT + 1] = {0};
 
-    q->on.exist = on_answer;
-    exist->count = count;
-    for (size_t i = 0; i < count; i++) {
-        call_begin(&q->call, 2);
-        resp_arg(&q->call.request.bytes, SPAN("EXISTS"));
-        key_arg(&q->call.request.bytes, KEY_OF_JOB, places[i].partition, span_of(places[i].job), 0);
+    *exist = (struct exist){.on_answer = on_answer, .context = context, .pending = 1, .count = count};
+    /* Sorted by partition, by counting: at[p] is where those of p begin. */
+    for (size_t i = 0; i < count; i++)
+        at[places[i].partition + 1]++;
+    for (unsigned partition = 0; partition < PARTITION_COUNT; partition++)
+        at[partition + 1] += at[partition];
+    size_t next[PARTITION_COUNT];
+    memcpy(next, at, sizeof next);
+    for (size_t i = 0; i < count; i++)
+        which[next[places[i].partition]++] = i;
+    if (store_has_slots(s) && count) {
+        for (unsigned partition = 0; partition < PARTITION_COUNT; partition++)
+            if (at[partition + 1] > at[partition])
+                exist_ask(exist, s, partition, places, which + at[partition],
+                          at[partition + 1] - at[partition]);
+    } else {
+        exist_ask(exist, s, count ? places[0].partition : 0, places, which, count);
     }
-    put_probe(q, count ? span_of(places[0].job) : SPAN("none"));
-    store_send(s, &q->call);
+    mem_free(which);
+    exist_end(exist);
 }

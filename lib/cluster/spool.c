@@ -160,6 +160,12 @@ static void on_got(struct store_call *c, enum store_result result, const struct 
     struct spool_call *spool = CONTAINER_OF(c, struct spool_call, call);
     struct span none = {.at = NULL};
 
+    /* What is there is right, whoever says it; that nothing is there may be said by one who was cut off before it came. */
+    if (result == STORE_OK && values[0].type == REDIS_NIL && store_has_replicas(c->store) && c->is_unheld) {
+        c->is_unheld = false;
+        store_send(c->store, c);
+        return;
+    }
     if (result != STORE_OK || values[0].type != REDIS_STRING)
         spool->on.read(spool->context, result == STORE_UNKNOWN ? SPOOL_UNKNOWN : SPOOL_MISSING, none);
     else if (spool->coding == CODING_ZSTD)
@@ -170,13 +176,14 @@ static void on_got(struct store_call *c, enum store_result result, const struct 
 }
 
 static void read_chunk(struct store *s, const struct envelope *e, enum content_coding coding, uint32_t index,
-                       spool_on_read *on_read, void *context)
+                       uint64_t give_up_ms, spool_on_read *on_read, void *context)
 {
-    struct spool_call *spool = spool_call_new(e->content_partition, UINT64_MAX, context, on_got);
+    struct spool_call *spool = spool_call_new(e->content_partition, give_up_ms, context, on_got);
     struct buf *b = &spool->call.request.bytes;
 
     spool->on.read = on_read;
     spool->coding = coding;
+    spool->call.is_unheld = true;
     spool->call.request.reply_bytes = e->size_bytes < SPOOL_CHUNK ? e->size_bytes : SPOOL_CHUNK;
     call_begin(&spool->call, 2);
     resp_arg(b, SPAN("GET"));
@@ -184,14 +191,16 @@ static void read_chunk(struct store *s, const struct envelope *e, enum content_c
     store_send(s, &spool->call);
 }
 
-void spool_read(struct store *s, const struct envelope *e, uint32_t index, spool_on_read *on_read,
-                void *context)
+void spool_read(struct store *s, const struct envelope *e, uint32_t index, uint64_t time_ms,
+                spool_on_read *on_read, void *context)
 {
-    read_chunk(s, e, e->coding, index, on_read, context);
+    uint64_t give_up_ms = time_ms == UINT64_MAX ? UINT64_MAX : clock_ms() + time_ms;
+
+    read_chunk(s, e, e->coding, index, give_up_ms, on_read, context);
 }
 
 void spool_read_stored(struct store *s, const struct envelope *e, uint32_t index, spool_on_read *on_read,
                        void *context)
 {
-    read_chunk(s, e, CODING_PLAIN, index, on_read, context);
+    read_chunk(s, e, CODING_PLAIN, index, UINT64_MAX, on_read, context);
 }

@@ -35,11 +35,11 @@ void spool_pack(struct store *s, struct span plain, struct buf *out);
 /* bytes: valid during the call; empty unless SPOOL_OK. */
 typedef void spool_on_read(void *context, enum spool_result result, struct span bytes);
 /*
- * A chunk of the envelope's content as it will be sent. Repeated until answered, without end (SPOOL_UNKNOWN only when the store is closed).
- * e is not needed any more when the call returns. No more than SPOOL_CHUNK bytes are ever unpacked.
+ * A chunk of the envelope's content as it will be sent. Repeated until answered, for so long; UINT64_MAX: without end (SPOOL_UNKNOWN only when
+ * the store is closed). e is not needed any more when the call returns. No more than SPOOL_CHUNK bytes are ever unpacked.
  */
-void spool_read(struct store *s, const struct envelope *e, uint32_t index, spool_on_read *on_read,
-                void *context);
-/* The same as it is stored: to copy it. */
+void spool_read(struct store *s, const struct envelope *e, uint32_t index, uint64_t time_ms,
+                spool_on_read *on_read, void *context);
+/* The same as it is stored, without end: to copy it. */
 void spool_read_stored(struct store *s, const struct envelope *e, uint32_t index, spool_on_read *on_read,
                        void *context);

@@ -96,6 +96,7 @@ void table_get(struct store *s, enum table table, struct span field, uint64_t ti
 
     call->on.value = on_value;
     call->call.accepts_errors = true; /* a key of another type is this table's trouble only */
+    call->call.is_unheld = true;
     call_begin(&call->call, 3);
     resp_arg(&call->call.request.bytes, SPAN("HGET"));
     add_key(&call->call.request.bytes, table);
@@ -127,6 +128,7 @@ void table_find(struct store *s, enum table table, const struct span *fields, si
     must(count && count <= TABLE_FIELDS_MAX);
     call->on.find = on_find;
     call->call.accepts_errors = true;
+    call->call.is_unheld = true;
     call_begin(&call->call, 2 + count);
     resp_arg(&call->call.request.bytes, SPAN("HMGET"));
     add_key(&call->call.request.bytes, table);
@@ -257,6 +259,7 @@ void table_list(struct store *s, enum table table, uint64_t time_ms, table_on_ro
                                 .context = context};
     walk->call.on_done = on_page;
     walk->call.accepts_errors = true;
+    walk->call.is_unheld = true;
     walk_ask(walk, SPAN("0"));
 }
 
@@ -286,6 +289,7 @@ void table_versions(struct store *s, uint64_t time_ms, table_on_versions *on_ver
 
     call->on.versions = on_versions;
     call->call.accepts_errors = true;
+    call->call.is_unheld = true;
     call_begin(&call->call, 2 + TABLE_COUNT);
     resp_arg(b, SPAN("HMGET"));
     resp_arg_text(b, KEY_CHANGED);

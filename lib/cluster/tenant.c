@@ -106,14 +106,20 @@ void tenant_get(struct store *s, struct span name, uint64_t time_ms, tenant_on_a
     table_get(s, TABLE_TENANTS, name, time_ms, on_record, q);
 }
 
-/* ---- its use: one HMGET of each partition */
+/* ---- its use: one HMGET of each partition, all in one call, or in a Redis Cluster one call for each */
 
-struct uses_call {
-    struct store_call call;
+struct uses {
     size_t count;
+    size_t pending; /* calls, and tenant_uses() itself until it has sent all */
+    bool is_unknown;
     tenant_on_uses *on_uses;
     void *context;
     struct tenant_use uses[TENANT_USES_MAX];
+};
+
+struct uses_call {
+    struct store_call call;
+    struct uses *uses;
 };
 
 /* Partitions count for themselves, and what one lost another may have too much of: below nothing is nothing (BEHAVIOURS M06). */
@@ -124,11 +130,21 @@ static uint64_t count_of(const struct redis_value *v)
     return redis_number(v, &n) < 0 || n < 0 || (uint64_t) n > TENANT_LIMIT_MAX ? 0 : (uint64_t) n;
 }
 
+static void uses_end(struct uses *uses)
+{
+    if (--uses->pending)
+        return;
+    uses->on_uses(uses->context, uses->is_unknown ? NULL : uses->uses, uses->count);
+    mem_free(uses);
+}
+
 static void on_counts(struct store_call *c, enum store_result result, const struct redis_value *values)
 {
-    struct uses_call *uses = CONTAINER_OF(c, struct uses_call, call);
+    struct uses_call *call = CONTAINER_OF(c, struct uses_call, call);
+    struct uses *uses = call->uses;
 
-    for (size_t i = 0; result == STORE_OK && i < PARTITION_COUNT; i++) {
+    uses->is_unknown |= result != STORE_OK;
+    for (size_t i = 0; result == STORE_OK && i < c->request.reply_count; i++) {
         if (values[i].type != REDIS_ARRAY || values[i].count != 2 * uses->count)
             continue; /* no hash: nobody can count there */
         for (size_t j = 0; j < uses->count; j++) {
@@ -136,9 +152,9 @@ static void on_counts(struct store_call *c, enum store_result result, const stru
             uses->uses[j].bytes += count_of(&values[i].items[2 * j + 1]);
         }
     }
-    uses->on_uses(uses->context, result == STORE_OK ? uses->uses : NULL, uses->count);
     store_call_done(c);
-    mem_free(uses);
+    mem_free(call);
+    uses_end(uses);
 }
 
 static void add_field(struct buf *b, const char *kind, struct span tenant)
@@ -150,27 +166,42 @@ static void add_field(struct buf *b, const char *kind, struct span tenant)
     resp_arg(b, buf_span(&field));
 }
 
+static void uses_ask(struct uses *uses, struct store *s, const struct span *names, unsigned first,
+                     unsigned count, uint64_t time_ms)
+{
+    struct uses_call *call = NEW(struct uses_call);
+    struct buf *b = &call->call.request.bytes;
+
+    call->uses = uses;
+    uses->pending++;
+    for (unsigned partition = first; partition < first + count; partition++) {
+        call_begin(&call->call, 2 + 2 * uses->count);
+        resp_arg(b, SPAN("HMGET"));
+        key_arg(b, KEY_OF_TENANTS, partition, (struct span){.at = NULL}, 0);
+        for (size_t i = 0; i < uses->count; i++) {
+            add_field(b, "m:", names[i]);
+            add_field(b, "b:", names[i]);
+        }
+    }
+    call->call.accepts_errors = true; /* a key of the wrong type */
+    call->call.is_unheld = true;
+    call->call.give_up_ms = clock_ms() + time_ms;
+    call->call.on_done = on_counts;
+    store_send(s, &call->call);
+}
+
 void tenant_uses(struct store *s, const struct span *names, size_t count, uint64_t time_ms,
                  tenant_on_uses *on_uses, void *context)
 {
-    struct uses_call *uses = NEW(struct uses_call);
-    struct buf *b = &uses->call.request.bytes;
+    struct uses *uses = NEW(struct uses);
+    unsigned each = store_has_slots(s) ? 1 : PARTITION_COUNT;
 
     must(count > 0 && count <= TENANT_USES_MAX);
     uses->count = count;
     uses->on_uses = on_uses;
     uses->context = context;
-    for (unsigned partition = 0; partition < PARTITION_COUNT; partition++) {
-        call_begin(&uses->call, 2 + 2 * count);
-        resp_arg(b, SPAN("HMGET"));
-        key_arg(b, KEY_OF_TENANTS, partition, (struct span){.at = NULL}, 0);
-        for (size_t i = 0; i < count; i++) {
-            add_field(b, "m:", names[i]);
-            add_field(b, "b:", names[i]);
-        }
-    }
-    uses->call.accepts_errors = true; /* a key of the wrong type */
-    uses->call.give_up_ms = clock_ms() + time_ms;
-    uses->call.on_done = on_counts;
-    store_send(s, &uses->call);
+    uses->pending = 1;
+    for (unsigned partition = 0; partition < PARTITION_COUNT; partition += each)
+        uses_ask(uses, s, names, partition, each, time_ms);
+    uses_end(uses);
 }

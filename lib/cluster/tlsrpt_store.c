@@ -124,6 +124,7 @@ void tlsrpt_store_due(struct store *s, uint64_t time_ms, tlsrpt_on_due *on_due, 
 
     c->on.due = on_due;
     c->call.accepts_errors = true; /* a key of another type holds no reports */
+    c->call.is_unheld = true;
     call_begin(&c->call, 7);
     resp_arg(b, SPAN("ZRANGEBYSCORE"));
     resp_arg(b, SPAN(KEY_TLSRPT_DUE));
@@ -236,6 +237,7 @@ void tlsrpt_store_list(struct store *s, size_t most, uint64_t time_ms, tlsrpt_on
 
     c->on.list = on_list;
     c->call.accepts_errors = true;
+    c->call.is_unheld = true;
     call_begin(&c->call, 5);
     resp_arg(b, SPAN("ZRANGE"));
     resp_arg(b, SPAN(KEY_TLSRPT_DUE));

@@ -70,9 +70,8 @@ static void set_plain(struct transport *t, enum transport_kind kind, const char 
         .kind = kind, .name = mem_string(name), .hosts = hosts ? mem_string(hosts) : NULL};
 }
 
-void transport_find(const struct conf *conf, const char *queue, struct transport *ret_transport)
+void transport_read(const struct conf *conf, const char *row, struct transport *ret_transport)
 {
-    const char *row = queue_row(&conf->courier.routes, queue);
     const struct word *word = word_of(row ? row : "mx");
     const struct conf_transport *t = word ? NULL : named(conf, row);
 
@@ -84,15 +83,24 @@ void transport_find(const struct conf *conf, const char *queue, struct transport
         set_plain(ret_transport, TRANSPORT_HOSTS, "static", row);
 }
 
-enum transport_kind transport_kind_of(const struct conf *conf, const char *queue)
+enum transport_kind transport_kind_read(const struct conf *conf, const char *row)
 {
-    const char *row = queue_row(&conf->courier.routes, queue);
     const struct word *word = word_of(row ? row : "mx");
     const struct conf_transport *t = word ? NULL : named(conf, row);
 
     if (word)
         return word->kind;
     return t && t->hosts.count == 0 ? TRANSPORT_MX : TRANSPORT_HOSTS;
+}
+
+void transport_find(const struct conf *conf, const char *queue, struct transport *ret_transport)
+{
+    transport_read(conf, queue_row(&conf->courier.routes, queue), ret_transport);
+}
+
+enum transport_kind transport_kind_of(const struct conf *conf, const char *queue)
+{
+    return transport_kind_read(conf, queue_row(&conf->courier.routes, queue));
 }
 
 void transport_done(struct transport *t)

@@ -29,9 +29,14 @@ struct transport {
  * row that names the lane. The rules of a domain that none fits are those of its MX; of a literal, the address itself.
  */
 void transport_find(const struct conf *conf, const char *queue, struct transport *ret_transport);
+/* The same for what a row says: "mx", "hold", "discard", the name of a transport, or hosts; NULL: no row, so "mx". */
+void transport_read(const struct conf *conf, const char *row, struct transport *ret_transport);
+enum transport_kind transport_kind_read(const struct conf *conf, const char *row); /* of it, alone */
 void transport_done(struct transport *t);
 enum transport_kind transport_kind_of(const struct conf *conf, const char *queue); /* of it, alone */
 bool transport_equal(const struct transport *a, const struct transport *b);
 
+/* Would it do as what a row of courier.routes says? -EINVAL: *ret_error (the caller's) says why not. */
+int route_value_check(const struct conf *conf, const char *value, char **ret_error);
 /* Are transports and routes in order? -EINVAL: *ret_error (the caller's) says where, what is wrong and what to do. */
 int transports_check(const struct conf *conf, char **ret_error);

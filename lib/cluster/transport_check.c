@@ -196,6 +196,28 @@ static int check_value(const struct conf *conf, const char *key, struct span val
     return r;
 }
 
+int route_value_check(const struct conf *conf, const char *value, char **ret_error)
+{
+    struct span rest = span_of(value);
+
+    if (is_transport(conf, rest))
+        return 0;
+    if (!strchr(value, '.') && !strchr(value, ':')) {
+        *ret_error = mem_string(
+            "there is no such transport; write one of the settings, mx, hold, or host:port");
+        return -EINVAL;
+    }
+    while (rest.len > 0) {
+        struct span host = span_trim(span_cut(&rest, ','));
+        const char *why = host_fault(host, false);
+        if (!why)
+            continue;
+        *ret_error = mem_format("\"%.*s\": %s", SPAN_ARG(host), why);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 int transports_check(const struct conf *conf, char **ret_error)
 {
     const struct conf_map *routes = &conf->courier.routes;

@@ -89,7 +89,7 @@ int user_sender_check(struct span sender, char ret_sender[static USER_SENDER_MAX
         return add_domain(SPAN("@."), behind(sender, 2), ret_sender);
     if (span_starts_nocase(sender, SPAN("@")))
         return add_domain(SPAN("@"), behind(sender, 1), ret_sender);
-    const char *at = memrchr(sender.at, '@', sender.len);
+    const char *at = sender.len ? memrchr(sender.at, '@', sender.len) : NULL;
     if (!at)
         return -EINVAL;
     struct span head = {.at = sender.at, .len = (size_t) (at - sender.at) + 1};

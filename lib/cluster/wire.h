@@ -19,11 +19,16 @@
 
 /*
  * Records: version, checksum, protobuf. An envelope has 1 to ENVELOPE_RECIPIENTS_MAX recipients and queues (must()).
- * job_state.unknown holds indexes of children, 1 to envelope.queue_count.
+ * job_state.left and .unknown hold indexes of children, 1 to envelope.queue_count.
  */
 enum { ENVELOPE_RECIPIENTS_MAX = 50000 };
 void wire_put_envelope(const struct envelope *e, struct buf *out);
 int wire_get_envelope(struct span in, struct envelope *ret_envelope);
+/*
+ * The same record with its content at another place; byte for byte the same if it is there already. What this version does not know of it
+ * stays. -EPROTONOSUPPORT: it is of a newer version, and only that one may change it.
+ */
+int wire_move_envelope(struct span in, unsigned content_partition, const char *content_job, struct buf *out);
 void wire_put_state(const struct job_state *s, struct buf *out);
 /* e tells how many recipients there must be. */
 int wire_get_state(struct span in, const struct envelope *e, struct job_state *ret_state);
@@ -32,11 +37,15 @@ void wire_put_user(const struct user *u, struct buf *out);
 int wire_get_user(struct span in, struct user **ret_user);
 void wire_put_tenant(const struct tenant *t, struct buf *out);
 int wire_get_tenant(struct span in, struct tenant **ret_tenant);
+struct rule;
+void wire_put_rule(const struct rule *r, struct buf *out);
+int wire_get_rule(struct span in, struct rule *ret_rule); /* ended by rule_done() */
 void wire_put_sts(const struct sts_record *r, struct buf *out);
 int wire_get_sts(struct span in, struct sts_record *ret_record); /* ended by sts_record_done() */
 void wire_put_stats(const struct node_stats *s, struct buf *out);
 int wire_get_stats(struct span in, struct node_stats *ret_stats);
 void node_stats_done(struct node_stats *s);
+void node_stats_drop_busy(struct node_stats *s); /* only those */
 
 /*
  * Bus frames: up to FRAME_ENTRIES of one kind (must(); so many fit BUS_FRAME_MAX, whatever their names). Names of a frame that was read
@@ -80,13 +89,14 @@ struct report { /* courier -> dispatcher, of one granted queue */
 /*
  * courier -> dispatcher, in each frame it sends, at least each second; with the first to a dispatcher and then each second go reports of all
  * grants it holds, whoever gave them: so a dispatcher that takes a partition over knows who works its queues.
- * Dispatchers say hello to each other with what they borrow; of them only incarnation and clock matter.
+ * Dispatchers say hello to each other with what they borrow; of them only incarnation, clock and count matter.
  */
 struct hello {
     uint64_t incarnation;
     uint64_t clock_ms;         /* the sender's clock_ms() at sending; grants and loans answer it */
     uint32_t free_jobs;        /* how many more it could claim */
     uint32_t free_connections; /* how many more it could open; UINT32_MAX: not told */
+    uint64_t count;            /* grows with each frame of this life: an older one is late; 0: not told */
     bool is_draining;
 };
 struct borrow { /* dispatcher -> the owner of the site's partition */

@@ -152,6 +152,7 @@ void wire_put_frame(const struct frame *f, struct buf *out)
         WIRE_PUT(&hello, clock_ms, f->hello.clock_ms);
         WIRE_PUT(&hello, free_jobs, f->hello.free_jobs);
         WIRE_PUT(&hello, is_draining, f->hello.is_draining);
+        WIRE_PUT(&hello, count, f->hello.count);
         hello.free_connections = f->hello.free_connections;
         hello.has_free_connections = f->hello.free_connections != UINT32_MAX; /* none is told, too */
         m.hello = &hello;
@@ -161,9 +162,7 @@ void wire_put_frame(const struct frame *f, struct buf *out)
     put_reports(&a, f, &m);
     put_borrows(&a, f, &m);
     put_loans(&a, f, &m);
-    size_t len = protobuf_c_message_get_packed_size(&m.base);
-    protobuf_c_message_pack(&m.base, (uint8_t *) buf_reserve(out, len));
-    buf_commit(out, len);
+    wire_pack(&m.base, out);
     arena_done(&a);
 }
 
@@ -338,6 +337,7 @@ int wire_get_frame(struct span in, struct frame *ret_frame)
             .free_jobs = m->hello->free_jobs,
             /* An older courier does not tell. */
             .free_connections = m->hello->has_free_connections ? m->hello->free_connections : UINT32_MAX,
+            .count = m->hello->count,
             .is_draining = m->hello->is_draining,
         };
     if (f.ring_count)

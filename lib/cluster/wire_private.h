@@ -32,6 +32,8 @@ void arena_done(struct arena *a);
 
 /* What unpacking len bytes may cost: protobuf-c's bookkeeping is at most some 60 bytes for each byte of input. */
 size_t arena_budget(size_t len);
+/* Appends the message's bytes: where all messages are written. */
+void wire_pack(const ProtobufCMessage *message, struct buf *out);
 /* A message of `in`, in the arena; NULL: not one. */
 void *wire_unpack(struct arena *a, const ProtobufCMessageDescriptor *descriptor, struct span in);
 

@@ -1,377 +1,341 @@
-/*
- * Frames over ZeroMQ. Its descriptor is edge-triggered: a send or a receive may swallow the edge, so after each burst of either ZMQ_EVENTS
- * is read again, until it says that nothing is there.
- */
+/* Hubs and links. */
 #include "io/bus.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
-#include <zmq.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 #include "base/mem.h"
 #include "io/bus_late.h"
+#include "io/bus_private.h"
 
 enum {
-    BUS_MAGIC = 0xb0511e5,
-    FRAMES_PER_ROUND = 256,
-    HIGH_WATER_MARK = 4096,
-    HANDSHAKE_MS = 5000,
     RECONNECT_MS = 100,
-    RECONNECT_MAX_MS = 1000,
-    UNACKNOWLEDGED_MAX_MS = 10000,
-    KEEPALIVE_S = 5,
-    KEEPALIVE_COUNT = 3,
+    RECONNECT_MAX_MS = 400,
+    BIND_AGAIN_MS = 10,
+    DOWN_MAX_MS = 3000,
     ENDPOINT_MAX = 512,
 };
 
-/* One socket of either kind. */
-struct end {
-    unsigned magic;
+/* ---- the hub */
+
+/*
+ * Peers have no names of their own (ZMQ_ROUTING_ID): each connection gets one from libzmq, so nobody can take another's, and who it is is told by
+ * its key. The context is its own: the guard decides for all CURVE servers of one.
+ */
+struct hub {
     struct loop *loop;
-    void *socket; /* NULL: closed */
-    struct watch *watch;
-    struct tail check;
-    struct timer more; /* frames left for the next round */
-    bool is_hub;
-    bool is_busy; /* closed in its own callback: freed when that is back */
-    bus_on_frame *on_frame;
-    void *owner;
+    void *context;
+    struct guard guard;
+    struct door door;
+    struct end *end;
+    struct hub_events events;
+    char endpoint[ENDPOINT_MAX]; /* as bound; "": not now */
+    struct timer bind;
     struct list late; /* frames of a test build, still to be sent */
 };
 
-struct hub {
-    struct end end;
-};
-
-struct link {
-    struct end end;
-};
-
-static pthread_mutex_t context_lock = PTHREAD_MUTEX_INITIALIZER;
-static void *context;
-
-static int bus_errno(void)
+/* Names that libzmq gives begin so, those of peers that brought one should not. */
+static bool is_given(struct span name)
 {
-    int error = zmq_errno();
-    return error > 0 && error < ZMQ_HAUSNUMERO ? -error : -EPROTO;
+    return name.len == 5 && name.at[0] == '\0';
 }
 
-static void *bus_context(void)
+static void on_hub_message(void *owner, zmq_msg_t *parts)
 {
-    must(pthread_mutex_lock(&context_lock) == 0);
-    if (!context)
-        context = zmq_ctx_new(); /* one I/O thread is its default */
-    must(context);
-    must(pthread_mutex_unlock(&context_lock) == 0);
-    return context;
+    struct hub *h = owner;
+    struct span from = part_span(&parts[0]), key = part_key(&parts[1]);
+    uint64_t node = key.len > 0 && is_given(from) ? h->events.node_of(h->events.owner, key) : 0;
+    if (node)
+        h->events.on_frame(h->events.owner, from, node, part_span(&parts[1]));
+    else
+        h->events.on_refused(h->events.owner, key);
 }
 
-void bus_end(void)
+/* libzmq takes the descriptor over, and closes it when it is unbound. */
+static int hub_bind(struct hub *h)
 {
-    must(pthread_mutex_lock(&context_lock) == 0);
-    while (context && zmq_ctx_term(context) < 0 && zmq_errno() == EINTR)
-        continue;
-    context = NULL;
-    must(pthread_mutex_unlock(&context_lock) == 0);
-}
-
-/* ---- in */
-
-/* Receives one part. Returns whether more parts follow, or -errno. */
-static int end_receive(struct end *e, zmq_msg_t *part)
-{
-    must(zmq_msg_init(part) == 0);
-    if (zmq_msg_recv(part, e->socket, ZMQ_DONTWAIT) < 0) {
-        int r = bus_errno();
-        (void) zmq_msg_close(part); /* empty */
-        return r;
-    }
-    return zmq_msg_more(part);
-}
-
-/* A name as ours are: a stranger's is anything. */
-static bool is_name(struct span name)
-{
-    if (name.len == 0 || name.len > BUS_NAME_MAX)
-        return false;
-    for (size_t i = 0; i < name.len; i++)
-        if (name.at[i] <= ' ' || name.at[i] > '~')
-            return false;
-    return true;
-}
-
-static struct span part_span(zmq_msg_t *part)
-{
-    return (struct span){.at = zmq_msg_data(part), .len = zmq_msg_size(part)};
-}
-
-/* One message: [name and] exactly one frame; any other is dropped whole. 0, or -EAGAIN when there is none. */
-static int end_read(struct end *e)
-{
-    zmq_msg_t parts[2];
-    unsigned wanted = e->is_hub ? 2 : 1, count = 0;
-    bool is_good = true;
-    int more = 1;
-    while (more > 0) {
-        zmq_msg_t part;
-        more = end_receive(e, &part);
-        if (more < 0)
-            break;
-        if (count < wanted)
-            must(zmq_msg_init(&parts[count]) == 0 && zmq_msg_move(&parts[count], &part) == 0);
-        else
-            is_good = false;
-        count += count < wanted;
-        (void) zmq_msg_close(&part); /* moved away, or dropped */
-    }
-    struct span from = {.at = NULL};
-    if (is_good && more == 0 && count == wanted) {
-        if (e->is_hub)
-            from = part_span(&parts[0]);
-        if (!e->is_hub || is_name(from))
-            e->on_frame(e->owner, from, part_span(&parts[wanted - 1]));
-    }
-    while (count > 0)
-        (void) zmq_msg_close(&parts[--count]); /* cannot fail for a message that is there */
-    return more < 0 ? more : 0;
-}
-
-static void on_check(struct tail *t);
-
-static void on_more(struct timer *t)
-{
-    struct end *e = CONTAINER_OF(t, struct end, more);
-    on_check(&e->check);
-}
-
-static bool end_has_input(struct end *e)
-{
-    int events = 0;
-    size_t len = sizeof(events);
-    if (zmq_getsockopt(e->socket, ZMQ_EVENTS, &events, &len) < 0)
-        return zmq_errno() == EINTR; /* look again */
-    return events & ZMQ_POLLIN;
-}
-
-static void end_free(struct end *e)
-{
-    e->magic = 0;
-    mem_free(e);
-}
-
-static void on_check(struct tail *t)
-{
-    struct end *e = CONTAINER_OF(t, struct end, check);
-    must(e->magic == BUS_MAGIC && e->socket);
-    e->is_busy = true;
-    int left = FRAMES_PER_ROUND;
-    while (left > 0 && e->socket && end_has_input(e)) {
-        while (left > 0 && e->socket) {
-            left--;
-            if (end_read(e) < 0)
-                break;
-        }
-    }
-    e->is_busy = false;
-    if (!e->socket)
-        end_free(e);
-    else if (left == 0)
-        timer_start(e->loop, &e->more, 0, on_more);
-}
-
-static void on_ready(void *owner, int events UNUSED)
-{
-    struct end *e = owner;
-    on_check(&e->check);
-}
-
-/* ---- open and close */
-
-static int end_set(struct end *e, int option, int value)
-{
-    return zmq_setsockopt(e->socket, option, &value, sizeof(value)) < 0 ? bus_errno() : 0;
-}
-
-static int end_set_up(struct end *e, const char *name)
-{
-    static const struct {
-        int option, value;
-    } both[] = {
-        {ZMQ_LINGER, 0},
-        {ZMQ_SNDHWM, HIGH_WATER_MARK},
-        {ZMQ_RCVHWM, HIGH_WATER_MARK},
-        {ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS},
-        {ZMQ_IPV6, 1},
-        {ZMQ_TCP_MAXRT, UNACKNOWLEDGED_MAX_MS},
-        {ZMQ_TCP_KEEPALIVE, 1},
-        {ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_S},
-        {ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_S},
-        {ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT},
-    };
-    int64_t frame_max = BUS_FRAME_MAX;
-    int r = 0;
-    for (size_t i = 0; i < ARRAY_LEN(both) && r == 0; i++)
-        r = end_set(e, both[i].option, both[i].value);
-    if (r == 0 && zmq_setsockopt(e->socket, ZMQ_MAXMSGSIZE, &frame_max, sizeof(frame_max)) < 0)
+    size_t len = sizeof(h->endpoint);
+    char wanted[sizeof("tcp://127.0.0.1:65535")];
+    int fd = fcntl(h->door.fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    (void) snprintf(wanted, sizeof(wanted), "tcp://127.0.0.1:%u", h->door.port); /* for the form only */
+    int r = end_set(h->end, ZMQ_USE_FD, fd);
+    if (r == 0 && zmq_bind(h->end->socket, wanted) < 0)
         r = bus_errno();
-    if (r < 0)
+    if (r < 0) {
+        (void) close(fd); /* nothing was written */
         return r;
-    if (e->is_hub) {
-        r = end_set(e, ZMQ_ROUTER_MANDATORY, 1);
-        return r < 0 ? r : end_set(e, ZMQ_ROUTER_HANDOVER, 1);
     }
-    if (zmq_setsockopt(e->socket, ZMQ_ROUTING_ID, name, strlen(name)) < 0)
-        return bus_errno();
-    r = end_set(e, ZMQ_IMMEDIATE, 1);
-    if (r == 0)
-        r = end_set(e, ZMQ_RECONNECT_IVL, RECONNECT_MS);
-    return r < 0 ? r : end_set(e, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
-}
-
-static int end_watch(struct end *e)
-{
-    int fd = -1;
-    size_t len = sizeof(fd);
-    if (zmq_getsockopt(e->socket, ZMQ_FD, &fd, &len) < 0)
-        return bus_errno();
-    int r = watch_open(e->loop, fd, on_ready, e, &e->watch);
-    if (r < 0)
-        return r;
-    watch_set(e->watch, LOOP_READ);
-    tail_add(e->loop, &e->check, on_check); /* edges of before do not come again */
+    must(zmq_getsockopt(h->end->socket, ZMQ_LAST_ENDPOINT, h->endpoint, &len) == 0);
     return 0;
 }
 
-static void end_close(struct end *e)
+static void on_bind_again(struct timer *t)
 {
-    must(e->magic == BUS_MAGIC && e->socket);
-    if (FAULT_BUILD)
-        late_drop(&e->late);
-    timer_stop(&e->more);
-    tail_remove(&e->check);
-    e->watch = watch_close(e->watch);
-    (void) zmq_close(e->socket); /* fails for what is no socket only */
-    e->socket = NULL;
-    if (!e->is_busy)
-        end_free(e);
+    struct hub *h = CONTAINER_OF(t, struct hub, bind);
+    if (hub_bind(h) < 0)
+        timer_start(h->loop, t, BIND_AGAIN_MS, on_bind_again);
 }
 
-/* Binds or connects; name is a link's. */
-static int end_open(struct end *e, struct loop *l, const char *address, const char *name,
-                    bus_on_frame *on_frame, void *owner)
+void hub_renew(struct hub *h, const struct bus_keys *keys)
 {
-    char endpoint[ENDPOINT_MAX];
-    int len = snprintf(endpoint, sizeof(endpoint), "tcp://%s", address);
-    if (len < 0 || (size_t) len >= sizeof(endpoint))
-        return -ENAMETOOLONG;
-    e->magic = BUS_MAGIC;
-    list_init(&e->late);
-    e->loop = l;
-    e->is_hub = !name;
-    e->on_frame = on_frame;
-    e->owner = owner;
-    e->socket = zmq_socket(bus_context(), e->is_hub ? ZMQ_ROUTER : ZMQ_DEALER);
-    if (!e->socket)
-        return bus_errno();
-    int r = end_set_up(e, name);
-    if (r == 0 && (e->is_hub ? zmq_bind(e->socket, endpoint) : zmq_connect(e->socket, endpoint)) < 0)
-        r = bus_errno();
+    if (*h->endpoint)
+        (void) zmq_unbind(h->end->socket, h->endpoint); /* fails for what is not bound only */
+    *h->endpoint = '\0';
+    timer_stop(&h->bind); /* else it would listen twice, and once with the former keys */
+    must(end_set_server(h->end, keys) == 0);
+    on_bind_again(&h->bind);
+}
+
+void hub_ask_again(struct hub *h)
+{
+    guard_ask_again(&h->guard);
+}
+
+static int hub_set_up(struct hub *h, struct loop *l, const char *address, size_t descriptors_max,
+                      const struct bus_keys *keys)
+{
+    int r = door_open(&h->door, l, address, descriptors_max, &h->events);
     if (r == 0)
-        r = end_watch(e);
-    if (r < 0)
-        (void) zmq_close(e->socket); /* fails for what is no socket only */
-    return r;
+        r = guard_open(&h->guard, l, h->context, &h->events);
+    if (r == 0)
+        r = end_open(l, h->context, ZMQ_ROUTER, 2, on_hub_message, h, &h->end);
+    if (r == 0)
+        r = end_set(h->end, ZMQ_ROUTER_MANDATORY, 1);
+    if (r == 0)
+        r = end_set_server(h->end, keys);
+    if (r == 0)
+        r = hub_bind(h);
+    return r < 0 ? r : end_start(h->end);
 }
 
-int hub_open(struct loop *l, const char *address, bus_on_frame *on_frame, void *owner, struct hub **ret_hub,
-             uint16_t *ret_port)
+int hub_open(struct loop *l, const char *address, size_t descriptors_max, const struct bus_keys *keys,
+             const struct hub_events *events, struct hub **ret_hub, uint16_t *ret_port)
 {
-    char endpoint[ENDPOINT_MAX];
-    size_t len = sizeof(endpoint);
-    uint64_t port = 0;
     struct hub *h = NEW(struct hub);
-    int r = end_open(&h->end, l, address, NULL, on_frame, owner);
+    h->loop = l;
+    h->door.fd = -1;
+    h->events = *events;
+    list_init(&h->late);
+    list_init(&h->guard.open);
+    h->context = zmq_ctx_new(); /* one I/O thread is its default */
+    must(h->context);
+    int r = hub_set_up(h, l, address, descriptors_max, keys);
     if (r < 0) {
-        mem_free(h);
+        (void) hub_close(h); /* always NULL */
         return r;
     }
-    must(zmq_getsockopt(h->end.socket, ZMQ_LAST_ENDPOINT, endpoint, &len) == 0);
-    const char *colon = strrchr(endpoint, ':');
-    must(colon && span_number(span_of(colon + 1), UINT16_MAX, &port) == 0);
-    *ret_port = (uint16_t) port;
+    *ret_port = h->door.port;
     *ret_hub = h;
     return 0;
 }
 
 struct hub *hub_close(struct hub *h)
 {
-    if (h)
-        end_close(&h->end);
+    if (!h)
+        return NULL;
+    if (FAULT_BUILD)
+        late_drop(&h->late);
+    timer_stop(&h->bind);
+    door_close(&h->door);
+    h->end = end_close(h->end);
+    guard_close(&h->guard);
+    while (zmq_ctx_term(h->context) < 0 && zmq_errno() == EINTR) /* nothing lingers */
+        continue;
+    mem_free(h);
     return NULL;
 }
 
-int link_open(struct loop *l, const char *address, const char *name, bus_on_frame *on_frame, void *owner,
-              struct link **ret_link)
+static int hub_send_frame(struct hub *h, struct span to, struct span frame)
 {
-    must(is_name(span_of(name)));
-    struct link *k = NEW(struct link);
-    int r = end_open(&k->end, l, address, name, on_frame, owner);
+    int r = end_send(h->end, to, false);
+    return r < 0 ? r : end_send(h->end, frame, true);
+}
+
+static void hub_send_late(void *hub, struct span to, struct span frame)
+{
+    (void) hub_send_frame(hub, to, frame); /* all that is sent may be lost */
+}
+
+int hub_send(struct hub *h, struct span to, struct span frame)
+{
+    must(frame.len <= BUS_FRAME_MAX);
+    if (FAULT_BUILD && late_take(&h->late, h->loop, to, frame, hub_send_late, h))
+        return 0;
+    return hub_send_frame(h, to, frame);
+}
+
+/* ---- links */
+
+/*
+ * libzmq reconnects by itself, unless what it met spoke nonsense: then it gives up without a word. So a link that could not send for DOWN_MAX_MS
+ * begins anew.
+ */
+struct link {
+    struct loop *loop;
+    char *address, *name;
+    struct bus_keys keys;
+    char *hub_key;
+    link_on_frame *on_frame;
+    void *owner;
+    struct end *end;   /* what frames go by */
+    struct end *fresh; /* what takes its place once it is connected; NULL: none */
+    uint64_t down_ms;  /* since when nothing could be sent; 0: it could */
+    struct list late;  /* as the hub's */
+};
+
+static pthread_mutex_t context_lock = PTHREAD_MUTEX_INITIALIZER;
+static void *link_context; /* of all links, in all threads */
+
+static void *take_context(void)
+{
+    must(pthread_mutex_lock(&context_lock) == 0);
+    if (!link_context)
+        link_context = zmq_ctx_new();
+    must(link_context);
+    must(pthread_mutex_unlock(&context_lock) == 0);
+    return link_context;
+}
+
+void bus_end(void)
+{
+    must(pthread_mutex_lock(&context_lock) == 0);
+    while (link_context && zmq_ctx_term(link_context) < 0 && zmq_errno() == EINTR)
+        continue;
+    link_context = NULL;
+    must(pthread_mutex_unlock(&context_lock) == 0);
+}
+
+static void on_link_message(void *owner, zmq_msg_t *parts)
+{
+    struct link *k = owner;
+    k->on_frame(k->owner, part_span(&parts[0]));
+}
+
+static int link_connect(struct link *k, struct end *e)
+{
+    static const struct {
+        int option, value;
+    } rows[] = {
+        {ZMQ_IMMEDIATE, 1}, {ZMQ_RECONNECT_IVL, RECONNECT_MS}, {ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS}};
+    AUTO_FREE char *endpoint = mem_format("tcp://%s", k->address);
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_LEN(rows) && r == 0; i++)
+        r = end_set(e, rows[i].option, rows[i].value);
+    if (r == 0)
+        r = *k->hub_key ? end_set_client(e, &k->keys, k->hub_key) : end_set_text(e, ZMQ_ROUTING_ID, k->name);
+    if (r == 0 && zmq_connect(e->socket, endpoint) < 0)
+        r = bus_errno();
+    return r < 0 ? r : end_start(e);
+}
+
+/* Another connection, which takes the place of the one there is once something could be sent by it. */
+static int link_begin(struct link *k)
+{
+    struct end *e;
+    int r = end_open(k->loop, take_context(), ZMQ_DEALER, 1, on_link_message, k, &e);
+    if (r < 0)
+        return r;
+    r = link_connect(k, e);
     if (r < 0) {
-        mem_free(k);
+        (void) end_close(e); /* always NULL */
+        return r;
+    }
+    k->fresh = end_close(k->fresh);
+    k->fresh = e;
+    return 0;
+}
+
+static bool can_be_key(const char *text)
+{
+    return !*text || bus_is_key(span_of(text));
+}
+
+int link_open(struct loop *l, const char *address, const char *name, const struct bus_keys *keys,
+              const char *hub_key, link_on_frame *on_frame, void *owner, struct link **ret_link)
+{
+    must(*name && strlen(name) <= BUS_NAME_MAX);
+    if (!can_be_key(hub_key))
+        return -EINVAL;
+    struct link *k = NEW(struct link);
+    k->loop = l;
+    k->address = mem_string(address);
+    k->name = mem_string(name);
+    k->keys = *keys;
+    k->hub_key = mem_string(hub_key);
+    k->on_frame = on_frame;
+    k->owner = owner;
+    list_init(&k->late);
+    int r = link_begin(k);
+    if (r < 0) {
+        (void) link_close(k); /* always NULL */
         return r;
     }
     *ret_link = k;
     return 0;
 }
 
+int link_use(struct link *k, const struct bus_keys *keys, const char *hub_key)
+{
+    if (strcmp(k->keys.public_key, keys->public_key) == 0 && strcmp(k->hub_key, hub_key) == 0)
+        return 0;
+    if (!can_be_key(hub_key) || (*k->hub_key && !*hub_key))
+        return -EINVAL;
+    k->keys = *keys;
+    mem_free(k->hub_key);
+    k->hub_key = mem_string(hub_key);
+    return link_begin(k); /* else once it has been down for long enough */
+}
+
 struct link *link_close(struct link *k)
 {
-    if (k)
-        end_close(&k->end);
+    if (!k)
+        return NULL;
+    if (FAULT_BUILD)
+        late_drop(&k->late);
+    k->fresh = end_close(k->fresh);
+    k->end = end_close(k->end);
+    bus_keys_wipe(&k->keys);
+    mem_free(k->hub_key);
+    mem_free(k->name);
+    mem_free(k->address);
+    mem_free(k);
     return NULL;
 }
 
-/* ---- out */
-
-static int end_send(struct end *e, struct span bytes, int flags)
+static int link_send_frame(struct link *k, struct span frame)
 {
-    must(e->magic == BUS_MAGIC && e->socket);
-    tail_add(e->loop, &e->check, on_check);
-    for (;;) {
-        if (zmq_send(e->socket, bytes.at, bytes.len, ZMQ_DONTWAIT | flags) >= 0)
-            return 0;
-        if (zmq_errno() != EINTR)
-            return bus_errno();
-    }
-}
-
-/* to: the peer's name (hub), empty for a link. */
-static int end_send_frame(struct end *e, struct span to, struct span frame)
-{
-    int r = e->is_hub ? end_send(e, to, ZMQ_SNDMORE) : 0;
-    return r < 0 ? r : end_send(e, frame, 0);
-}
-
-static void send_late(void *end, struct span to, struct span frame)
-{
-    (void) end_send_frame(end, to, frame); /* all that is sent may be lost */
-}
-
-int hub_send(struct hub *h, struct span to, struct span frame)
-{
-    must(frame.len <= BUS_FRAME_MAX);
-    if (FAULT_BUILD && late_take(&h->end.late, h->end.loop, to, frame, send_late, &h->end))
+    if (k->fresh && end_send(k->fresh, frame, true) == 0) {
+        (void) end_close(k->end); /* always NULL */
+        k->end = STEAL(k->fresh);
+        k->down_ms = 0;
         return 0;
-    return end_send_frame(&h->end, to, frame);
+    }
+    int r = k->end ? end_send(k->end, frame, true) : -EAGAIN;
+    uint64_t now = loop_now_ms(k->loop);
+    if (r == 0)
+        k->down_ms = 0;
+    else if (!k->down_ms)
+        k->down_ms = now;
+    else if (now >= k->down_ms + DOWN_MAX_MS && link_begin(k) == 0)
+        k->down_ms = now;
+    return r;
+}
+
+static void link_send_late(void *link, struct span to UNUSED, struct span frame)
+{
+    (void) link_send_frame(link, frame); /* all that is sent may be lost */
 }
 
 int link_send(struct link *k, struct span frame)
 {
     must(frame.len <= BUS_FRAME_MAX);
-    if (FAULT_BUILD && late_take(&k->end.late, k->end.loop, SPAN(""), frame, send_late, &k->end))
+    if (FAULT_BUILD && late_take(&k->late, k->loop, SPAN(""), frame, link_send_late, k))
         return 0;
-    return end_send_frame(&k->end, SPAN(""), frame);
+    return link_send_frame(k, frame);
 }

@@ -31,7 +31,18 @@ static void listener_free(struct listener *l)
 
 static void on_pause_over(struct timer *t)
 {
-    struct listener *l = CONTAINER_OF(t, struct listener, pause);
+    listener_resume(CONTAINER_OF(t, struct listener, pause));
+}
+
+void listener_pause(struct listener *l, uint64_t ms)
+{
+    watch_set(l->watch, 0);
+    timer_start(l->loop, &l->pause, ms, on_pause_over);
+}
+
+void listener_resume(struct listener *l)
+{
+    timer_stop(&l->pause);
     watch_set(l->watch, LOOP_READ);
 }
 
@@ -48,8 +59,7 @@ static void listener_accept(struct listener *l)
             return;
         if (error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM)
             continue; /* that connection died in the backlog (accept(2)): the next one */
-        watch_set(l->watch, 0);
-        timer_start(l->loop, &l->pause, FAULT_PAUSE_MS, on_pause_over);
+        listener_pause(l, FAULT_PAUSE_MS);
         if (l->on_fault)
             l->on_fault(l->owner, error);
         return;

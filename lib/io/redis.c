@@ -89,6 +89,11 @@ bool redis_is_up(const struct redis *r)
     return r->up > 0;
 }
 
+bool redis_refuses(const struct redis *r)
+{
+    return r->refuses;
+}
+
 unsigned redis_connections_up(const struct redis *r)
 {
     return r->up;
@@ -171,11 +176,47 @@ void redis_connection_down(struct redis *r, const char *reason)
     redis_stir(r);
 }
 
+void redis_connection_refused(struct redis *r, const char *reason)
+{
+    if (!r->is_closed && r->settings.on_refused)
+        r->settings.on_refused(r->settings.owner, reason);
+}
+
 /* ---- opening and closing */
 
-static int redis_parse_address(struct redis *r, const char *address)
+static bool has_text(const char *text)
 {
-    char host[DOMAIN_MAX + 1];
+    return text && *text;
+}
+
+/* A unix socket needs no TLS: nobody else listens, and file rights say who may speak. */
+static void redis_keep_access(struct redis *r, const struct redis_settings *settings, const char *host)
+{
+    r->settings.tls = settings->tls && !r->path ? tls_client_hold(settings->tls) : NULL;
+    r->tls_name = mem_string(has_text(settings->tls_name) ? settings->tls_name : host);
+    r->password = has_text(settings->password) ? mem_string(settings->password) : NULL;
+    r->user = r->password && has_text(settings->user) ? mem_string(settings->user) : NULL;
+    /* Borrowed for the call only. */
+    r->settings.address = r->settings.tls_name = r->settings.user = r->settings.password = NULL;
+}
+
+void redis_use_tls(struct redis *r, struct tls_client *tls)
+{
+    if (!r->settings.tls)
+        return;                                 /* a unix socket */
+    (void) tls_client_release(r->settings.tls); /* always NULL */
+    r->settings.tls = tls_client_hold(tls);
+}
+
+void redis_use_replicas(struct redis *r, unsigned replicas)
+{
+    must(r->settings.replicas && replicas);
+    r->settings.replicas = replicas;
+}
+
+static int redis_parse_address(struct redis *r, const char *address, char host[static DOMAIN_MAX + 1])
+{
+    host[0] = '\0';
     if (strncmp(address, "unix:", 5) == 0) {
         if (address[5] == '\0')
             return -EINVAL;
@@ -192,15 +233,17 @@ static int redis_parse_address(struct redis *r, const char *address)
 int redis_open(struct loop *l, const struct redis_settings *settings, struct redis **ret_redis)
 {
     must(settings->connections > 0 && settings->window > 0 && settings->timeout_ms > 0);
+    must(!settings->replicas || settings->wait_ms < settings->timeout_ms);
     struct redis *r = NEW(struct redis);
-    int result = redis_parse_address(r, settings->address);
+    char host[DOMAIN_MAX + 1];
+    int result = redis_parse_address(r, settings->address, host);
     if (result < 0) {
         mem_free(r);
         return result;
     }
     r->loop = l;
     r->settings = *settings;
-    r->settings.address = NULL; /* borrowed for this call only */
+    redis_keep_access(r, settings, host);
     list_init(&r->waiting);
     list_init(&r->expired);
     r->connections = mem_array(settings->connections, sizeof(*r->connections));
@@ -218,7 +261,14 @@ static void on_funeral(struct tail *t)
     for (unsigned i = 0; i < r->settings.connections; i++) {
         buf_done(&r->connections[i].own.bytes);
         buf_done(&r->connections[i].greeting.bytes);
+        mem_free(r->connections[i].refusal);
     }
+    if (r->password)
+        explicit_bzero(r->password, strlen(r->password));
+    r->settings.tls = tls_client_release(r->settings.tls);
+    mem_free(r->password);
+    mem_free(r->user);
+    mem_free(r->tls_name);
     mem_free(r->connections);
     mem_free(r->path);
     mem_free(r->host);

@@ -1,5 +1,6 @@
 /*
- * Does: requests to one Redis over several connections of our own: bounded windows, deadlines, jittered reconnect, three-valued results.
+ * Does: requests to one Redis over several connections of our own: TLS, AUTH, bounded windows, deadlines, jittered reconnect, WAIT for replicas,
+ *       three-valued results.
  * Does not: repeat anything, nor know keys, scripts or durability (cluster/store.h does).
  * Owns: connections and queued bytes; a request belongs to its caller until its on_done.
  * Fails: REDIS_UNKNOWN: no reply, it may or may not have been executed. It is given only when the connection is proven dead
@@ -14,6 +15,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "io/loop.h"
+#include "io/tls.h"
 
 enum redis_type { REDIS_NIL, REDIS_STRING, REDIS_STATUS, REDIS_INTEGER, REDIS_ARRAY, REDIS_ERROR_REPLY };
 
@@ -34,9 +36,12 @@ struct redis_request {
     size_t
         reply_bytes; /* about what the replies take, 0: little; large ones are spread over the connections */
     uint64_t give_up_ms; /* clock_ms() at which it becomes REDIS_UNKNOWN in any case, sent or not; 0: never */
+    /* Ends only when WAIT told how many replicas hold it, and all that was before it: for what writes or must be confirmed. */
+    bool is_held;
     /* values: reply_count of them for REDIS_OK (error replies are values), valid during the call only. The request may be submitted again or freed here. */
     void (*on_done)(struct redis_request *r, enum redis_result result, const struct redis_value *values);
-    uint64_t sent_ms; /* clock_ms() when it was sent: what a reply confirms */
+    uint64_t sent_ms;                  /* clock_ms() when it was sent: what a reply confirms */
+    unsigned replicas, replicas_asked; /* how many hold it, of how many; only if it is_held */
     /* private */
     struct list link;
     struct redis_connection *connection;
@@ -46,7 +51,22 @@ struct redis_request {
 };
 
 struct redis_settings {
+    /* Texts are borrowed for redis_open() only, tls and on_... as long as it is open. */
     const char *address; /* "host:port", a name being looked up anew for each connection, or "unix:/path" */
+    struct tls_client *tls; /* NULL: plain */
+    const char *
+        tls_name; /* which the certificate must have, a DNS name or an IP address; NULL or "": the host of address */
+    const char *user,
+        *password; /* AUTH before all else; password NULL or "": none; user NULL or "": Redis' default one */
+    /* One WAIT for so many replicas follows each batch with held requests; 0: none. wait_ms must be less than timeout_ms. */
+    unsigned replicas;
+    uint64_t wait_ms;
+    /*
+     * Appends one command that writes, whatever there is (NULL: none): it goes before WAIT. Behind what wrote nothing, who was cut off from its
+     * replicas would answer WAIT with what they had before. An error reply to it is no replica, and is told.
+     */
+    void (*fence)(void *owner, struct buf *command);
+    void (*on_fence_refused)(void *owner, struct span error);
     unsigned connections;
     unsigned window;     /* requests under way per connection */
     uint64_t timeout_ms; /* a reply owed for longer ends the connection */
@@ -56,11 +76,17 @@ struct redis_settings {
     int (*on_greeted)(void *owner, const struct redis_value *values, unsigned count);
     void (*on_up)(void *owner);                       /* first usable connection */
     void (*on_down)(void *owner, const char *reason); /* last one lost */
+    /* A new connection failed before it was usable, by address, network, TLS or login: why, and what to do. For each; owners tell news only. */
+    void (*on_refused)(void *owner, const char *reason);
     void *owner;
 };
 
 int redis_open(struct loop *l, const struct redis_settings *settings,
                struct redis **ret_redis); /* -EINVAL: address */
+/* Connections that are made from now on use it; those that stand stay. Both or neither are NULL. */
+void redis_use_tls(struct redis *r, struct tls_client *tls);
+/* So many replicas must hold what is held from now on; only where settings.replicas is not 0, and never 0. */
+void redis_use_replicas(struct redis *r, unsigned replicas);
 /* All requests end as REDIS_UNKNOWN, within the call; what is submitted again there is not taken. Always NULL. */
 struct redis *redis_close(struct redis *r);
 /* Queued if no connection has room; sent in order of submission, spread over connections. Gathered per round. */
@@ -68,6 +94,8 @@ void redis_submit(struct redis *r, struct redis_request *request);
 /* Withdraws a request that was never sent; false: it is under way and will end by on_done. */
 bool redis_withdraw(struct redis *r, struct redis_request *request);
 bool redis_is_up(const struct redis *r);
+/* The last connection failed by TLS or login: only who runs it can mend that. For on_refused. */
+bool redis_refuses(const struct redis *r);
 unsigned redis_connections_up(const struct redis *r);
 size_t redis_waiting(const struct redis *r);            /* queued and not sent */
 void redis_request_done(struct redis_request *request); /* frees its bytes */

@@ -1,5 +1,5 @@
 /*
- * Does: what redis.c (queue, spread, expiry) and redis_connection.c (one connection's life) share.
+ * Does: what redis.c (queue, spread, expiry), redis_connection.c (one connection's life) and redis_hello.c (its first steps) share.
  * Does not: concern anybody else: redis.h is the contract.
  * Owns: see redis.h.
  * Fails: see redis.h.
@@ -16,8 +16,8 @@ enum { RUN_ID_MAX = 64 };
 
 enum connection_state {
     CONNECTION_DOWN,    /* waits for its next try */
-    CONNECTION_OPENING, /* connect is under way */
-    CONNECTION_HELLO,   /* CLIENT ID and INFO server are under way */
+    CONNECTION_OPENING, /* connect, or the TLS handshake, is under way */
+    CONNECTION_HELLO,   /* AUTH, CLIENT ID and INFO server are under way */
     CONNECTION_KILL,    /* CLIENT KILL ID of the predecessor is under way */
     CONNECTION_GREET,   /* the owner's greeting is under way */
     CONNECTION_UP,
@@ -37,6 +37,8 @@ struct redis_connection {
     struct reply_reader *reader;
     struct list under_way; /* in order of sending */
     unsigned count;
+    struct list held;   /* of one batch: they have their values, and WAIT's reply is still to come */
+    uint64_t waited_ms; /* when the last one came */
     struct list
         limbo; /* sent on the life before: not known, and not yet proven that they will never be executed */
     struct life life;
@@ -47,6 +49,8 @@ struct redis_connection {
     struct lookup *lookup; /* of the host's name, before the stream */
     uint64_t retry_ms;
     const char *fault; /* why it is being given up */
+    bool has_been_up;  /* in this life */
+    char *refusal;     /* what the server said to our first steps, or NULL */
 };
 
 struct redis {
@@ -55,7 +59,8 @@ struct redis {
     char *host; /* a name to be looked up for each connection, or NULL: ip or path is set */
     struct ip ip;
     uint16_t port;
-    char *path; /* of a unix socket, or NULL */
+    char *path;                       /* of a unix socket, or NULL */
+    char *user, *password, *tls_name; /* NULL: none */
     struct redis_connection *connections;
     unsigned up;
     struct list waiting; /* never sent */
@@ -65,6 +70,8 @@ struct redis {
     struct tail funeral;
     struct timer tick;
     bool is_closed;
+    bool refuses;       /* us, by TLS or login: so the last connection ended that was never up */
+    unsigned mute_ends; /* connections in a row that it closed without a word, as a port for TLS does */
 };
 
 /* ---- redis_connection.c */
@@ -80,6 +87,20 @@ void redis_connection_expire(struct redis_connection *c, uint64_t now_ms);
 /* For the end: no more tries, and everything under way moves to the expired list. */
 void redis_connection_end(struct redis_connection *c);
 
+void redis_connection_send(struct redis_connection *c, struct redis_request *request, uint64_t now_us);
+/* What was in limbo can no longer be executed: its owners are told. */
+void redis_connection_resolve_limbo(struct redis_connection *c);
+
+/* ---- redis_hello.c */
+/* Events of the stream. */
+void redis_hello_connected(void *owner);
+void redis_hello_secured(void *owner);
+/* An error reply to our own first commands; the very first bytes. */
+void redis_hello_error(struct redis_connection *c, struct span error);
+void redis_hello_first_bytes(struct redis_connection *c, struct span in);
+/* Why a connection that was never up has ended; NULL when its owner knows. For on_closed, with its reason. */
+char *redis_refusal_of(struct redis_connection *c, int reason);
+
 /* ---- redis.c */
 /* Takes the request out of its list and tells its owner. */
 void redis_finish(struct redis_request *request, enum redis_result result, const struct redis_value *values);
@@ -87,5 +108,6 @@ void redis_finish(struct redis_request *request, enum redis_result result, const
 void redis_stir(struct redis *r);
 void redis_connection_up(struct redis *r);
 void redis_connection_down(struct redis *r, const char *reason);
+void redis_connection_refused(struct redis *r, const char *reason);
 /* After a connection's stream is gone. */
 void redis_connection_gone(struct redis *r);

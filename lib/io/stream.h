@@ -90,4 +90,7 @@ struct listener;
 int listener_open(struct loop *l, const struct ip *ip, uint16_t port, void (*on_accept)(void *owner, int fd),
                   void (*on_fault)(void *owner, int error), void *owner, struct listener **ret_listener);
 uint16_t listener_port(const struct listener *l);
+/* Who connects waits, for so long at most; listener_resume() ends it. */
+void listener_pause(struct listener *l, uint64_t ms);
+void listener_resume(struct listener *l);
 struct listener *listener_close(struct listener *l); /* always NULL */

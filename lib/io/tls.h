@@ -34,6 +34,8 @@ struct tls_server *tls_server_hold(struct tls_server *t);
 struct tls_server *tls_server_release(struct tls_server *t); /* always NULL */
 /* One sentence about a certificate that works but soon or already does harm (expired); "" when there is none. */
 const char *tls_server_warning(const struct tls_server *t);
+int64_t tls_server_ends_ms(
+    const struct tls_server *t); /* when the first of its certificates does, since 1970 */
 /*
  * Whether one of its files is another one now (time, size, inode) than when it was made, or than when this was asked last. One thread asks,
  * about once a second; a broken new file is so told once, and again when it changes.
@@ -56,6 +58,7 @@ int tls_client_new(const struct tls_client_settings *settings, struct tls_client
 struct tls_client *tls_client_hold(struct tls_client *c);
 struct tls_client *tls_client_release(struct tls_client *c); /* always NULL */
 bool tls_client_files_changed(struct tls_client *c);         /* as tls_files_changed() */
+int64_t tls_client_ends_ms(const struct tls_client *c); /* when its own certificate does; 0: it has none */
 
 /* What the other side must prove with its certificate. Each proof stands for itself: it is given anew when a session is resumed. */
 enum tls_proof {
@@ -79,6 +82,7 @@ struct tls_demand {  /* copied; zeroed: nothing is asked */
         is_tolerant; /* without the proof the session goes on, and stream_tls_failure() says why it was not given */
     const char *const *names; /* A-labels; what no host can have as its name matches nothing */
     size_t name_count;
+    const char *address; /* or an IP address that the certificate is for, with TLS_PROOF_NAME; NULL: none */
     const struct tls_association *associations; /* those that are not usable are passed over */
     size_t association_count;
     const char *const *fingerprints; /* hex, with or without colons */

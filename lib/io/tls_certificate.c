@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -210,6 +211,15 @@ int tls_certificate_load(const char *item, struct tls_files *files, struct tls_c
     c.path = STEAL(chain_path);
     *ret_certificate = c;
     return 0;
+}
+
+int64_t tls_certificate_ends_ms(const struct tls_certificate *c)
+{
+    int days = 0, seconds = 0;
+
+    /* A time that is none: X509_cmp_time() finds it expired, and it is now. */
+    (void) ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(c->leaf));
+    return ((int64_t) time(NULL) + INT64_C(86400) * days + seconds) * 1000;
 }
 
 void tls_certificate_done(struct tls_certificate *c)

@@ -40,6 +40,8 @@ static int use_certificate(struct tls_client *c, const char *item, char **ret_er
     int r = tls_certificate_load(item, &c->files, &certificate, ret_error);
     if (r >= 0)
         r = tls_use_certificate(c->context, &certificate, ret_error);
+    if (r >= 0)
+        c->ends_ms = tls_certificate_ends_ms(&certificate);
     tls_certificate_done(&certificate);
     return r;
 }
@@ -100,6 +102,11 @@ struct tls_client *tls_client_release(struct tls_client *c)
     tls_files_done(&c->files);
     c->magic = 0;
     return mem_free(c);
+}
+
+int64_t tls_client_ends_ms(const struct tls_client *c)
+{
+    return c->ends_ms;
 }
 
 bool tls_client_files_changed(struct tls_client *c)

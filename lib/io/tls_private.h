@@ -50,6 +50,8 @@ struct tls_certificate {
 int tls_certificate_load(const char *item, struct tls_files *files, struct tls_certificate *ret_certificate,
                          char **ret_error);
 void tls_certificate_done(struct tls_certificate *c);
+/* When it ends, since 1970. */
+int64_t tls_certificate_ends_ms(const struct tls_certificate *c);
 bool tls_certificate_is_for(const struct tls_certificate *c, struct span name);
 /* Lower-cased into ret_name. False: no host can have this name. */
 enum { TLS_NAME_MAX = 253 };
@@ -67,6 +69,7 @@ struct tls_server {
     char *trust;
     struct tls_files files;
     char *warning;
+    int64_t ends_ms; /* of the certificate that expires first */
     bool has_client_ca;
 };
 
@@ -77,6 +80,7 @@ struct tls_client {
     struct ssl_ctx_st *context;
     struct tls_files files;
     struct tls_sessions *sessions; /* NULL: none is resumed */
+    int64_t ends_ms;               /* see tls_client_ends_ms() */
 };
 
 /* What a handshake at the server finds out, besides what OpenSSL keeps. */

@@ -79,6 +79,9 @@ static size_t ask_names(SSL *ssl, const struct tls_demand *demand)
         must(SSL_add1_host(ssl, name) == 1);
         count++;
     }
+    if (demand->address && X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), demand->address) == 1)
+        count++;
+    ERR_clear_error();
     return count;
 }
 
@@ -210,7 +213,8 @@ static bool has_fingerprint(const struct tls_asked *a, X509 *leaf)
 static enum tls_failure failure_of(const struct tls_asked *a, int error)
 {
     switch (error) {
-    case X509_V_ERR_HOSTNAME_MISMATCH: return TLS_FAILURE_HOST_MISMATCH;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH: return TLS_FAILURE_HOST_MISMATCH;
     case X509_V_ERR_CERT_HAS_EXPIRED:
     case X509_V_ERR_CERT_NOT_YET_VALID:
     case X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD:

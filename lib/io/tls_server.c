@@ -143,6 +143,9 @@ static int fill_context(SSL_CTX *context, const struct tls_certificate *all, siz
 
 static void warn(struct tls_server *t, const struct tls_certificate *c)
 {
+    int64_t ends_ms = tls_certificate_ends_ms(c);
+    if (ends_ms < t->ends_ms)
+        t->ends_ms = ends_ms;
     time_t now = time(NULL);
     const char *what = NULL;
     if (X509_cmp_time(X509_get0_notAfter(c->leaf), &now) < 0)
@@ -211,6 +214,7 @@ int tls_server_new(const struct tls_server_settings *settings, struct tls_server
     atomic_init(&t->users, 1);
     t->tickets = settings->tickets;
     t->trust = mem_string(settings->trust);
+    t->ends_ms = INT64_MAX;
     t->has_client_ca = settings->client_ca && *settings->client_ca;
     struct tls_certificate *all = mem_array(count + 1, sizeof *all);
     int r = load(t, settings, all, ret_error);
@@ -248,6 +252,11 @@ struct tls_server *tls_server_release(struct tls_server *t)
     mem_free(t->warning);
     t->magic = 0;
     return mem_free(t);
+}
+
+int64_t tls_server_ends_ms(const struct tls_server *t)
+{
+    return t->ends_ms;
 }
 
 const char *tls_server_warning(const struct tls_server *t)

@@ -54,6 +54,7 @@ void job_state_done(struct job_state *s)
     for (size_t i = 0; i < s->recipient_count; i++)
         verdict_done(&s->recipients[i].last);
     mem_free(s->recipients);
+    mem_free(s->left);
     mem_free(s->unknown);
     *s = (struct job_state){0};
 }

@@ -82,13 +82,17 @@ struct job_state {
     uint64_t last_attempt_ms;           /* clock of Redis */
     struct recipient_state *recipients; /* as many as the envelope's */
     size_t recipient_count;
-    bool is_past_hold; /* a route held it once: released, it goes on */
+    bool is_past_hold;  /* a route held it once: released, it goes on */
+    uint64_t past_rule; /* number of the standing rule that held it last; likewise. 0: none did */
     /* fan-out parent only */
-    uint32_t cursor;   /* children 1..cursor are carried */
-    bool is_waiting;   /* all carried; the content waits for children */
-    uint32_t rounds;   /* times it has waited */
-    uint32_t *unknown; /* children whose carry was not confirmed */
-    size_t unknown_count;
+    uint32_t cursor; /* children 1..cursor are made */
+    uint32_t
+        reached; /* children cursor + 1..reached are made, but for those in these lists, which ascend (children.h) */
+    uint32_t *left;    /* not made: their part of the store was away */
+    uint32_t *unknown; /* nobody answered whether they are made */
+    size_t left_count, unknown_count;
+    bool is_waiting; /* all made; the content waits for children */
+    uint32_t rounds; /* times it has waited, for parts of the store, then for children */
 };
 
 void envelope_done(struct envelope *e);

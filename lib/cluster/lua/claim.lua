@@ -3,7 +3,7 @@
 -- KEYS q c h s ev never
 -- ARGV queue n bytes incarnation seq repeated suspects t
 --      (n: at most 500; bytes: most of e and s, but one job always; repeated: 1 or 0; suspects: 1 or 0)
--- answer: {"wait", until_ms} or {"jobs", token, {{job, {e, s, n, f, x, y, w, u}}, ...}, error, held}, missing fields nil
+-- answer: {"wait", until_ms} or {"jobs", token, {{job, {e, s, n, f, x, y, w, u, r}}, ...}, error, held}, missing fields nil
 --         (error: why the queue was paused, while a pause that is over is on record, else ""; held: lines of those
 --         that nobody could work)
 
@@ -18,9 +18,9 @@ if repeated then
   -- The first request may have come through. What it claimed has not changed: nobody else knows the token.
   local jobs = {}
   for _, job in ipairs(redis.call("ZRANGEBYSCORE", c, incarnation, incarnation)) do
-    local record = read("HMGET", records .. job, "e", "s", "n", "f", "x", "y", "w", "u", "k")
-    if record and record[9] == token then
-      record[9] = nil
+    local record = read("HMGET", records .. job, "e", "s", "n", "f", "x", "y", "w", "u", "r", "k")
+    if record and record[10] == token then
+      record[10] = nil
       jobs[#jobs + 1] = { job, record }
     end
   end
@@ -41,7 +41,7 @@ for _, job in ipairs(redis.call("ZRANGEBYSCORE", q, "-inf", now, "LIMIT", 0, n +
     break
   end
   local j = records .. job
-  local record = redis.pcall("HMGET", j, "e", "s", "n", "f", "x", "y", "w", "u")
+  local record = redis.pcall("HMGET", j, "e", "s", "n", "f", "x", "y", "w", "u", "r")
   local e, state, x = record[1], record[2], record[5]
   local chunks = record[3] == "1" and 1 or number(record[3]) -- nearly always 1
   local crashes = x and number(x) or 0

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 -- Deletes a job for the operator, or (revoke) takes back a commit whose outcome ingress does not know.
 -- KEYS j seen q c h d ev never       (q: the queue of the job, as far as the caller knows; without a record, any)
--- ARGV job revoke t                  (revoke: 1 or 0)
+-- ARGV job revoke t                  (revoke: 1, 0, or moved: it is in another store now, and its mark says so: it may come back)
 -- answer: deleted gone later claimed
 
 local j, seen, q, c, h, d, ev, never = unpack(KEYS)
-local job, revoke, t = ARGV[1], ARGV[2] == "1", ARGV[3]
+local job, revoke, moved, t = ARGV[1], ARGV[2] == "1", ARGV[2] == "moved", ARGV[3]
 
 local _, home = home_of(j)
 q = home or q
@@ -18,6 +18,10 @@ check(d)
 
 if revoke and (at == "c" or y or x or (mark ~= false and mark ~= "revoked")) then
   return "claimed" -- a copy may have left
+end
+local told = digest or "revoked"
+if moved and digest and string.sub(digest, 1, 6) ~= "moved " then
+  told = "moved " .. digest
 end
 local content = {}
 if exists and record then
@@ -46,12 +50,17 @@ end
 if at == "c" then
   if record then
     redis.call("HSET", j, "f", "delete")
+    redis.call("HDEL", j, "r") -- no undo of what was before
   end
   return "later"
 end
 if w and y and queue then
   -- Children may live and read this content: it goes after the last of them, and no more are made.
   redis.call("HSET", j, "f", "delete")
+  redis.call("HDEL", j, "r")
+  if moved then
+    redis.call("HSET", j, "u", told)
+  end
   if at == "h" then
     put(d, q, queue, job, now)
     redis.call("ZREM", h, job)
@@ -61,7 +70,7 @@ if w and y and queue then
 end
 if not revoke then
   -- A carry of it may still be on its way. Without a readable digest nothing may pass for this job again.
-  redis.call("SET", seen, digest or "revoked", "PXAT", math.max(number(mark_until) or 0, now + 3600000))
+  redis.call("SET", seen, told, "PXAT", math.max(number(mark_until) or 0, now + 3600000))
 end
 redis.call("ZREM", q, job)
 redis.call("ZREM", h, job)
@@ -69,5 +78,5 @@ redis.call("UNLINK", j, unpack(content))
 if owned then
   uncount(never, owned)
 end
-event(ev, "deleted", { "j", job, "x", revoke and "revoked" or "by operator" })
+event(ev, "deleted", { "j", job, "x", revoke and "revoked" or moved and "moved to another store" or "by operator" })
 return "deleted"

@@ -91,6 +91,30 @@ local function home_of(j)
   end
 end
 
+-- Released by the operator, a job's crashes are forgiven. Of a many-queue message one stays known: who died with it may
+-- have made jobs of it that its state does not tell of.
+local function forgive(j, queue)
+  if queue == "#fanout" and read("HGET", j, "x") then
+    redis.call("HSET", j, "x", "1")
+  else
+    redis.call("HDEL", j, "x")
+  end
+end
+
+-- Notes in a job's record which of the operator's rules moved it, for undo: "<rule> <from> <to> <score> [why]", places as `place`
+-- has them, of where it was. The next attempt or order makes it void. rule nil or empty, or a fate that another order had given
+-- before: this order is not to be undone, as that one would go with it.
+local function remember(j, rule, fate, from, to, score, why)
+  local whose = string.match(read("HGET", j, "r") or "", "^%S+")
+  if whose and whose == rule then
+    return -- a repeat, which knows less
+  elseif fate or not rule or rule == "" then
+    redis.call("HDEL", j, "r")
+  else
+    redis.call("HSET", j, "r", table.concat({ rule, from, to, text(score or 0), why or nil }, " "))
+  end
+end
+
 -- What a tenant has in the partition: jobs and bytes, in fields of t:{t}, which `never` names. Where no job is left
 -- nothing is: an error heals with the last one. Mail never waits for its count.
 local function tally(never, tenant, jobs, bytes)

@@ -45,7 +45,7 @@ for _, work in ipairs(works) do
     if work.crashes >= CRASHES_MOST then
       work.why = "crashed couriers"
     elseif fate == "hold" then
-      work.why = record[5] or "by operator"
+      work.why, work.is_ordered = record[5] or "by operator", true
     elseif not read("ZCARD", work.q) then
       work.why = "queue unreadable"
     else
@@ -73,6 +73,9 @@ for i, work in ipairs(works) do
   if work.queue then
     redis.call("HSET", work.j, "x", work.crashes)
     redis.call("HDEL", work.j, "k")
+    if not work.is_ordered then
+      redis.call("HDEL", work.j, "r") -- it may have been attempted
+    end
   end
   reaped[i] = job
   tell(lines, job, work.token)

@@ -51,7 +51,7 @@ end
 
 -- What the operator asked for meanwhile goes before what the courier wants, but never before a verdict. What a
 -- courier cannot read (it writes no state) it cannot return either, and a parent that it puts aside it cannot
--- expand: these stay held, or keep their delay.
+-- expand: these stay held, or keep their delay. Such a parent's delete goes on a little later.
 local function obey(fate, w, queue, outcome, delay, is_read)
   local can_go_on = is_read and queue ~= "#fanout"
   if fate == "hold" then
@@ -60,6 +60,8 @@ local function obey(fate, w, queue, outcome, delay, is_read)
     return "end", delay, "deleted"
   elseif (fate == "delete" or fate == "bounce") and (can_go_on or outcome == "back") then
     return "back", can_go_on and 0 or delay, "released"
+  elseif fate == "delete" and is_read then
+    return "back", 1000, "released"
   end
   return outcome, delay
 end
@@ -116,8 +118,13 @@ for i = 1, count do
   if answer == "ok" then
     met[job] = true
     local fate = record[2]
+    local ordered -- what of the operator's order can be undone still
     if fate and (outcome == "back" or outcome == "hold") then
       local wanted, fate_name = outcome, nil
+      local rule, to = string.match(read("HGET", j, "r") or "", "^(%S+) c ([qh]) ")
+      if rule and wanted == "back" then
+        ordered = table.concat({ rule, "q", to, text(now + delay) }, " ")
+      end
       outcome, delay, fate_name = obey(fate, record[3], queue, outcome, delay, state ~= nil)
       if outcome ~= wanted then
         name = fate_name
@@ -145,12 +152,15 @@ for i = 1, count do
       end
     else
       if state then
-        plan("HDEL", j, "x")
+        plan("HDEL", j, "x", "r")
         if exact then
           plan("HSET", j, "s", state, "y", now)
         else
           plan("HSET", j, "s", state)
         end
+      end
+      if ordered then
+        plan("HSET", j, "r", ordered)
       end
       if outcome == "keep" then
         plan("HSET", j, "k", after)

@@ -15,9 +15,15 @@ local record = read("HMGET", of, ".token", ".taken")
 if not record or record[1] ~= token then
   return "stale"
 elseif outcome == "done" then
+  -- The key is there all the time: while its slot moves, Redis takes a key that is missing for one that has moved.
+  local fields = redis.call("HKEYS", of)
   redis.call("ZREM", due, name)
-  redis.call("UNLINK", of)
-  redis.call("HSET", of, ".taken", record[2], ".done", text(now))
+  redis.call("HSET", of, ".done", text(now))
+  for _, field in ipairs(fields) do
+    if field ~= ".taken" and field ~= ".done" then
+      redis.call("HDEL", of, field)
+    end
+  end
   redis.call("PEXPIRE", of, keep_ms)
   return "ok"
 end
