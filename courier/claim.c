@@ -34,8 +34,8 @@ static size_t claim_size(struct work *w)
         most = CLAIM_MAX;
     if (w->is_fanout) {
         most = FANOUT_AT_ONCE;
-        if (store_is_full(
-                w->courier->store)) /* the reserve above the watermark holds one expansion at a time */
+        /* The reserve above the watermark holds one expansion at a time. */
+        if (store_partition_is_full(w->courier->store, w->partition))
             most = w->courier->expanding == 0 && w->job_count == 0;
         at_hand = w->job_count;
     }
@@ -88,7 +88,7 @@ static void take_job(struct work *w, const struct queue_claimed *claimed, const 
         return;
     }
     w->is_expiring |= w->pause_error && settle_is_expired(j);
-    if (j->fate != FATE_NONE || !detour_move(j))
+    if (j->fate != FATE_NONE || !detour_begin(j))
         content_load(j);
 }
 
@@ -104,6 +104,17 @@ bool claim_is_open(const struct courier *c, uint64_t seq)
 {
     for (const struct list *it = c->open_claims.next; it != &c->open_claims; it = it->next) {
         if (LIST_ENTRY((struct list *) (uintptr_t) it, struct claim_context, link)->seq == seq)
+            return true;
+    }
+    return false;
+}
+
+bool claim_is_awaited(const struct courier *c)
+{
+    for (const struct list *it = c->open_claims.next; it != &c->open_claims; it = it->next) {
+        const struct claim_context *cc = LIST_ENTRY((struct list *) (uintptr_t) it, struct claim_context,
+                                                    link);
+        if (store_partition_is_ready(c->store, cc->work->partition))
             return true;
     }
     return false;
@@ -155,7 +166,8 @@ void claim_more(struct work *w)
 
     if (w->is_claiming || w->trouble.class != VERDICT_NONE || (w->is_empty && !w->is_rung))
         return;
-    if (!c->incarnation || c->is_draining || !store_is_ready(c->store) ||
+    if (!c->incarnation || c->is_draining || c->awaits_rules ||
+        !store_partition_is_ready(c->store, w->partition) || settler_is_late(c->settler, w->partition) ||
         !node_may_send_dot(c->node, c->incarnation) || (count = claim_size(w)) == 0)
         return;
     w->is_empty = w->is_rung = false;

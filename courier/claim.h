@@ -12,3 +12,4 @@
 void claim_more(struct work *w);
 /* The answer to this claim of ours has not come yet. */
 bool claim_is_open(const struct courier *c, uint64_t seq);
+bool claim_is_awaited(const struct courier *c); /* one that may be answered soon: its shard is there */

@@ -46,6 +46,8 @@ static bool send_next(struct connection *k)
         must(!"a ready job has recipients to send to");
     if (smtp_client_ask(k->client) == ASK_MESSAGE)
         k->next_chunk = 0;
+    if (k->courier->is_traced)
+        connection_trace(k, j);
     smtp_client_send(k->client, &j->message, stream_output(k->stream));
     stream_written(k->stream);
     FAULT_SENT(mail_sent);
@@ -299,6 +301,7 @@ static void on_closed(void *owner, int reason)
     connection_drop_key(k);
     if (k->is_shaking && smtp_client_ask(k->client) != ASK_CLOSE)
         connection_tls_lost(k, reason);
+    connection_trace_closed(k, reason_text(k, reason));
     if (smtp_client_ask(k->client) != ASK_CLOSE)
         smtp_client_end(k->client,
                         !k->is_connected       ? FAULT_REFUSED

@@ -27,6 +27,7 @@ struct connection {
     struct target target;      /* a copy: the route may change */
     struct tls_policy *policy; /* held: the target's, or on a relaxed one that of no demand */
     struct conf *conf;         /* held: the settings it was opened under; under others it takes no message */
+    uint64_t redirect;         /* the operator's rule it was opened by, 0: none; likewise */
     const char *pool;          /* of conf; NULL: none */
     struct ip source;          /* of the pool */
     struct login login;
@@ -34,8 +35,9 @@ struct connection {
     char *remote; /* "host [address]:port" */
     struct stream *stream;
     struct smtp_client *client;
-    uint64_t content_bytes; /* of the content under way, written so far */
-    uint32_t next_chunk;    /* of the content under way */
+    struct transcript *transcript; /* NULL: nobody has watched it */
+    uint64_t content_bytes;        /* of the content under way, written so far */
+    uint32_t next_chunk;           /* of the content under way */
     struct content_read *read;
     struct login_ask *key;
     struct timer total; /* a transaction's longest time (BEHAVIOURS H24) */

@@ -64,7 +64,7 @@ bool connection_feed(struct connection *k)
     } else {
         k->read = NEW(struct content_read);
         k->read->connection = k;
-        spool_read(k->courier->store, e, k->next_chunk, on_chunk, k->read);
+        spool_read(k->courier->store, e, k->next_chunk, UINT64_MAX, on_chunk, k->read);
     }
     return false;
 }

@@ -81,6 +81,7 @@ void connection_init(struct connection *k, struct work *w, const struct way *way
 
     k->courier = w->courier;
     k->conf = conf_hold((struct conf *) (uintptr_t) conf_get());
+    k->redirect = w->route->redirect;
     target_copy(&k->target, way->target);
     k->policy = tls_policy_hold(policy_of(way));
     k->is_relaxed = way->is_relaxed;
@@ -102,6 +103,7 @@ void connection_init(struct connection *k, struct work *w, const struct way *way
 void connection_done(struct connection *k)
 {
     smtp_client_free(k->client);
+    k->transcript = transcript_close(k->transcript);
     target_done(&k->target);
     tls_policy_release(k->policy);
     login_done(&k->login);
@@ -124,6 +126,8 @@ void connection_open(struct work *w, const struct way *way, const struct job *fi
                                                 k->pool ? &k->source : NULL, &connection_events, k);
     stream_on_timeout(k->stream, connection_on_timeout);
     stream_deadline(k->stream, conf_get()->courier.connect_timeout_ms);
+    if (c->is_traced)
+        connection_trace(k, first);
 }
 
 /* ---- who may use it ---- */
@@ -138,7 +142,8 @@ bool connection_is_for(const struct connection *k, const struct work *w, const s
     const struct transport *transport = &w->route->transport;
 
     return target_equal(&k->target, way->target) && k->conf == conf_get() &&
-           k->is_relaxed == way->is_relaxed && k->pool == (way->source ? way->source->pool : NULL) &&
+           k->redirect == w->route->redirect && k->is_relaxed == way->is_relaxed &&
+           k->pool == (way->source ? way->source->pool : NULL) &&
            strcmp(k->policy->key, policy_of(way)->key) == 0 && k->terms.is_lmtp == transport->is_lmtp &&
            k->terms.is_wrapped == transport->is_wrapped && is_same_text(k->login.user, transport->user) &&
            (!k->login.user ||
@@ -155,7 +160,7 @@ bool connection_is_in_route(const struct connection *k, size_t target)
 {
     const struct route *r = k->work->route;
 
-    if (k->conf != conf_get())
+    if (k->conf != conf_get() || k->redirect != k->work->redirect)
         return false;
     if (!r)
         return true;

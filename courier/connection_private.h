@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "cluster/transcript.h"
 #include "courier/connection.h"
 
 /* The stream's, of connection.c. */
@@ -22,6 +23,18 @@ void connection_forget_read(struct connection *k);
 /* Who it is and what it holds, as the way says; the stream comes after. */
 void connection_init(struct connection *k, struct work *w, const struct way *way);
 void connection_done(struct connection *k);
+
+/*
+ * connection_trace.c. Only where courier.is_traced: it is watched from here on, and judged, by what it carries next. A note, and its end, cost a
+ * comparison where it is not watched.
+ */
+void connection_trace(struct connection *k, const struct job *j);
+void connection_trace_closed(struct connection *k, const char *how); /* how: where the engine has no fault */
+#define connection_note(k, ...)                                           \
+    do {                                                                  \
+        if ((k)->transcript)                                              \
+            dialog_note(transcript_dialog((k)->transcript), __VA_ARGS__); \
+    } while (0)
 
 /* ASK_TLS: the handshake begins; ASK_KEY: the key is derived. Both are asked again and again until it is over. */
 void connection_shake(struct connection *k);

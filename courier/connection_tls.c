@@ -78,6 +78,8 @@ void connection_on_secured(void *owner)
 
     k->is_shaking = false;
     describe(k, info);
+    connection_note(k, "TLS: %s, proven by: %s%s%s", k->tls.session, k->tls.proof,
+                    failure ? "; tolerated: " : "", failure ? stream_tls_error(k->stream) : "");
     FAULT_POINT(tls_secured);
     count(k, failure, stream_tls_error(k->stream));
     if (failure != TLS_FAILURE_NONE) /* tolerated */

@@ -8,6 +8,11 @@
 #include "courier/settle.h"
 #include "courier/work.h"
 
+enum {
+    READ_TIME_MS = 10000,
+    AWAY_MS = 60000, /* so long mail waits whose content is away */
+};
+
 const char *content_trouble(const struct job *j, enum spool_result result, uint32_t i, uint64_t before,
                             size_t size_bytes)
 {
@@ -67,14 +72,37 @@ static bool has_share(const struct job *j)
 
 /* ---- reading ---- */
 
+/* A child may read its parent's content, and that may be in another shard. While that one is away, such mail must not keep the room of others. */
+static bool is_elsewhere(const struct job *j)
+{
+    return !store_partitions_share(j->work->courier->store, j->envelope.content_partition,
+                                   j->work->partition);
+}
+
+static bool is_away(const struct job *j)
+{
+    return is_elsewhere(j) &&
+           !store_partition_is_ready(j->work->courier->store, j->envelope.content_partition);
+}
+
+static void put_off(struct job *j)
+{
+    j->work->loading_count--;
+    settle_postpone(j, AWAY_MS, "its content is in a part of Redis that is away");
+}
+
 static void on_read(void *context, enum spool_result result, struct span bytes)
 {
     struct job *j = context;
     struct work *w = j->work;
     const char *trouble = content_trouble(j, result, 0, 0, bytes.len);
 
+    if (result == SPOOL_UNKNOWN && !j->is_dropped) {
+        put_off(j);
+        return;
+    }
     w->loading_count--;
-    if (result == SPOOL_UNKNOWN || j->is_dropped) {
+    if (j->is_dropped) {
         work_job_over(w, j);
         return;
     }
@@ -91,7 +119,8 @@ static void on_read(void *context, enum spool_result result, struct span bytes)
 static void begin_read(struct job *j)
 {
     content_book(j, need_of(j));
-    spool_read(j->work->courier->store, &j->envelope, 0, on_read, j);
+    spool_read(j->work->courier->store, &j->envelope, 0, is_elsewhere(j) ? READ_TIME_MS : UINT64_MAX, on_read,
+               j);
 }
 
 /* In their order, but for those whose queue has its share. */
@@ -107,6 +136,9 @@ static void serve_waiting(struct courier *c)
             list_remove(it);
             w->loading_count--;
             settle_release(j);
+        } else if (is_away(j)) {
+            list_remove(it);
+            put_off(j);
         } else if (is_served && has_share(j)) {
             is_served = has_room(
                 j); /* else those behind it must wait too, or a large one would wait for ever */
@@ -134,6 +166,10 @@ void content_load(struct job *j)
     struct courier *c = j->work->courier;
 
     j->work->loading_count++;
+    if (is_away(j)) {
+        put_off(j);
+        return;
+    }
     if (list_is_empty(&c->content_waiting) && has_share(j) && has_room(j)) {
         begin_read(j);
         return;

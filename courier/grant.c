@@ -26,7 +26,7 @@ static struct span key_of(const uint64_t *incarnation)
     return (struct span){(const char *) incarnation, sizeof(*incarnation)};
 }
 
-static void on_frame(void *owner, struct span from UNUSED, struct span bytes)
+static void on_frame(void *owner, struct span bytes)
 {
     struct dispatcher *d = owner;
     struct courier *c = d->courier;
@@ -56,21 +56,25 @@ void grant_on_view(struct courier *c, const struct node_view *view)
     struct span key;
     void *value;
 
-    if (!c->incarnation || c->is_draining)
+    if (!c->incarnation || c->is_ending)
         return;
     for (size_t i = 0; i < view->count; i++) {
         const struct node_peer *p = &view->peers[i];
-        struct dispatcher *d;
+        struct dispatcher *d = map_get(&c->dispatchers, key_of(&p->incarnation));
         char name[BUS_NAME_MAX];
 
-        if (p->stats.role != ROLE_DISPATCHER || !p->stats.bus || !*p->stats.bus ||
-            map_get(&c->dispatchers, key_of(&p->incarnation)))
+        if (p->stats.role != ROLE_DISPATCHER || !p->stats.bus || !*p->stats.bus)
             continue;
+        if (d) {
+            (void) link_use(d->link, &c->keyring.keys, p->stats.bus_key); /* no key: the former one stays */
+            continue;
+        }
         d = NEW(struct dispatcher);
         d->courier = c;
         d->incarnation = p->incarnation;
         snprintf(name, sizeof(name), "%llu.0", (unsigned long long) c->incarnation);
-        if (link_open(c->loop, p->stats.bus, name, on_frame, d, &d->link) < 0) {
+        if (link_open(c->loop, p->stats.bus, name, &c->keyring.keys, p->stats.bus_key, on_frame, d,
+                      &d->link) < 0) {
             mem_free(d);
             continue;
         }
@@ -106,7 +110,7 @@ void grant_send(struct courier *c, const struct frame *f)
     }
 }
 
-static void fill_hello(const struct courier *c, struct frame *f)
+static void fill_hello(struct courier *c, struct frame *f)
 {
     f->has_hello = true;
     f->hello = (struct hello){
@@ -114,6 +118,7 @@ static void fill_hello(const struct courier *c, struct frame *f)
         .clock_ms = clock_ms(),
         .free_jobs = room_free_jobs(c),
         .free_connections = room_free_connections(c),
+        .count = ++c->frame_count,
         .is_draining = c->is_draining,
     };
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "cluster/lane.h"
+#include "cluster/rule.h"
 #include "cluster/spool.h"
 #include "cluster/wire.h"
 #include "courier/work.h"
@@ -62,6 +63,9 @@ int job_new(struct work *w, const struct queue_claimed *claimed, const char *tok
     j->incarnation = w->courier->incarnation;
     j->own_chunks = claimed->chunk_count;
     j->fate = claimed->fate;
+    uint64_t released = claimed->ruled.len > 0 ? rule_released(claimed->ruled) : 0;
+    if (released > j->state.past_rule)
+        j->state.past_rule = released;
     j->crashes = claimed->crashes;
     j->exact_ms = claimed->exact_ms;
     *ret_job = j;
@@ -137,6 +141,10 @@ bool job_next_transaction(struct job *j, size_t max)
 
 static void count(const struct job *j, const struct verdict *v)
 {
+    const char *site = j->work->best_host;
+
+    metric_add_busiest(METRIC_SITE_RECIPIENTS_TOTAL, span_of(site && *site ? site : "none"),
+                       v->class - VERDICT_DELIVERED, 1);
     if (v->class != VERDICT_DELIVERED) {
         must(v->bounce != BOUNCE_NONE);
         metric_add_labelled(v->class == VERDICT_FAILED ? METRIC_FAILED_TOTAL : METRIC_DEFERRED_TOTAL,

@@ -9,13 +9,19 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "cluster/daemon.h"
+#include "cluster/rule_watch.h"
+#include "cluster/transcript.h"
 #include "cluster/wire.h"
+#include "courier/away.h"
+#include "courier/busy.h"
+#include "courier/claim.h"
 #include "courier/connection.h"
 #include "courier/courier.h"
 #include "courier/dead_host.h"
 #include "courier/grant.h"
 #include "courier/login_key.h"
 #include "courier/notice.h"
+#include "courier/obey.h"
 #include "courier/settle.h"
 #include "courier/source.h"
 #include "courier/stray.h"
@@ -59,7 +65,10 @@ static int make_tls(struct tls_client **ret_client, char **ret_error)
     struct tls_client_settings settings;
 
     tls_client_settings_of(conf_get(), &settings);
-    return tls_client_new(&settings, ret_client, ret_error);
+    int r = tls_client_new(&settings, ret_client, ret_error);
+    if (r == 0)
+        metric_set(METRIC_TLS_OUT_CERTIFICATE_END_SECONDS, tls_client_ends_ms(*ret_client));
+    return r;
 }
 
 /* The files may be others now, even where the settings are not. */
@@ -110,6 +119,7 @@ void courier_dead(struct courier *c)
     void *value;
 
     c->incarnation = 0;
+    keyring_begin(&c->keyring, clock_ms());
     while (map_next(&c->jobs, &cursor, &key, &value)) {
         ((struct job *) value)->is_dropped = true;
         map_remove(&c->jobs, key); /* the next life may claim it again */
@@ -132,6 +142,11 @@ static void on_view(void *owner UNUSED, const struct node_view *view)
     if (tls_client_files_changed(courier.tls))
         reload_tls();
     take_names(view);
+    if (keyring_look(&courier.keyring, view, courier.incarnation, store_redis_ms(courier.store),
+                     conf_get()->bus.key_age_ms, clock_ms())) { /* links look for themselves */
+        log_event(LOG_BUS_KEY, F("key", courier.keyring.keys.public_key));
+        node_beat_soon(courier.node);
+    }
     grant_on_view(&courier, view);
 }
 
@@ -144,9 +159,11 @@ static void on_stats(void *owner UNUSED, struct node_stats *s)
     s->delivered = (uint64_t) metric_get(METRIC_DELIVERED_TOTAL);
     s->deferred = (uint64_t) metric_get(METRIC_DEFERRED_TOTAL);
     s->failed = (uint64_t) metric_get(METRIC_FAILED_TOTAL);
+    keyring_tell(&courier.keyring, s, store_redis_ms(courier.store), clock_ms());
     mem_free(s->pools);
     s->pools = mem_string(sources_pools(courier.sources));
     s->in_doubt = (uint64_t) metric_get(METRIC_IN_DOUBT_TOTAL);
+    busy_tell(&courier, s);
     metric_set(METRIC_CLAIMED, (int64_t) courier.job_count);
     metric_set(METRIC_CONTENT_BYTES, (int64_t) courier.content_bytes);
 }
@@ -159,6 +176,35 @@ static void on_store_ready(void *owner UNUSED)
 static void on_store_lost(void *owner UNUSED, const char *reason UNUSED)
 {
     courier_check_drained(&courier);
+}
+
+/* ---- draining ---- */
+
+/* BEHAVIOURS A15: what has not begun goes back at once, what has is finished. */
+static void take_no_more(void)
+{
+    if (courier.is_draining)
+        return;
+    courier.is_draining = true;
+    grant_return_all(&courier);
+    each_work(work_give_up_grant);
+}
+
+static void on_drain(void *owner UNUSED, bool is_ordered)
+{
+    log_event(is_ordered ? LOG_DRAIN_ORDERED : LOG_DRAIN_OVER);
+    if (is_ordered)
+        take_no_more();
+    else
+        courier.is_draining = courier.is_ending; /* the next hello tells it, and grants come */
+}
+
+static void on_rules(void *owner UNUSED, const struct rules *rules)
+{
+    if (!courier.node) /* it has left */
+        return;
+    courier.is_traced = transcripts_take(courier.transcripts, rules);
+    obey_begin(&courier, rules);
 }
 
 /* ---- life ---- */
@@ -180,9 +226,14 @@ static void open_dns(void)
 
 static void start(struct loop *loop)
 {
+    static const char *const verdict_words[] = {"delivered", "deferred",
+                                                "failed"}; /* from VERDICT_DELIVERED on */
     struct store_events store_events = {.on_ready = on_store_ready, .on_lost = on_store_lost};
-    struct node_events node_events = {
-        .on_joined = on_joined, .on_dead = on_dead, .on_view = on_view, .on_stats = on_stats};
+    struct node_events node_events = {.on_joined = on_joined,
+                                      .on_dead = on_dead,
+                                      .on_view = on_view,
+                                      .on_drain = on_drain,
+                                      .on_stats = on_stats};
     struct node_stats stats = {
         .role = ROLE_COURIER,
         .name = mem_string(daemon_node_name()),
@@ -193,8 +244,10 @@ static void start(struct loop *loop)
     };
     char *error = NULL;
 
-    metric_label(METRIC_DEFERRED_TOTAL, "class", bounce_names + 1, BOUNCE_COUNT - 1);
-    metric_label(METRIC_FAILED_TOTAL, "class", bounce_names + 1, BOUNCE_COUNT - 1);
+    metric_label(METRIC_SITE_RECIPIENTS_TOTAL, verdict_words, ARRAY_LEN(verdict_words));
+    metric_label(METRIC_DEFERRED_TOTAL, bounce_names + 1, BOUNCE_COUNT - 1);
+    metric_label(METRIC_RULED_TOTAL, obey_words, OBEY_WORD_COUNT);
+    metric_label(METRIC_FAILED_TOTAL, bounce_names + 1, BOUNCE_COUNT - 1);
     courier.loop = loop;
     list_init(&courier.idle);
     list_init(&courier.open_claims);
@@ -204,6 +257,7 @@ static void start(struct loop *loop)
     courier.settler = settler_new(&courier);
     notice_load_settings(&courier);
     courier.sources = sources_new(&courier);
+    keyring_begin(&courier.keyring, clock_ms());
     courier.dead_hosts = NEW(struct dead_hosts);
     courier.login_keys = login_keys_new(loop);
     if (make_tls(&courier.tls, &error) < 0)
@@ -216,8 +270,12 @@ static void start(struct loop *loop)
     courier.tlsrpt = tlsrpt_open(&courier);
     courier.node = node_open(courier.store, &stats, 1000, &node_events);
     node_stats_done(&stats);
+    courier.awaits_rules = true;
+    courier.transcripts = transcripts_open(courier.store, daemon_node_name(), TRANSCRIPT_RATE);
+    courier.rule_watch = rule_watch_open(courier.store, on_rules, NULL);
     grant_start(&courier);
     stray_start(&courier);
+    away_start(&courier);
 }
 
 static void reload(void)
@@ -234,38 +292,55 @@ static void reload(void)
 
 static void on_left(void *owner UNUSED)
 {
+    if (courier.is_cut_off) { /* its claims are reaped where they are, when that shard is there again */
+        log_flush_all();
+        exit(EXIT_FAILURE);
+    }
     courier.node = NULL;
     grant_stop(&courier);
+    keyring_done(&courier.keyring);
     each_work(work_drop_search);
     courier.sts = sts_close(courier.sts);
     courier.tlsrpt = tlsrpt_close(courier.tlsrpt);
     courier.sources = sources_free(courier.sources);
     courier.dns = dns_close(courier.dns);
     courier.limiter = limiter_close(courier.limiter);
+    courier.rule_watch = rule_watch_close(courier.rule_watch);
+    courier.is_traced = false;
+    courier.transcripts = transcripts_close(courier.transcripts);
     courier.store = store_close(courier.store);
     daemon_end();
 }
 
 void courier_check_drained(struct courier *c)
 {
-    if (!c->is_draining || c->is_leaving || c->job_count > 0 || settler_pending_count(c->settler) > 0)
+    if (!c->is_ending || c->is_leaving)
         return;
-    if (!list_is_empty(&c->open_claims) &&
-        store_is_ready(c->store)) /* it may bring jobs, which go back at once */
+    if (c->job_count > (c->is_cut_off ? away_jobs(c) : 0) ||
+        settler_pending_count(c->settler) > (c->is_cut_off ? away_verdicts(c) : 0))
         return;
-    if (!tlsrpt_is_written(c->tlsrpt))
+    if (claim_is_awaited(c)) /* it may bring jobs, which go back at once */
+        return;
+    if (!tlsrpt_is_written(c->tlsrpt) && !c->is_cut_off)
         return;
     c->is_leaving = true;
     node_leave(c->node, on_left, NULL);
 }
 
-/* BEHAVIOURS A15: what has not begun goes back at once, what has is finished, then the node leaves. */
+/* Then the node leaves. */
 static void drain(void)
 {
-    courier.is_draining = true;
-    grant_return_all(&courier);
-    each_work(work_wake);
+    courier.is_ending = true;
+    take_no_more();
     courier_check_drained(&courier);
+}
+
+void courier_give_up(struct courier *c)
+{
+    if (!c->is_cut_off)
+        log_event(LOG_STORE_AWAY, FN("jobs", away_jobs(c)), F("msg", store_trouble(c->store)));
+    c->is_cut_off = true;
+    drain();
 }
 
 static bool is_ready(struct buf *why)
@@ -275,7 +350,7 @@ static bool is_ready(struct buf *why)
     else if (!courier.incarnation)
         buf_add_text(why, "not joined the cluster yet");
     else if (courier.is_draining)
-        buf_add_text(why, "draining");
+        buf_add_text(why, "draining, as baridctl node drain ordered");
     else
         return true;
     return false;

@@ -112,7 +112,7 @@ void notice_delivered(struct notice *n, struct job *j, size_t recipient)
 {
     struct transport transport;
 
-    transport_find(conf_get(), j->work->queue, &transport);
+    work_transport(j->work, &transport);
     tell(n, recipient, transport.is_lmtp ? DSN_DELIVERED : DSN_RELAYED);
     n->findings[recipient].verdict = &j->state.recipients[recipient].last;
     transport_done(&transport);

@@ -39,6 +39,7 @@ bool target_equal(const struct target *a, const struct target *b);
 
 struct route {
     struct conf *conf; /* held: the settings it was found by; under others it carries nothing */
+    uint64_t redirect; /* number of the operator's rule it was found by; likewise. 0: by the settings alone */
     struct target *targets;
     size_t count;
     struct verdict failure;       /* when count is 0 */
@@ -58,9 +59,12 @@ struct way {
 
 struct route_search;
 typedef void route_on_found(void *context, struct route *route); /* the route is handed over */
-/* Answers later, never inside the call. queue: of a normalised domain, or of a literal in brackets. */
-struct route_search *route_find(struct courier *c, const char *queue, route_on_found *on_found,
-                                void *context);
+/*
+ * Answers later, never inside the call. queue: of a normalised domain, or of a literal in brackets. redirect: the rule that sends its mail
+ * another way, and where (as a row of courier.routes says it); 0 and NULL: none does.
+ */
+struct route_search *route_find(struct courier *c, const char *queue, uint64_t redirect, const char *to,
+                                route_on_found *on_found, void *context);
 void route_cancel(struct route_search *s);
 struct route *route_free(struct route *r); /* always NULL */
 

@@ -27,6 +27,7 @@ struct host {
 struct route_search {
     struct courier *courier;
     struct conf *conf; /* held: route.conf */
+    uint64_t redirect;
     char domain[DOMAIN_MAX + 3];
     struct transport transport;
     route_on_found *on_found;
@@ -93,6 +94,7 @@ static void answer(struct route_search *s, struct route *r)
 
     r->conf = s->conf;
     s->conf = NULL;
+    r->redirect = s->redirect;
     r->how = mem_string(s->how);
     r->site = mem_string(best_host(s));
     r->transport = s->transport;
@@ -141,7 +143,7 @@ static unsigned own_preference(const struct route_search *s)
 
 static enum status why_none(const struct route_search *s, unsigned own)
 {
-    bool any_away = false, any_refused = false, any_better = false;
+    bool any_away = false, any_refused = false, any_better = false, any_own = false;
 
     for (size_t i = 0; i < s->host_count; i++) {
         const struct host *h = &s->hosts[i];
@@ -151,9 +153,12 @@ static enum status why_none(const struct route_search *s, unsigned own)
         any_away |= h->is_away;
         any_refused |= h->was_refused;
         any_better |= h->preference < own && !h->is_own;
+        any_own |= h->is_own;
     }
     if (any_away)
         return STATUS_NO_ADDRESS_NOW;
+    if (s->transport.kind == TRANSPORT_HOSTS) /* the operator named them: a mistake of his returns no mail */
+        return any_own ? STATUS_LOOPS_NOW : STATUS_NO_ADDRESS_NOW;
     if (own != UINT32_MAX)
         return any_better ? STATUS_BEST_AWAY : STATUS_LOOPS;
     return any_refused ? STATUS_REFUSED_ADDRESS : STATUS_NO_ADDRESS;
@@ -447,14 +452,19 @@ static void find_named(struct route_search *s)
     ask_addresses(s);
 }
 
-struct route_search *route_find(struct courier *c, const char *queue, route_on_found *on_found, void *context)
+struct route_search *route_find(struct courier *c, const char *queue, uint64_t redirect, const char *to,
+                                route_on_found *on_found, void *context)
 {
     struct route_search *s = NEW(struct route_search);
     struct span domain, lane;
 
     queue_split(span_of(queue), &domain, &lane);
     s->conf = conf_hold((struct conf *) (uintptr_t) conf_get());
-    transport_find(s->conf, queue, &s->transport);
+    s->redirect = redirect;
+    if (redirect)
+        transport_read(s->conf, to, &s->transport);
+    else
+        transport_find(s->conf, queue, &s->transport);
     s->courier = c;
     s->on_found = on_found;
     s->context = context;

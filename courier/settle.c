@@ -40,20 +40,20 @@ static void add_detail(struct buf *detail, const char *addr, const struct verdic
 }
 
 /* why: of the last deferral, or BOUNCE_NONE. */
-static bool is_expired(const struct job *j, enum bounce why)
+static bool is_expired(const struct job *j, const char *queue, enum bounce why)
 {
     int64_t apart = store_clock_offset_ms(j->work->courier->store);
     struct retry retry;
 
     if (apart > CLOCKS_APART_MS || apart < -CLOCKS_APART_MS)
         return false; /* one of the clocks is wrong: no lifetime ends by it */
-    retry_find(conf_get(), j->work->queue, why, &retry);
+    retry_find(conf_get(), queue, why, &retry);
     return retry_is_expired(&retry, job_age_ms(j), !*j->envelope.sender);
 }
 
 bool settle_is_expired(const struct job *j)
 {
-    return is_expired(j, BOUNCE_NONE);
+    return is_expired(j, j->work->queue, BOUNCE_NONE);
 }
 
 /*
@@ -98,14 +98,18 @@ static uint64_t retry_delay(const struct job *j)
     return delay;
 }
 
-/* A deferral past the last moment is a failure: which of our rows says so, or STATUS_COUNT. */
-static enum status end_of_patience(const struct job *j, const struct verdict *last)
+const char *settle_queue(const struct job *j, size_t recipient)
+{
+    return j->work->is_fanout ? j->envelope.queues[j->envelope.recipients[recipient].queue] : j->work->queue;
+}
+
+enum status settle_end_of_patience(const struct job *j, size_t recipient, const struct verdict *last)
 {
     if (last->class != VERDICT_DEFERRED)
         return STATUS_COUNT;
     if (j->envelope.by_mode == BY_RETURN && job_is_late(j))
         return STATUS_TOO_LATE;
-    return is_expired(j, last->bounce) ? STATUS_EXPIRED : STATUS_COUNT;
+    return is_expired(j, settle_queue(j, recipient), last->bounce) ? STATUS_EXPIRED : STATUS_COUNT;
 }
 
 static void give_up(struct job *j, size_t i, enum status end, struct entry *e)
@@ -120,12 +124,12 @@ static void give_up(struct job *j, size_t i, enum status end, struct entry *e)
         buf_printf(&e->detail, ", given up: %s (%s)", f->ended.status, bounce_name(f->ended.bounce));
 }
 
-/* What a recipient's verdict comes to. */
-static void find(struct job *j, size_t i, struct entry *e)
+void entry_judge(struct entry *e, size_t i)
 {
+    struct job *j = e->job;
     struct recipient_state *s = &j->state.recipients[i];
     struct finding *f = &e->notice.findings[i];
-    enum status end = end_of_patience(j, &s->last);
+    enum status end = settle_end_of_patience(j, i, &s->last);
 
     f->verdict = &s->last;
     if (end != STATUS_COUNT)
@@ -155,7 +159,7 @@ static void count_up(struct job *j, struct entry *e)
         } else if (!s->is_done) {
             if (s->is_fresh || s->last.class == VERDICT_FAILED)
                 add_detail(&e->detail, j->envelope.recipients[i].addr, &s->last);
-            find(j, i, e);
+            entry_judge(e, i);
         }
         if (s->is_done && s->is_report_due)
             notice_delivered(&e->notice, j, i);
@@ -285,17 +289,6 @@ void settle_end(struct job *j, const char *event, const char *detail)
     struct entry *e = entry_new(j, OUTCOME_END, event);
 
     buf_add_printable(&e->detail, span_of(detail), DETAIL_MAX);
-    entry_send(j->work->courier, e);
-}
-
-void settle_wait(struct job *j, uint64_t delay_ms, bool is_exact, const char *detail)
-{
-    struct entry *e = entry_new(j, OUTCOME_BACK, "expanded");
-
-    buf_add_printable(&e->detail, span_of(detail), DETAIL_MAX);
-    e->delay_ms = delay_ms;
-    e->is_exact = is_exact;
-    put_state(e);
     entry_send(j->work->courier, e);
 }
 

@@ -12,6 +12,9 @@ struct settler;
 struct settler *settler_new(struct courier *c);
 /* Settles not yet confirmed, over all partitions. */
 size_t settler_pending_count(const struct settler *s);
+size_t settler_pending_in(const struct settler *s, unsigned partition);
+/* Verdicts wait too long to be recorded in the shard that has this partition: it gets no further claims, so that memory stays bounded. */
+bool settler_is_late(const struct settler *s, unsigned partition);
 
 /* It has waited longer than mail of its queue may (retry). Never while the clocks of this node and of Redis are apart. */
 bool settle_is_expired(const struct job *j);
@@ -31,8 +34,12 @@ void settle_hold(struct job *j, const char *why);
 void settle_end(struct job *j, const char *event, const char *detail);
 /* Returned by the operator: all undecided recipients fail, with a DSN. */
 void settle_bounce(struct job *j);
-/* A parent that waits: back with its state. exact: no child's outcome is unknown. */
-void settle_wait(struct job *j, uint64_t delay_ms, bool is_exact, const char *detail);
+/* A parent that waits: back with its state. */
+void settle_wait(struct job *j, uint64_t delay_ms, const char *detail);
+/* The same while children are left (mail/children.h): those of their recipients whose time is over are returned, those who are late are told. */
+void settle_left(struct job *j, uint64_t delay_ms, const char *detail);
+/* It will make a report, which quotes the job's chunk. */
+bool settle_left_tells(const struct job *j);
 /* Claims that never became jobs: records that cannot be read are held, those of a newer version and a claim that came late are released. */
 struct stray {
     unsigned partition;

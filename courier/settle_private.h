@@ -38,3 +38,9 @@ struct entry {
 struct entry *entry_new(struct job *j, enum outcome outcome, const char *event);
 /* With the others of its partition, at the end of the round. */
 void entry_send(struct courier *c, struct entry *e);
+/* What a recipient's last verdict comes to. */
+void entry_judge(struct entry *e, size_t recipient);
+/* A deferral past the last moment is a failure: which of our rows says so, or STATUS_COUNT. */
+enum status settle_end_of_patience(const struct job *j, size_t recipient, const struct verdict *last);
+/* By whose schedule. */
+const char *settle_queue(const struct job *j, size_t recipient);

@@ -1,6 +1,7 @@
 /* Writes settles: entries wait per partition while one call is under way there, and leave together at the end of a round. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -8,10 +9,13 @@
 #include "courier/settle_private.h"
 #include "courier/work.h"
 
-enum { SETTLE_MAX = 64 };
+enum { SETTLE_MAX = 64, LATE_MS = 3000 };
 
-struct shard { /* of one partition */
+struct desk { /* of one partition */
     struct settler *settler;
+    struct list link; /* in settler.under_way */
+    uint64_t sent_ms;
+    size_t pending; /* waiting and sent */
     struct list waiting;
     struct entry *sent[SETTLE_MAX];
     size_t sent_count;
@@ -21,7 +25,8 @@ struct shard { /* of one partition */
 struct settler {
     struct courier *courier;
     size_t pending;
-    struct shard shards[PARTITION_COUNT];
+    struct list under_way; /* desks with a call, the oldest first */
+    struct desk desks[PARTITION_COUNT];
 };
 
 struct settler *settler_new(struct courier *c)
@@ -29,9 +34,10 @@ struct settler *settler_new(struct courier *c)
     struct settler *s = NEW(struct settler);
 
     s->courier = c;
+    list_init(&s->under_way);
     for (size_t i = 0; i < PARTITION_COUNT; i++) {
-        s->shards[i].settler = s;
-        list_init(&s->shards[i].waiting);
+        s->desks[i].settler = s;
+        list_init(&s->desks[i].waiting);
     }
     return s;
 }
@@ -54,19 +60,38 @@ size_t settler_pending_count(const struct settler *s)
     return s->pending;
 }
 
+size_t settler_pending_in(const struct settler *s, unsigned partition)
+{
+    return s->desks[partition].pending;
+}
+
+bool settler_is_late(const struct settler *s, unsigned partition)
+{
+    uint64_t now = clock_ms();
+
+    for (const struct list *it = s->under_way.next; it != &s->under_way; it = it->next) {
+        const struct desk *desk = LIST_ENTRY((struct list *) (uintptr_t) it, struct desk, link);
+        if (now < desk->sent_ms + LATE_MS)
+            return false; /* the others were sent later */
+        if (store_partitions_share(s->courier->store, (unsigned) (desk - s->desks), partition))
+            return true;
+    }
+    return false;
+}
+
 /* ---- writing ---- */
 
-static void shard_send(struct shard *shard);
+static void desk_send(struct desk *desk);
 
 static void on_tail(struct tail *t)
 {
-    shard_send(CONTAINER_OF(t, struct shard, tail));
+    desk_send(CONTAINER_OF(t, struct desk, tail));
 }
 
-static void shard_wake(struct shard *shard)
+static void desk_wake(struct desk *desk)
 {
-    if (shard->sent_count == 0 && !list_is_empty(&shard->waiting))
-        tail_add(shard->settler->courier->loop, &shard->tail, on_tail);
+    if (desk->sent_count == 0 && !list_is_empty(&desk->waiting))
+        tail_add(desk->settler->courier->loop, &desk->tail, on_tail);
 }
 
 /* The answer says that the claim was not ours any more, and no repeat of our own explains it. */
@@ -137,36 +162,38 @@ static void entry_over(struct entry *e, enum settle_answer answer, bool repeated
 
 static void on_settled(void *context, const enum settle_answer *answers, size_t count, bool repeated)
 {
-    struct shard *shard = context;
-    struct settler *s = shard->settler;
+    struct desk *desk = context;
+    struct settler *s = desk->settler;
     struct entry *sent[SETTLE_MAX];
 
-    must(count == shard->sent_count);
-    memcpy(sent, shard->sent, count * sizeof(sent[0]));
-    shard->sent_count = 0;
-    shard_wake(shard);
+    must(count == desk->sent_count);
+    memcpy(sent, desk->sent, count * sizeof(sent[0]));
+    desk->sent_count = 0;
+    list_remove(&desk->link);
+    desk_wake(desk);
     for (size_t i = 0; i < count; i++) {
         if (answers[i] == SETTLE_INCOMPLETE) { /* the DSN's chunk ran out of its TTL: both go again */
-            list_append(&shard->waiting, &sent[i]->link);
-            shard_wake(shard);
+            list_append(&desk->waiting, &sent[i]->link);
+            desk_wake(desk);
             continue;
         }
         s->pending--;
+        desk->pending--;
         pass_confirmed(sent[i]);
         entry_over(sent[i], answers[i], repeated);
     }
     courier_check_drained(s->courier);
 }
 
-static void shard_send(struct shard *shard)
+static void desk_send(struct desk *desk)
 {
     struct queue_settle calls[SETTLE_MAX];
     struct queue_dsn dsns[SETTLE_MAX];
     size_t count = 0;
 
-    if (shard->sent_count > 0 || !shard->settler->courier->store) /* it has left */
+    if (desk->sent_count > 0 || !desk->settler->courier->store) /* it has left */
         return;
-    LIST_EACH(&shard->waiting, it, save) {
+    LIST_EACH(&desk->waiting, it, save) {
         struct entry *e = LIST_ENTRY(it, struct entry, link);
 
         if (count == SETTLE_MAX)
@@ -192,22 +219,25 @@ static void shard_send(struct shard *shard)
             .dsn = e->has_dsn ? &dsns[count] : NULL,
         };
         pass_sent(e);
-        shard->sent[count++] = e;
+        desk->sent[count++] = e;
     }
     if (count == 0)
         return;
-    shard->sent_count = count;
-    queue_settle(shard->settler->courier->store, (unsigned) (shard - shard->settler->shards), calls, count,
-                 on_settled, shard);
+    desk->sent_count = count;
+    desk->sent_ms = clock_ms();
+    list_append(&desk->settler->under_way, &desk->link);
+    queue_settle(desk->settler->courier->store, (unsigned) (desk - desk->settler->desks), calls, count,
+                 on_settled, desk);
 }
 
 void entry_send(struct courier *c, struct entry *e)
 {
-    struct shard *shard = &c->settler->shards[e->partition];
+    struct desk *desk = &c->settler->desks[e->partition];
 
-    list_append(&shard->waiting, &e->link);
+    list_append(&desk->waiting, &e->link);
     c->settler->pending++;
-    shard_wake(shard);
+    desk->pending++;
+    desk_wake(desk);
 }
 
 struct entry *entry_new(struct job *j, enum outcome outcome, const char *event)
@@ -222,7 +252,7 @@ struct entry *entry_new(struct job *j, enum outcome outcome, const char *event)
     e->token = mem_string(j->token);
     e->outcome = outcome;
     e->event = event;
-    e->is_exact = true;
+    e->is_exact = j->state.unknown_count == 0;
     e->chunk_count = j->own_chunks;
     return e;
 }

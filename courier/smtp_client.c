@@ -107,8 +107,21 @@ bool smtp_client_has_room(const struct smtp_client *c)
            c->current && !c->next && c->current->phase == PHASE_DOT_SENT;
 }
 
+/* Its commands, as far as they can go at once. */
+static void put_envelope(struct smtp_client *c, struct transaction *t, struct buf *out)
+{
+    client_put_mail(c, t, out);
+    if (!client_offers(c, OFFERS_PIPELINING))
+        return;
+    for (size_t i = 0; i < t->message->count; i++)
+        i = client_put_rcpt(c, t, i, out);
+    if (!t->is_bdat) /* content behind a BDAT would be for nobody if all are refused */
+        client_put_data(c, t, out);
+}
+
 void smtp_client_send(struct smtp_client *c, struct client_message *m, struct buf *out)
 {
+    size_t from = out->len;
     struct transaction *t = c->slots[0].message ? &c->slots[1] : &c->slots[0];
 
     must(m->count > 0 && (smtp_client_has_room(c) || smtp_client_ask(c) == ASK_MESSAGE));
@@ -122,15 +135,10 @@ void smtp_client_send(struct smtp_client *c, struct client_message *m, struct bu
     else
         c->current = t;
     c->sent_count++;
-    if (!client_can_take(c, t))
-        return;
-    client_put_mail(c, t, out);
-    if (!client_offers(c, OFFERS_PIPELINING))
-        return;
-    for (size_t i = 0; i < m->count; i++)
-        i = client_put_rcpt(c, t, i, out);
-    if (!t->is_bdat) /* content behind a BDAT would be for nobody if all are refused */
-        client_put_data(c, t, out);
+    if (client_can_take(c, t))
+        put_envelope(c, t, out);
+    if (c->dialog)
+        client_tell_said(c, out, from);
 }
 
 struct client_message *smtp_client_current(const struct smtp_client *c)
@@ -140,6 +148,8 @@ struct client_message *smtp_client_current(const struct smtp_client *c)
 
 void smtp_client_content(struct smtp_client *c, struct span content, struct buf *out)
 {
+    size_t from = out->len;
+
     must(c->current && c->current->phase == PHASE_CONTENT && !client_awaits_piece(c));
     if (!c->current->is_bdat) {
         dot_stuffing_add(&c->stuffing, content, out);
@@ -148,13 +158,19 @@ void smtp_client_content(struct smtp_client *c, struct span content, struct buf 
         buf_add_span(out, content);
         client_expect(c, STEP_PIECE, c->current, 0);
     }
+    if (c->dialog)
+        client_tell_content(c, out, from);
 }
 
 void smtp_client_content_end(struct smtp_client *c, struct buf *out)
 {
+    size_t from = out->len;
+
     must(c->current && c->current->phase == PHASE_CONTENT);
     if (!c->current->is_bdat)
         dot_stuffing_end(&c->stuffing, out);
+    if (c->dialog)
+        client_tell_content(c, out, from);
     c->current->phase = PHASE_DOT_READY;
 }
 
@@ -173,8 +189,12 @@ void smtp_client_dot(struct smtp_client *c, struct buf *out)
 {
     struct transaction *t = c->current;
 
+    size_t from = out->len;
+
     must(t && t->phase == PHASE_DOT_READY && !client_awaits_piece(c));
     buf_add_text(out, t->is_bdat ? "BDAT 0 LAST\r\n" : ".\r\n");
+    if (c->dialog)
+        client_tell_said(c, out, from);
     expect_dots(c, t);
     t->phase = PHASE_DOT_SENT;
     t->message->dot_sent = true;
@@ -262,8 +282,11 @@ void smtp_client_quit(struct smtp_client *c, struct buf *out)
 {
     if (c->is_over || c->is_quitting)
         return;
+    size_t from = out->len;
     c->is_quitting = true;
     buf_add_text(out, "QUIT\r\n");
+    if (c->dialog)
+        client_tell_said(c, out, from);
     client_expect(c, STEP_QUIT, NULL, 0);
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/conf.h"
+#include "mail/dialog.h"
 #include "mail/envelope.h"
 
 /* What ended a connection before a message had its verdict. */
@@ -106,6 +107,8 @@ struct smtp_client *smtp_client_new(const struct client_settings *settings, cons
                                     const char *remote);
 struct smtp_client *smtp_client_free(struct smtp_client *c); /* always NULL; no message may be lent */
 
+/* From here on what passes is told to d, which is the owner's and lives as long; NULL: to nobody. */
+void smtp_client_tell(struct smtp_client *c, struct dialog *d);
 enum client_ask smtp_client_ask(const struct smtp_client *c);
 enum client_limit smtp_client_limit(const struct smtp_client *c);
 /* Bytes from the remote; returns how many were consumed (the rest comes again). Output is appended to out. */

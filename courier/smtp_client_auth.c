@@ -311,6 +311,7 @@ void smtp_client_key(struct smtp_client *c, const uint8_t key[static CLIENT_KEY_
     struct login *l = &c->login;
     AUTO_BUF struct buf message = {0};
     struct buf response = {0};
+    size_t from = out->len;
 
     must(c->awaits == ASK_KEY && !c->is_over);
     c->awaits = ASK_REPLY;
@@ -324,6 +325,8 @@ void smtp_client_key(struct smtp_client *c, const uint8_t key[static CLIENT_KEY_
     buf_add_text(&response, ",p=");
     put_proof(l, key, buf_span(&message), &response);
     say(c, &response, out);
+    if (c->dialog)
+        client_tell_secret(c, out, from);
     buf_wipe(&response);
 }
 

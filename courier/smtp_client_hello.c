@@ -152,6 +152,8 @@ void client_on_starttls(struct smtp_client *c, const struct expected *e UNUSED, 
 void smtp_client_secured(struct smtp_client *c, bool is_proven, struct buf *out)
 {
     must(c->awaits == ASK_TLS && c->expected_count == 0 && !c->is_over);
+    size_t from = out->len;
+
     c->awaits = ASK_REPLY;
     c->is_secured = true;
     c->is_proven = is_proven;
@@ -160,6 +162,8 @@ void smtp_client_secured(struct smtp_client *c, bool is_proven, struct buf *out)
         client_expect(c, STEP_GREETING, NULL, 0);
     else
         say_hello(c, STEP_EHLO, out);
+    if (c->dialog)
+        client_tell_said(c, out, from);
 }
 
 bool smtp_client_is_secured(const struct smtp_client *c)

@@ -73,6 +73,7 @@ struct smtp_client {
     const struct client_settings *settings;
     const struct client_terms *terms;
     char *remote;
+    struct dialog *dialog; /* who listens to what passes; NULL: nobody */
     struct reply reply;
     struct transaction slots[2];
     struct transaction *current, *next; /* current is the elder; next only with current */
@@ -102,6 +103,11 @@ void client_over(struct smtp_client *c, enum client_fault fault, const struct ve
 void client_over_by_reply(struct smtp_client *c, enum client_fault fault, enum status status);
 /* The same with the remote's own verdict; never worse than deferred: another host, or another day, may do. */
 void client_end_by_reply(struct smtp_client *c, enum client_fault fault);
+/* What passes, for who listens (smtp_client_dialog.c); only with c->dialog. Said: all of out behind `from`. */
+void client_tell_heard(const struct smtp_client *c);
+void client_tell_said(const struct smtp_client *c, const struct buf *out, size_t from);
+void client_tell_secret(const struct smtp_client *c, const struct buf *out, size_t from);
+void client_tell_content(const struct smtp_client *c, const struct buf *out, size_t from);
 /* The limit of the first step whose reply is owed. */
 enum client_limit client_reply_limit(const struct smtp_client *c);
 

@@ -219,8 +219,11 @@ static struct expected expected_take(struct smtp_client *c)
 static void handle_reply(struct smtp_client *c, struct buf *out)
 {
     struct expected e;
+    size_t from = out->len;
 
     c->reply_count++;
+    if (c->dialog && c->expected_count == 0)
+        client_tell_heard(c);
     if (c->expected_count == 0) { /* it speaks unasked: 421 of a server that will close, or nonsense */
         client_end_by_reply(c, c->reply.code == 421 ? FAULT_CLOSING : FAULT_BAD_REPLY);
         return;
@@ -228,12 +231,18 @@ static void handle_reply(struct smtp_client *c, struct buf *out)
     e = expected_take(c);
     if (e.step == STEP_AUTH)
         client_hide_echo(c);
+    if (c->dialog)
+        client_tell_heard(c);
     if (e.transaction && !(c->reply.code == 421 && e.step == STEP_MAIL))
         e.transaction->message->was_answered = true;
     if (c->reply.code == 421 && e.step != STEP_QUIT)
         on_closing(c, &e);
     else
         steps[e.step].handler(c, &e, out);
+    if (c->dialog && e.step == STEP_AUTH)
+        client_tell_secret(c, out, from);
+    else if (c->dialog)
+        client_tell_said(c, out, from);
 }
 
 /* Nothing is read before the ask is answered. */

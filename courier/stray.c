@@ -56,7 +56,7 @@ static void on_compare(void *context, unsigned partition, bool ok, const struct 
 {
     struct courier *c = context;
 
-    for (size_t i = 0; ok && i < count && c->incarnation == strays.incarnation && !c->is_draining; i++)
+    for (size_t i = 0; ok && i < count && c->incarnation == strays.incarnation && !c->is_ending; i++)
         look_at(c, partition, &claims[i]);
 }
 
@@ -76,15 +76,16 @@ static void on_timer(struct timer *t)
 {
     struct courier *c = CONTAINER_OF(t, struct courier, compare_timer);
 
-    if (c->is_draining)
+    if (c->is_ending)
         return;
     timer_start(c->loop, t, STEP_MS, on_timer);
-    if (!c->incarnation || !store_is_ready(c->store))
+    if (!c->incarnation)
         return;
     if (strays.incarnation != c->incarnation || (strays.partition == 0 && strays.seen.count > 10000))
         forget();
     strays.incarnation = c->incarnation;
-    queue_compare(c->store, strays.partition, c->incarnation, on_compare, c);
+    if (store_partition_is_ready(c->store, strays.partition))
+        queue_compare(c->store, strays.partition, c->incarnation, on_compare, c);
     strays.partition = (strays.partition + 1) % PARTITION_COUNT;
 }
 

@@ -369,7 +369,7 @@ struct tlsrpt *tlsrpt_open(struct courier *c)
 {
     struct tlsrpt *t = NEW(struct tlsrpt);
 
-    metric_label(METRIC_TLSRPT_SESSIONS_TOTAL, "result", tlsrpt_result_words, TLSRPT_RESULT_COUNT);
+    metric_label(METRIC_TLSRPT_SESSIONS_TOTAL, tlsrpt_result_words, TLSRPT_RESULT_COUNT);
     t->courier = c;
     list_init(&t->order);
     tlsrpt_reload(t);

@@ -270,6 +270,7 @@ static void on_committed(void *context, enum commit_answer answer)
     case COMMIT_REVOKED: break;
     case COMMIT_INCOMPLETE:
     case COMMIT_FULL:
+    case COMMIT_UNDONE:
     case COMMIT_UNKNOWN: put_off(s, "it could not be queued for a day"); return;
     }
     note_sent(s, BY_MAIL);

@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cluster/lane.h"
 #include "cluster/wire.h"
 #include "courier/attempt.h"
 #include "courier/claim.h"
 #include "courier/connection.h"
 #include "courier/content.h"
 #include "courier/grant.h"
+#include "courier/obey.h"
 #include "courier/pool.h"
 #include "courier/room.h"
 #include "courier/settle.h"
@@ -52,7 +54,10 @@ static struct work *work_new(struct courier *c, unsigned partition, struct span 
     w->queue = mem_text(queue.at, queue.len);
     w->domain = mem_text(domain.at, domain.len);
     w->is_fanout = span_equal(queue, SPAN(QUEUE_FANOUT));
-    w->kind = transport_kind_of(conf_get(), w->queue);
+    w->is_apart = queue_apart(queue).len > 0;
+    if (c->rules)
+        obey_judge(w);
+    work_find_kind(w);
     list_init(&w->ready);
     list_init(&w->connections);
     w->site = mem_string("");
@@ -82,6 +87,7 @@ bool work_check_over(struct work *w)
     verdict_done(&w->trouble);
     mem_free(w->pause_error);
     mem_free(w->best_host);
+    mem_free(w->redirect_to);
     mem_free(w->site);
     mem_free(w->queue);
     mem_free(w->domain);
@@ -102,9 +108,12 @@ bool work_is_granted(const struct work *w)
     return w->connections_max > 0 && clock_ms() < w->until_ms;
 }
 
-static bool is_late(const struct work *w, const struct grant *g)
+/* Overtaken, or said again: it takes nothing away that is in force. */
+static bool is_late(const struct work *w, const struct grant *g, uint64_t until_ms)
 {
-    return g->token < w->token || (g->token == w->token && g->serial && g->serial < w->serial);
+    if (g->token != w->token || !g->serial)
+        return g->token < w->token;
+    return g->serial < w->serial || (g->serial == w->serial && until_ms < w->until_ms);
 }
 
 static bool is_less(const struct work *w, const struct grant *g)
@@ -142,7 +151,7 @@ void work_grant(struct courier *c, const struct grant *g, uint64_t until_ms)
         return;
     if (!w)
         w = work_new(c, g->partition, g->queue);
-    if (is_late(w, g))
+    if (is_late(w, g, until_ms))
         return;
     if (is_less(w, g)) {
         w->is_shrunk = true;
@@ -157,7 +166,9 @@ void work_grant(struct courier *c, const struct grant *g, uint64_t until_ms)
         w->site_told_ms = 0;
     w->token = g->token;
     w->serial = g->serial;
-    w->connections_max = g->connections;
+    w->connections_max = w->is_suspended ? 0 : g->connections;
+    if (w->is_suspended && g->connections)
+        grant_report(w); /* the owner does not know of the rule yet: it goes back */
     w->rate_micro = g->rate_micro;
     set_rate(w);
     w->until_ms = until_ms;
@@ -176,6 +187,12 @@ void work_release(struct work *w)
         settle_release(j);
     }
     content_wake(w->courier);
+}
+
+void work_give_up_grant(struct work *w)
+{
+    w->connections_max = 0;
+    work_wake(w);
 }
 
 /* ---- jobs and connections ---- */

@@ -58,8 +58,13 @@ struct work {
     size_t leaving;            /* being closed: they take no message any more */
     uint64_t connect_at_ms;    /* the host has just turned one away although others are up */
     uint32_t told_connections; /* in the last report */
+    /* what the operator's rules say of it (obey.c) */
+    bool is_apart;     /* of mail that a rule sends another way than the rest of its queue (lane.h) */
+    bool is_suspended; /* nothing is claimed, what has not been started is given back */
+    uint64_t redirect; /* number of the rule that sends its mail another way; 0: none */
+    char *redirect_to; /* where; as a row of courier.routes says it */
     /* route */
-    enum transport_kind kind; /* by the settings in force */
+    enum transport_kind kind; /* by the settings and rules in force */
     struct route *route;
     uint32_t route_number; /* counts them */
     struct route_search *search;
@@ -105,6 +110,8 @@ void work_connection_over(struct work *w, struct connection *k);
 bool work_check_over(struct work *w);
 /* Releases all that has not been started (drain, end of the grant). */
 void work_release(struct work *w);
+/* It is granted nothing any more: what has not been started goes back, what has is finished. */
+void work_give_up_grant(struct work *w);
 
 /* ---- its route: work_route.c ---- */
 
@@ -132,7 +139,12 @@ bool work_forgive_targets(struct work *w, const struct source *source);
 void work_decide_ready(struct work *w, const struct verdict *why);
 /* What the job tried of another route than this one it has not tried. */
 void work_forget_tried(const struct work *w, struct job *j);
+/* How its mail is handed on, by the rules and settings in force: w->kind, and all of it. */
+void work_find_kind(struct work *w);
+void work_transport(const struct work *w, struct transport *ret_transport);
 /* Before the resolver is closed. */
 void work_drop_search(struct work *w);
-/* The next attempt looks for its hosts afresh: the settings have changed. */
+/* The next attempt looks for its hosts afresh: the settings have changed, or the rules. */
 void work_forget_route(struct work *w);
+/* The jobs at hand: those that settings or rules send to no host are settled. */
+void work_detour_ready(struct work *w);

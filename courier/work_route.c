@@ -9,6 +9,7 @@
 #include "courier/dead_host.h"
 #include "courier/detour.h"
 #include "courier/grant.h"
+#include "courier/obey.h"
 #include "courier/source.h"
 #include "courier/tlsrpt.h"
 #include "courier/work.h"
@@ -198,8 +199,7 @@ static void take_site(struct work *w)
         grant_report(w); /* nothing connects before a grant answers it */
 }
 
-/* The settings have changed since these were claimed: now its route holds, or discards. */
-static void detour_ready(struct work *w)
+void work_detour_ready(struct work *w)
 {
     struct list all;
 
@@ -233,8 +233,8 @@ static void on_route(void *context, struct route *route)
     struct work *w = context;
 
     w->search = NULL;
-    if (route->conf !=
-        conf_get()) { /* other settings were read meanwhile: hosts and policies may be others by them */
+    /* Other settings, or rules, were read meanwhile: hosts and policies may be others by them. */
+    if (route->conf != conf_get() || route->redirect != w->redirect) {
         route_free(route);
         work_wake(w);
         return;
@@ -245,8 +245,9 @@ static void on_route(void *context, struct route *route)
         work_forget_tried(w, LIST_ENTRY(it, struct job, link));
     w->route_until_ms = clock_ms() + ROUTE_KEEP_MS;
     tlsrpt_count_route(w->courier, w, route);
-    if (w->kind == TRANSPORT_HOLD || w->kind == TRANSPORT_DISCARD)
-        detour_ready(w);
+    if (w->kind == TRANSPORT_HOLD ||
+        w->kind == TRANSPORT_DISCARD) /* it has changed since these were claimed */
+        work_detour_ready(w);
     if (route->count == 0) {
         log_event(LOG_ROUTE_FAILED, F("queue", w->queue), F("status", route->failure.status),
                   F("why", route->failure.text));
@@ -261,10 +262,11 @@ static void on_route(void *context, struct route *route)
     work_wake(w);
 }
 
-/* A route in use is kept, for jobs know its targets by index; but not one of former settings. */
+/* A route in use is kept, for jobs know its targets by index; but not one of former settings or rules. */
 bool work_has_route(struct work *w)
 {
-    bool is_used = w->connecting > 0, is_in_force = w->route && w->route->conf == conf_get();
+    bool is_used = w->connecting > 0,
+         is_in_force = w->route && w->route->conf == conf_get() && w->route->redirect == w->redirect;
 
     LIST_EACH(&w->ready, it, save)
         is_used |= LIST_ENTRY(it, struct job, link)->tried != 0 ||
@@ -274,7 +276,7 @@ bool work_has_route(struct work *w)
     if (w->search)
         return false;
     w->route = route_free(w->route);
-    w->search = route_find(w->courier, w->queue, on_route, w);
+    w->search = route_find(w->courier, w->queue, w->redirect, w->redirect_to, on_route, w);
     return false;
 }
 
@@ -285,17 +287,33 @@ void work_drop_search(struct work *w)
     w->search = NULL;
 }
 
+void work_transport(const struct work *w, struct transport *ret_transport)
+{
+    if (w->redirect)
+        transport_read(conf_get(), w->redirect_to, ret_transport);
+    else
+        transport_find(conf_get(), w->queue, ret_transport);
+}
+
+void work_find_kind(struct work *w)
+{
+    w->kind = w->redirect ? transport_kind_read(conf_get(), w->redirect_to)
+                          : transport_kind_of(conf_get(), w->queue);
+}
+
 void work_forget_route(struct work *w)
 {
-    w->kind = transport_kind_of(conf_get(), w->queue);
+    work_find_kind(w);
     w->route_until_ms = 0;
     work_wake(w);
 }
 
 const char *work_site(const struct work *w)
 {
+    const struct courier *c = w->courier;
     bool is_limited = w->best_host &&
-                      route_site_is_limited(w->best_host, &conf_get()->dispatcher.site_limits);
+                      (route_site_is_limited(w->best_host, &conf_get()->dispatcher.site_limits) ||
+                       (c->rules && obey_limits_site(c, w->best_host)));
 
     return is_limited ? w->best_host : "";
 }

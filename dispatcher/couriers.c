@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "cluster/keys.h"
 #include "io/hash.h"
 
@@ -42,6 +43,10 @@ struct courier *couriers_hello(struct couriers *c, struct span from, const struc
 
     if (from.len > BUS_NAME_MAX)
         return NULL;
+    if (courier && h->count && h->count <= courier->count) { /* overtaken, or said again by who recorded it */
+        metric_add(METRIC_FRAMES_LATE_TOTAL, 1);
+        return NULL;
+    }
     if (!courier) {
         if (c->count == COURIERS_MAX)
             return NULL;
@@ -60,6 +65,7 @@ struct courier *couriers_hello(struct couriers *c, struct span from, const struc
     memcpy(courier->name, from.at, from.len);
     courier->name_len = from.len;
     courier->heard_ms = now_ms;
+    courier->count = h->count;
     if (h->clock_ms > courier->clock_ms)
         courier->clock_ms = h->clock_ms;
     c->is_stale |= courier->is_draining != h->is_draining;

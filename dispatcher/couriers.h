@@ -2,7 +2,7 @@
  * Does: the couriers as heard over the bus: their clocks, what room they have, which of them takes a queue.
  * Does not: know what they hold (schedule.h).
  * Owns: one struct courier per incarnation heard, until it has left the view and fallen silent.
- * Fails: couriers_hello() gives NULL when there are too many.
+ * Fails: couriers_hello() gives NULL when there are too many, or it is late.
  * See: PROTOCOL.md "Partition leases"; grants count from the courier's own clock.
  */
 #pragma once
@@ -24,10 +24,11 @@ enum {
 
 struct courier {
     uint64_t incarnation;
-    char name[BUS_NAME_MAX + 1]; /* on the bus */
+    char name[BUS_NAME_MAX + 1]; /* of its connection, as last heard */
     size_t name_len;
     uint64_t first_ms, heard_ms; /* our clock */
     uint64_t clock_ms;           /* its clock, in the last hello */
+    uint64_t count;              /* of the last hello */
     uint32_t room;               /* jobs it could claim, less what was granted since it said so */
     uint32_t free;               /* connections it could open, the same */
     uint32_t trial; /* connections granted to queues whose destination has not been seen to work */
@@ -55,7 +56,7 @@ struct couriers {
     uint64_t epoch;         /* grows when others may be granted queues than before */
 };
 
-/* from: its name on the bus. */
+/* from: its connection. NULL, too: the hello is older than one that was heard. */
 struct courier *couriers_hello(struct couriers *c, struct span from, const struct hello *h, uint64_t now_ms);
 /* on_gone: a courier is over, its grants too; it is freed after the call. */
 void couriers_view(struct couriers *c, const struct node_view *view, uint64_t now_ms,

@@ -9,6 +9,7 @@ struct borrower {
     uint64_t incarnation;
     uint64_t token; /* of the lease under which we lent; 0: we did not */
     uint64_t heard_ms;
+    uint64_t count; /* of the hello */
     uint32_t wanted;
 };
 
@@ -104,8 +105,9 @@ bool lender_hear(struct lender *l, const struct hello *from, const struct borrow
     partitions_see_token(l->partitions, partition_of(b->site), b->token, from->incarnation);
     struct lending *site = find_lending(l, b->site);
     struct borrower *who = site ? find_borrower(site, from->incarnation) : NULL;
-    if (!who)
+    if (!who || (from->count && from->count <= who->count)) /* too many; or overtaken, or said again */
         return false;
+    who->count = from->count;
     hear(site, who, b, now_ms);
     if (!partition_is_usable(p, now_ms))
         return false;

@@ -14,7 +14,8 @@ enum { DEBT_MAX = 10 };
 
 struct limits {
     struct limit general;
-    struct map rows; /* queue, domain or .parent -> struct limit */
+    struct map rows;   /* queue, domain or .parent -> struct limit */
+    struct map orders; /* the same -> struct limit_order */
 };
 
 static uint64_t per_second(uint64_t per_minute)
@@ -119,10 +120,82 @@ struct limits *limits_free(struct limits *l)
     while (map_next(&l->rows, &cursor, &name, &limit))
         mem_free(limit);
     map_done(&l->rows);
+    cursor = 0;
+    while (map_next(&l->orders, &cursor, &name, &limit))
+        mem_free(limit);
+    map_done(&l->orders);
     return mem_free(l);
 }
 
-bool limits_find(const struct limits *l, struct span name, struct limit *ret_limit)
+/* ---- what the operator orders ---- */
+
+void limits_order(struct limits *l, struct span name, const struct limit_order *order)
+{
+    struct limit_order *o = map_get(&l->orders, name);
+
+    if (!o) {
+        o = NEW(struct limit_order);
+        must(!map_set(&l->orders, name, o));
+    }
+    if (order->has_connections)
+        o->limit.connections = order->limit.connections;
+    if (order->has_rate)
+        o->limit.rate_micro = order->limit.rate_micro;
+    o->has_connections |= order->has_connections;
+    o->has_rate |= order->has_rate;
+}
+
+bool limits_is_empty(const struct limits *l)
+{
+    return l->rows.count == 0 && l->orders.count == 0;
+}
+
+static bool obey_one(const struct limits *l, struct span name, struct limit *limit)
+{
+    const struct limit_order *o = map_get(&l->orders, name);
+
+    if (!o)
+        return false;
+    if (o->has_connections)
+        limit->connections = o->limit.connections;
+    if (o->has_rate)
+        limit->rate_micro = o->limit.rate_micro;
+    return true;
+}
+
+/* "*" and the lane: what it may in every domain that has no row of its own. The name is in space; false: no lane has such a name. */
+static bool any_domain(struct span lane, char space[static LANE_MAX + 2], struct span *ret_name)
+{
+    if (lane.len == 0 || lane.len > LANE_MAX)
+        return false;
+    memcpy(space, "*/", 2);
+    memcpy(space + 2, lane.at, lane.len);
+    *ret_name = (struct span){.at = space, .len = 2 + lane.len};
+    return true;
+}
+
+/* The least particular name first, so that the most particular one has the last word. */
+static bool obey(const struct limits *l, struct span queue, struct limit *limit)
+{
+    struct span lane = queue, domain = span_cut(&lane, '/'), name;
+    char space[LANE_MAX + 2];
+    bool is_ordered = obey_one(l, SPAN("*"), limit);
+
+    if (any_domain(lane, space, &name))
+        is_ordered |= obey_one(l, name, limit);
+    for (size_t i = domain.len; i-- > 0;) {
+        if (i > 0 && domain.at[i] != '.')
+            continue;
+        is_ordered |= obey_one(l, (struct span){.at = domain.at + i, .len = domain.len - i}, limit);
+        if (lane.len > 0)
+            is_ordered |= obey_one(l, (struct span){.at = queue.at + i, .len = queue.len - i}, limit);
+    }
+    return is_ordered;
+}
+
+/* ---- what is in force ---- */
+
+static bool find_row(const struct limits *l, struct span name, struct limit *ret_limit)
 {
     const struct limit *found = map_get(&l->rows, name);
 
@@ -134,35 +207,52 @@ bool limits_find(const struct limits *l, struct span name, struct limit *ret_lim
     return found != NULL;
 }
 
-/* "*" and the lane: what it may in every domain that has no row of its own. */
+bool limits_find(const struct limits *l, struct span name, struct limit *ret_limit)
+{
+    struct limit limit = l->general;
+    bool is_found = find_row(l, name, &limit);
+
+    if (l->orders.count > 0)
+        is_found |= obey(l, name, &limit);
+    if (is_found)
+        *ret_limit = limit;
+    return is_found;
+}
+
 static bool find_lane(const struct limits *l, struct span lane, struct limit *ret_limit)
 {
-    char name[LANE_MAX + 3] = "*/";
+    char space[LANE_MAX + 2];
+    struct span name;
+    const struct limit *found = any_domain(lane, space, &name) ? map_get(&l->rows, name) : NULL;
 
-    if (lane.len > LANE_MAX)
-        return false;
-    memcpy(name + 2, lane.at, lane.len);
-    const struct limit *found = map_get(&l->rows, (struct span){.at = name, .len = 2 + lane.len});
     if (found)
         *ret_limit = *found;
     return found != NULL;
 }
 
-struct limit limits_of(const struct limits *l, struct span queue)
+static struct limit by_settings(const struct limits *l, struct span queue)
 {
     struct span lane = queue;
     struct limit limit = l->general;
 
-    if (span_equal(queue, SPAN(QUEUE_FANOUT)))
-        return (struct limit){.connections = FANOUT_CONNECTIONS};
     if (!l->rows.count)
         return limit;
     struct span domain = span_cut(&lane, '/');
     const struct limit *found = map_get(&l->rows, queue);
     if (found)
         return *found;
-    if (!limits_find(l, domain, &limit) && lane.len > 0)
+    if (!find_row(l, domain, &limit) && lane.len > 0)
         (void) find_lane(l, lane, &limit); /* else the general one */
+    return limit;
+}
+
+struct limit limits_of(const struct limits *l, struct span queue)
+{
+    if (span_equal(queue, SPAN(QUEUE_FANOUT)))
+        return (struct limit){.connections = FANOUT_CONNECTIONS};
+    struct limit limit = by_settings(l, queue);
+    if (l->orders.count > 0)
+        (void) obey(l, queue, &limit); /* else as the settings say */
     return limit;
 }
 

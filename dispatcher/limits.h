@@ -1,7 +1,7 @@
 /*
- * Does: how fast a queue may be worked: connections and rate from the settings, and a bucket that keeps a rate over time.
+ * Does: how fast a queue may be worked: connections and rate, by the operator's rules before the settings; and a bucket that keeps a rate over time.
  * Does not: hand anything out (schedule.h).
- * Owns: the tables made from dispatcher.limits and dispatcher.site_limits.
+ * Owns: the tables made from dispatcher.limits, dispatcher.site_limits and the rules.
  * Fails: limits_new() with -EINVAL and a sentence when a limit cannot be read. Pure: time is an argument.
  */
 #pragma once
@@ -26,6 +26,16 @@ int limits_new_sites(const struct conf *c, struct limits **ret_limits, char **re
 int limits_read(const struct conf *c, struct limits **ret_queues, struct limits **ret_sites,
                 char **ret_error);
 struct limits *limits_free(struct limits *l); /* always NULL */
+/*
+ * What a rule of the operator says of a name (those of limits_of(), or a site's), before any row of the settings. Of each limit the rule of the
+ * most particular name wins, among those of one name the last.
+ */
+struct limit_order {
+    bool has_connections, has_rate; /* what is said of `limit` */
+    struct limit limit;
+};
+void limits_order(struct limits *l, struct span name, const struct limit_order *order);
+bool limits_is_empty(const struct limits *l); /* nothing but the general setting */
 /* The row of this name, else ".example.com" for its nearest parent; false: none. */
 bool limits_find(const struct limits *l, struct span name, struct limit *ret_limit);
 /*

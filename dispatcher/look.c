@@ -18,6 +18,15 @@ void looks_begin(struct looks *l, unsigned partition, uint64_t now_ms)
     k->deep_ms = now_ms;
 }
 
+void looks_deepen(struct looks *l, uint64_t now_ms)
+{
+    for (unsigned i = 0; i < PARTITION_COUNT; i++) {
+        struct look *k = &l->of[i];
+        k->look_ms = now_ms + FIRST_SPREAD_MS * i / PARTITION_COUNT;
+        k->deep_ms = now_ms;
+    }
+}
+
 void looks_view(struct looks *l, const struct node_view *view, bool is_vanished)
 {
     l->last = view->last;
@@ -57,6 +66,8 @@ static void on_due(void *context, unsigned i, bool ok, const struct queue_due *q
     for (size_t q = 0; q < count; q++)
         if (queues[q].ready)
             l->on_queue(l->owner, i, &queues[q]);
+    if (k->deep_ms && !k->is_deep)
+        return; /* ordered meanwhile: the next one is */
     /* Deep: what was found is put off by the park time; below that there is more to be paged through. */
     if (k->deep_ms && count == LOOK_COUNT_DEEP && in_ms + (now - k->deep_ms) < LOOK_PARK_MS) {
         k->look_ms = now;
@@ -77,6 +88,7 @@ static void look(struct looks *l, unsigned i, uint64_t now_ms)
         k->deep_ms = now_ms;
     p->was_emptied = false;
     k->is_looking = true;
+    k->is_deep = k->deep_ms != 0;
     k->look_ms = now_ms + LOOK_EVERY_MS;
     queue_due(l->partitions->store, i, k->deep_ms ? LOOK_COUNT_DEEP : LOOK_COUNT,
               k->deep_ms ? LOOK_PARK_MS : 0, LOOK_PARK_MS, on_due, l);

@@ -26,6 +26,7 @@ struct look {
     uint64_t
         deep_ms; /* since when the horizon is LOOK_PARK_MS: after acquire, unknown outcomes and an emptied queue; 0: it is now */
     bool is_looking, is_reaping;
+    bool is_deep;        /* the look under way is */
     bool is_reap_urgent; /* a node is gone */
 };
 
@@ -40,6 +41,8 @@ struct looks {
 
 /* A partition was acquired: first looks are spread over a moment. */
 void looks_begin(struct looks *l, unsigned partition, uint64_t now_ms);
+/* Queues that nobody was to look at may have work by now: all of them are looked at soon, those that were put off too. */
+void looks_deepen(struct looks *l, uint64_t now_ms);
 /* is_vanished: a node is gone, its claims are given back at once. */
 void looks_view(struct looks *l, const struct node_view *view, bool is_vanished);
 /* Sends what is due; to be called every some 25 ms. */

@@ -95,8 +95,7 @@ static void hold(struct partitions *all, unsigned i, uint64_t token, uint64_t se
     p->sent_ms = sent_ms;
     p->keep_ms = now + LEASE_KEEP_MS / KEEP_GROUPS * (1 + i % KEEP_GROUPS);
     p->acquired_ms = now;
-    /* A lease that ran out was not used for its last second: what its owner granted has been reported since. */
-    p->settled_ms = p->is_orphan && p->was_taken ? now : now + LEASE_SETTLE_MS;
+    p->settled_ms = now + (p->is_orphan && p->was_taken ? LEASE_EXPIRED_MS : LEASE_SETTLE_MS);
     p->was_taken = false;
     all->held++;
     metric_set(METRIC_PARTITIONS, all->held);

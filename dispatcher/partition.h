@@ -18,7 +18,10 @@ enum {
     LEASE_KEEP_MS = 1000,
     LEASE_USE_MS = 2000,    /* used so long after the last confirmed keep was sent */
     LEASE_SETTLE_MS = 1200, /* after a predecessor that lived: couriers have reported what it granted last */
-    LEASE_ALONE_MS = 4000,  /* after the reply of acquire: nothing a predecessor granted is in force */
+    LEASE_EXPIRED_MS =
+        200, /* the same when its lease ran out: it granted nothing in the last second of that */
+    LEASE_ALONE_MS =
+        5000, /* after the reply of acquire: nothing a predecessor granted before it yielded is in force */
 };
 
 struct partition {

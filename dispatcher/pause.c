@@ -10,7 +10,7 @@
 
 enum { PAUSE_TIME_MS = 5000 };
 
-static void on_written(void *context UNUSED, enum rule_answer answer UNUSED)
+static void on_written(void *context UNUSED, enum act_answer answer UNUSED)
 {
 }
 

@@ -17,7 +17,7 @@ static struct span key_of(const uint64_t *incarnation)
     return (struct span){.at = (const char *) incarnation, .len = sizeof(*incarnation)};
 }
 
-static void on_frame(void *owner, struct span from UNUSED, struct span bytes)
+static void on_frame(void *owner, struct span bytes)
 {
     struct peers *p = ((struct peer *) owner)->all;
     uint64_t now = clock_ms();
@@ -55,12 +55,19 @@ void peers_view(struct peers *p, const struct node_view *view)
     for (size_t i = 0; i < view->count; i++) {
         const struct node_peer *node = &view->peers[i];
         char name[BUS_NAME_MAX];
-        if (!is_wanted(p, node) || map_get(&p->links, key_of(&node->incarnation)))
+        if (!is_wanted(p, node))
             continue;
-        struct peer *peer = NEW(struct peer);
+        struct peer *peer = map_get(&p->links, key_of(&node->incarnation));
+        if (peer) {
+            (void) link_use(peer->link, &p->keyring->keys,
+                            node->stats.bus_key); /* no key: the former stays */
+            continue;
+        }
+        peer = NEW(struct peer);
         peer->all = p;
         snprintf(name, sizeof(name), "%llu.0", (unsigned long long) p->me);
-        if (link_open(p->loop, node->stats.bus, name, on_frame, peer, &peer->link) < 0)
+        if (link_open(p->loop, node->stats.bus, name, &p->keyring->keys, node->stats.bus_key, on_frame, peer,
+                      &peer->link) < 0)
             mem_free(peer); /* tried again with the next view */
         else
             map_set(&p->links, key_of(&node->incarnation), peer);
@@ -78,7 +85,7 @@ void peers_borrow(struct peers *p, uint64_t now_ms)
 {
     struct borrow borrows[FRAME_ENTRIES];
     size_t cursor = 0, count = p->me ? sites_borrow(&p->schedule->sites, borrows, now_ms) : 0;
-    const struct hello hello = {.incarnation = p->me, .clock_ms = now_ms};
+    const struct hello hello = {.incarnation = p->me, .clock_ms = now_ms, .count = ++p->count};
     const struct frame f = {.has_hello = true, .hello = hello, .borrows = borrows, .borrow_count = count};
     AUTO_BUF struct buf bytes = {0};
     struct span key;

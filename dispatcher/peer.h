@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "cluster/keyring.h"
 #include "dispatcher/lender.h"
 #include "dispatcher/schedule.h"
 #include "io/bus.h"
@@ -14,8 +15,10 @@ struct peers {
     struct loop *loop;
     struct schedule *schedule;
     struct lender *lender;
-    struct map links;      /* incarnation -> struct peer */
-    uint64_t me;           /* incarnation; 0: not joined */
+    struct map links; /* incarnation -> struct peer */
+    uint64_t me;      /* incarnation; 0: not joined */
+    uint64_t count;   /* of our hellos */
+    const struct keyring *keyring;
     void (*on_loan)(void); /* grants may follow */
 };
 

@@ -1,5 +1,8 @@
 /* What couriers report of the queues they hold: each says who holds what, also to a dispatcher that is new to the partition. */
+#include "base/metric.h"
 #include "dispatcher/schedule_private.h"
+
+enum { OVERSHOOT_TELL_MS = 10000 };
 
 /* Foreign grants are known so far: the rest of the table is for our own partitions. */
 static size_t most_for(const struct schedule *s, bool is_ours)
@@ -81,6 +84,58 @@ static bool hear(struct schedule *s, struct holder *h, const struct report *r, u
     return share_connections(share, now_ms) < before;
 }
 
+/* ---- limits: what was handed out cannot be more; what is used can, while a limit has just been lowered, or after a mistake of ours */
+
+static void note(uint32_t *worst, enum metric m, uint32_t used, uint32_t limit)
+{
+    if (used <= limit || used - limit <= *worst)
+        return;
+    *worst = used - limit;
+    if (*worst > metric_get(m))
+        metric_set(m, *worst);
+}
+
+void overshoot_tell(struct overshoot *o, uint64_t now_ms)
+{
+    if (now_ms < o->tell_ms)
+        return;
+    metric_set(METRIC_LIMIT_OVERSHOOT_CONNECTIONS, o->queue);
+    metric_set(METRIC_SITE_OVERSHOOT_CONNECTIONS, o->site);
+    *o = (struct overshoot){.tell_ms = now_ms + OVERSHOOT_TELL_MS};
+}
+
+static uint32_t used_by(const struct work *w)
+{
+    uint32_t used = 0;
+
+    for (const struct list *it = w->shares.next; it != &w->shares; it = it->next)
+        used += LIST_ENTRY((struct list *) (uintptr_t) it, struct holder, share.link)->used;
+    return used;
+}
+
+static void watch_site(struct schedule *s, const struct site *site, uint64_t now_ms)
+{
+    uint32_t used = 0;
+
+    if (!site->lent.connections || now_ms >= site->lent_until_ms)
+        return; /* what is lent is not known */
+    for (const struct list *it = site->works.next; it != &site->works; it = it->next)
+        used += used_by(LIST_ENTRY((struct list *) (uintptr_t) it, struct work, site_link));
+    note(&s->overshoot.site, METRIC_SITE_OVERSHOOT_CONNECTIONS, used, site->lent.connections);
+}
+
+static void watch_limit(struct schedule *s, const struct work *w, uint64_t now_ms)
+{
+    uint32_t limit = w->is_fanout ? 0 : limits_of(s->limits, work_queue(w)).connections;
+    uint32_t used = limit ? used_by(w) : 0;
+
+    if (used > limit)
+        metric_add(METRIC_LIMIT_OVERSHOOT_TOTAL, 1);
+    note(&s->overshoot.queue, METRIC_LIMIT_OVERSHOOT_CONNECTIONS, used, limit);
+    if (w->site)
+        watch_site(s, w->site, now_ms);
+}
+
 /* ---- what follows ---- */
 
 /* It may have more than it has, or has been granted more than it may have. */
@@ -124,6 +179,11 @@ static void on_empty(struct schedule *s, struct holder *h, const struct report *
     w->busy_ms = 0;
     if (w->wants || r->finished)
         work_partition(s, w)->was_emptied = true;
+    if (has_to_move(s, h, now_ms)) { /* new couriers get their part of what is no burden to anybody, too */
+        work_set_wants(s, w, w->wants || r->claimed);
+        (void) holder_grant(s, h, 0, 0, now_ms); /* as for a busy one */
+        return;
+    }
     if (w->is_rung) {
         (void) holder_renew(s, h, now_ms); /* work came after the claim that found nothing, maybe */
         return;
@@ -149,7 +209,9 @@ static void answer(struct schedule *s, struct holder *h, const struct report *r,
 {
     struct work *w = h->work;
 
-    if (r->is_returned) {
+    if (w->is_suspended) {
+        work_rest(s, h, now_ms);
+    } else if (r->is_returned) {
         work_set_wants(s, w, w->wants || (!r->is_empty && now_ms >= w->paused_ms));
     } else if (!h->share.connections) { /* taken back: said again */
         if (!h->share.is_known && now_ms >= h->granted_ms + WORK_RENEW_MS)
@@ -187,6 +249,7 @@ void schedule_report(struct schedule *s, struct courier *from, const struct repo
     if (is_new)
         h = holder_new(w, from, now_ms);
     bool is_more = hear(s, h, r, now_ms);
+    h->used = r->connections;
     if (!p->is_held) {
         if (r->token > p->token)
             site_forget(w); /* another owner has granted it, and counts it */
@@ -194,6 +257,7 @@ void schedule_report(struct schedule *s, struct courier *from, const struct repo
         work_place(s, w, now_ms);
         return;
     }
+    watch_limit(s, w, now_ms);
     if (is_new)
         w->is_rung = w->wants; /* it was not granted for this work */
     if (site_hear(&s->sites, w, r->site) && !r->is_returned)

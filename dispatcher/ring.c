@@ -1,4 +1,4 @@
-/* Frames in. Anybody may send them: each entry is checked against what a node could mean. */
+/* Frames in. Each entry is checked against what a node could mean, and who says it against its key. */
 #include "dispatcher/ring.h"
 
 #include <errno.h>
@@ -22,6 +22,17 @@ static bool is_sound(const struct frame *f)
     return true; /* reports tell of what was found in a partition, whoever put it there */
 }
 
+/* Reports are for couriers, borrowing for dispatchers; one that is in no view yet is judged by the next. */
+static bool is_of_its_role(const struct couriers *c, uint64_t node, const struct frame *f)
+{
+    enum role wanted = f->borrow_count ? ROLE_DISPATCHER : ROLE_COURIER;
+
+    for (size_t i = 0; c->view && i < c->view->count; i++)
+        if (c->view->peers[i].incarnation == node)
+            return c->view->peers[i].stats.role == wanted;
+    return true;
+}
+
 static void take_borrows(struct lender *l, struct span from, const struct frame *f, uint64_t now_ms)
 {
     struct loan loans[FRAME_ENTRIES];
@@ -34,17 +45,23 @@ static void take_borrows(struct lender *l, struct span from, const struct frame 
         l->on_loans(from, &answer);
 }
 
-int ring_take_frame(struct schedule *s, struct lender *lender, struct span from, struct span bytes,
-                    uint64_t now_ms)
+int ring_take_frame(struct schedule *s, struct lender *lender, struct span from, uint64_t node,
+                    struct span bytes, uint64_t now_ms)
 {
     struct frame f;
     int r = wire_get_frame(bytes, &f);
 
     if (r < 0)
         return r;
-    if (!is_sound(&f)) {
+    if (!is_sound(&f))
+        r = -EBADMSG;
+    else if (f.has_hello && f.hello.incarnation != node)
+        r = -EPERM;
+    else if (f.has_hello && !is_of_its_role(s->couriers, node, &f))
+        r = -EPERM;
+    if (r < 0) {
         frame_done(&f);
-        return -EBADMSG;
+        return r;
     }
     if (f.ring_count) {
         FAULT_POINT(ring_received);

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/metric.h"
+#include "dispatcher/obey.h"
 #include "dispatcher/schedule_private.h"
 
 enum { RUN_MAX = 1024, KEY_MAX = 1 + QUEUE_TEXT_MAX };
@@ -50,6 +51,8 @@ struct work *work_new(struct schedule *s, unsigned partition, struct span queue,
     w->partition = partition;
     w->is_fanout = span_equal(queue, SPAN(QUEUE_FANOUT));
     w->serial = s->serial;
+    if (s->rules)
+        work_judge(s, w);
     list_init(&w->shares);
     pace_start(&w->pace, s->start);
     /* As if empty when the partition came to us: nobody before us tells what it had left. */
@@ -148,7 +151,7 @@ static bool may_grant(struct schedule *s, struct work *w, uint64_t now_ms)
 
 void schedule_run(struct schedule *s, uint64_t now_ms)
 {
-    for (unsigned i = 0; i < RUN_MAX; i++) {
+    for (unsigned i = 0; i < RUN_MAX && !s->awaits_rules; i++) {
         struct work *w = LIST_FIRST(&s->ready, struct work, link);
         if (!w)
             break;
@@ -179,10 +182,12 @@ void schedule_run(struct schedule *s, uint64_t now_ms)
 
 /* ---- what rings and time do ---- */
 
-static void want(struct schedule *s, struct work *w, uint64_t now_ms)
+void work_want(struct schedule *s, struct work *w, uint64_t now_ms)
 {
     struct holder *h = work_active(w, now_ms, NULL);
 
+    if (w->is_suspended)
+        return; /* it is wanted when the rule is gone */
     if (h && w->wants) {
         w->is_rung = true; /* busy: it is woken when it reports to be empty */
         return;
@@ -196,32 +201,35 @@ static void want(struct schedule *s, struct work *w, uint64_t now_ms)
         w->is_rung = true;                /* not now: when it reports, or is over */
 }
 
-void schedule_ring(struct schedule *s, unsigned partition, struct span queue, uint64_t now_ms)
+/* What has come to the owner's ears; NULL: it is not to be worked now. */
+static struct work *work_for(struct schedule *s, unsigned partition, struct span queue, uint64_t now_ms)
 {
     if (!s->partitions->of[partition].is_held)
-        return; /* the owner's look finds it */
+        return NULL; /* the owner's look finds it */
     struct work *w = work_find(s, partition, queue);
-    if (!w)
-        w = work_new(s, partition, queue, s->most, now_ms);
+    if (w || (s->rules && rules_suspend(s->rules, queue)))
+        return w;
+    return work_new(s, partition, queue, s->most, now_ms);
+}
+
+void schedule_ring(struct schedule *s, unsigned partition, struct span queue, uint64_t now_ms)
+{
+    struct work *w = work_for(s, partition, queue, now_ms);
     if (w &&
         now_ms >=
             w->paused_ms) /* else `due` brings it when its rest is over. No room: it is parked, and found again */
-        want(s, w, now_ms);
+        work_want(s, w, now_ms);
 }
 
 void schedule_due(struct schedule *s, unsigned partition, const struct queue_due *due, uint64_t now_ms)
 {
-    if (!s->partitions->of[partition].is_held)
-        return;
-    struct work *w = work_find(s, partition, due->queue);
-    if (!w)
-        w = work_new(s, partition, due->queue, s->most, now_ms);
+    struct work *w = work_for(s, partition, due->queue, now_ms);
     if (!w)
         return;
     w->paused_ms = 0;
     if (due->was_paused && !w->proven_ms)
         work_suspect(w);
-    want(s, w, now_ms);
+    work_want(s, w, now_ms);
 }
 
 static void look_at_held(struct schedule *s, struct work *w, uint64_t now_ms)
@@ -243,6 +251,7 @@ void schedule_check(struct schedule *s, uint64_t now_ms)
     while ((w = LIST_FIRST(&s->held, struct work, link)) && w->look_ms <= now_ms)
         look_at_held(s, w, now_ms);
     sites_sum(s, now_ms);
+    overshoot_tell(&s->overshoot, now_ms);
     turn_check(s, now_ms);
 }
 

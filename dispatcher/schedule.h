@@ -48,6 +48,7 @@ struct holder {
     uint64_t since_ms;   /* the courier has it since */
     uint64_t epoch;      /* of the couriers when it was chosen */
     uint32_t counted;    /* its connections in the sums */
+    uint32_t used;       /* as last reported */
     bool is_empty;       /* as last reported */
 };
 
@@ -73,13 +74,16 @@ struct work {
     uint32_t serial;   /* of the last grant */
     unsigned partition;
     bool is_fanout;
-    bool is_suspect; /* its destination was dead, and has not been seen to work since */
-    bool wants;      /* there may be work that nobody has found to be gone */
-    bool is_rung;    /* a ring came after the last grant */
+    bool is_suspect;   /* its destination was dead, and has not been seen to work since */
+    bool wants;        /* there may be work that nobody has found to be gone */
+    bool is_rung;      /* a ring came after the last grant */
+    bool is_suspended; /* by a rule: granted to nobody */
+    uint64_t redirect; /* number of the rule that sends its mail another way; 0: none */
     size_t key_len;
     char key[]; /* partition, then the queue's name */
 };
 
+struct rules;
 struct schedule {
     struct partitions *partitions;
     struct couriers *couriers;
@@ -94,12 +98,19 @@ struct schedule {
     struct sites sites;
     struct map works;
     struct list ready, waiting, held;
-    size_t wanting, granted; /* gauges: works that want, holders we granted something */
-    uint64_t connections;    /* granted to them */
-    uint64_t short_ms;       /* somebody waited for room, last */
-    uint64_t squeeze_ms;     /* turns are looked at next */
-    uint32_t serial;         /* the highest of a work that was forgotten */
-    bool has_output;         /* some courier's outgoing list is not empty */
+    size_t wanting, granted;   /* gauges: works that want, holders we granted something */
+    uint64_t connections;      /* granted to them */
+    uint64_t short_ms;         /* somebody waited for room, last */
+    uint64_t squeeze_ms;       /* turns are looked at next */
+    uint32_t serial;           /* the highest of a work that was forgotten */
+    bool has_output;           /* some courier's outgoing list is not empty */
+    const struct rules *rules; /* of the operator; borrowed until the next schedule_obey(); NULL: none */
+    bool awaits_rules;         /* they are not known yet: nothing is granted */
+    bool suspends;             /* some rule suspends queues */
+    struct overshoot {
+        uint32_t queue, site; /* connections beyond a limit, at the worst since it was last told */
+        uint64_t tell_ms;
+    } overshoot;
 };
 
 void schedule_init(struct schedule *s, struct partitions *partitions, struct couriers *couriers);
@@ -118,4 +129,9 @@ void schedule_check(struct schedule *s, uint64_t now_ms);
 /* The settings have changed: a paused queue whose mail goes another way now is tried at once. */
 void schedule_rethink(struct schedule *s, bool (*is_other)(const void *context, struct span queue),
                       const void *context, uint64_t now_ms);
+/*
+ * The rules in force are these; NULL: none. What is suspended by them is taken back at once, what is no more is worked again. True: there may be
+ * such queues that are not in the table.
+ */
+bool schedule_obey(struct schedule *s, const struct rules *rules, uint64_t now_ms);
 void schedule_courier_gone(struct schedule *s, const struct courier *gone, uint64_t now_ms);

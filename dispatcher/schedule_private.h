@@ -1,5 +1,5 @@
 /*
- * Does: what the parts of the schedule share: schedule.c (the table), work.c (one queue's shares), report.c, trouble.c, turn.c.
+ * Does: what the parts of the schedule share: schedule.c (the table), work.c (one queue's shares), report.c, trouble.c, turn.c, obey.c.
  * Does not: serve anybody else.
  * Owns, Fails: see schedule.h.
  */
@@ -19,6 +19,15 @@ void work_place(struct schedule *s, struct work *w, uint64_t now_ms);
 /* Looked at again a little later, before it is granted. */
 void work_wait(struct schedule *s, struct work *w, uint64_t now_ms);
 
+/* There may be work in it. */
+void work_want(struct schedule *s, struct work *w, uint64_t now_ms);
+
+/* ---- obey.c ---- */
+/* What the rules say of it, before anything follows. */
+void work_judge(struct schedule *s, struct work *w);
+/* A report of a queue that rests by a rule: who has something of it, gives it back. */
+void work_rest(struct schedule *s, struct holder *h, uint64_t now_ms);
+
 /* ---- work.c ---- */
 struct holder *holder_find(const struct work *w, const struct courier *c);
 struct holder *holder_new(struct work *w, struct courier *c, uint64_t now_ms);
@@ -27,7 +36,7 @@ void holder_free(struct schedule *s, struct holder *h);
 bool holder_is_active(const struct holder *h, uint64_t now_ms);
 /* The first active holder; NULL: none. */
 struct holder *work_active(const struct work *w, uint64_t now_ms, uint32_t *ret_count);
-/* 0 connections take it back; false: not now (the lease is in doubt, or the courier silent), nothing has changed. */
+/* 0 connections take it back; false: not now (the lease is in doubt, the courier silent, a rule forbids it), nothing has changed. */
 bool holder_grant(struct schedule *s, struct holder *h, uint32_t connections, uint64_t rate_micro,
                   uint64_t now_ms);
 /* The same or what has become its part; wakes the courier. */
@@ -56,6 +65,10 @@ void work_suspect(struct work *w);
 void work_trouble(struct schedule *s, struct holder *h, struct span why, uint64_t now_ms);
 /* What a report tells of the destination: pace, and whether it is back. */
 void work_hear(struct schedule *s, struct work *w, const struct report *r, uint64_t now_ms);
+
+/* ---- report.c ---- */
+/* How far limits were exceeded is told now and then. */
+void overshoot_tell(struct overshoot *o, uint64_t now_ms);
 
 /* ---- turn.c ---- */
 void turn_begin(struct work *w, uint64_t now_ms);

@@ -146,7 +146,8 @@ bool holder_grant(struct schedule *s, struct holder *h, uint32_t connections, ui
     struct work *w = h->work;
     const struct partition *p = work_partition(s, w);
 
-    if (!partition_is_usable(p, now_ms) || !courier_is_heard(h->courier, now_ms))
+    if (!partition_is_usable(p, now_ms) || !courier_is_heard(h->courier, now_ms) ||
+        (connections && (w->is_suspended || s->awaits_rules)))
         return false;
     if (connections)
         w->is_rung = false;

@@ -144,14 +144,49 @@ static enum step_result ask_recipient_domain(struct admission *a)
 
 /* ---- the sender */
 
+static enum step_result say_away(struct admission *a)
+{
+    return admission_say(a, 451, "4.3.0", "The queue is away; try again later");
+}
+
+static enum step_result say_full(struct admission *a)
+{
+    return admission_say(a, 452, "4.3.1", "The queue is full; try again later");
+}
+
+/* Of several shards one is enough here: whether it is the right one shows with the recipients. */
 static enum step_result ask_store(struct admission *a)
 {
     const struct store *store = admission_reactor(a)->store;
-    if (!store_is_ready(store))
-        return admission_say(a, 451, "4.3.0", "The queue is away; try again later");
-    if (store_is_full(store))
-        return admission_say(a, 452, "4.3.1", "The queue is full; try again later");
-    return STEP_NEXT;
+    if (!store_has_ready(store))
+        return say_away(a);
+    return store_is_full(store) ? say_full(a) : STEP_NEXT;
+}
+
+/* The shard where the mail for this domain waits. */
+static enum step_result ask_shard(struct admission *a, const char *domain)
+{
+    const struct store *store = admission_reactor(a)->store;
+    unsigned partition = partition_of(span_of(domain));
+    if (!store_partition_is_ready(store, partition))
+        return say_away(a);
+    return store_partition_is_full(store, partition) ? say_full(a) : STEP_NEXT;
+}
+
+static enum step_result ask_shards(struct admission *a)
+{
+    enum step_result r = STEP_NEXT;
+    if (!store_has_slots(admission_reactor(a)->store))
+        return STEP_NEXT; /* one shard, which was asked at MAIL */
+    if (a->answer.address_count == 0)
+        return ask_shard(a, a->domain);
+    for (size_t i = 0; r == STEP_NEXT && i < a->answer.address_count; i++) {
+        const char *at_sign = strrchr(a->answer.addresses[i], '@');
+        char domain[DOMAIN_MAX + 1];
+        must(at_sign && idn_domain(span_of(at_sign + 1), domain) == 0); /* as submit does */
+        r = ask_shard(a, domain);
+    }
+    return r;
 }
 
 static enum step_result ask_user(struct admission *a)
@@ -227,7 +262,7 @@ static enum step_result judge_tables(struct admission *a, const struct tables_re
     } else {
         give_address(a);
     }
-    return STEP_NEXT;
+    return ask_shards(a);
 }
 
 static void on_tables(void *owner, const struct tables_result *result)

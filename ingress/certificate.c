@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "ingress/service.h"
 
 enum { LOOK_EVERY_MS = 1000 };
@@ -75,6 +76,19 @@ static void tell(const struct conf_listener *l, const struct tls_server *t)
         log_event(LOG_CERTIFICATE_POOR, F("listener", l->name), F("why", warning));
 }
 
+/* Those in force are changed by this thread only. */
+static void measure(void)
+{
+    int64_t first_ms = INT64_MAX;
+
+    for (size_t i = 0; i < certificates.count; i++) {
+        const struct tls_server *t = certificates.servers[i];
+        if (t && tls_server_ends_ms(t) < first_ms)
+            first_ms = tls_server_ends_ms(t);
+    }
+    metric_set(METRIC_LISTENER_CERTIFICATE_END_SECONDS, first_ms < INT64_MAX ? first_ms : 0);
+}
+
 /* Keeps what is in force if there is nothing better. */
 static bool renew(const struct conf *conf, size_t i)
 {
@@ -85,6 +99,7 @@ static bool renew(const struct conf *conf, size_t i)
         return false;
     }
     put(i, next);
+    measure();
     tell(&conf->listeners[i], next);
     return true;
 }
@@ -130,6 +145,7 @@ int certificates_open(struct loop *l, struct tls_tickets *tickets, void (*on_cha
             return r;
         tell(listener, certificates.servers[certificates.count]);
     }
+    measure();
     timer_start(l, &certificates.timer, LOOK_EVERY_MS, on_look);
     return 0;
 }

@@ -11,7 +11,7 @@
 #include "ingress/service.h"
 #include "ingress/session.h"
 
-enum { TELL_FAULT_MS = 1000 };
+enum { TELL_FAULT_MS = 1000, START_WAIT_MS = 1000 };
 
 static void on_accept(void *owner, int fd)
 {
@@ -47,7 +47,7 @@ static int open_address(struct service *s, const char *text, const struct reacto
         *ret_error = mem_format("%s: cannot listen on %s: %s", setting, text, strerror(-error));
         return error;
     }
-    r->listener_count++;
+    listener_pause(r->listeners[r->listener_count++], START_WAIT_MS);
     return 0;
 }
 
@@ -65,6 +65,12 @@ int listeners_open(struct reactor *r, const struct reactor *first, char **ret_er
                 return error;
         }
     return 0;
+}
+
+void listeners_begin(struct reactor *r)
+{
+    for (size_t i = 0; i < r->listener_count; i++)
+        listener_resume(r->listeners[i]);
 }
 
 void listeners_close(struct reactor *r)

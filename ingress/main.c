@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "cluster/daemon.h"
-#include "cluster/node.h"
+#include "cluster/keyring.h"
 #include "cluster/ticket.h"
 #include "ingress/auth.h"
 #include "ingress/certificate.h"
@@ -22,8 +22,10 @@
 #include "ingress/listener.h"
 #include "ingress/overload.h"
 #include "ingress/reactor.h"
+#include "ingress/ring.h"
 #include "ingress/service.h"
 #include "ingress/table_watch.h"
+#include "ingress/tracing.h"
 
 enum { EXIT_USAGE = 2, VIEW_EVERY_MS = 1000, THREADS_MAX = 256, POLITE_PERCENT = 80, LINGER_PERCENT = 15 };
 
@@ -32,6 +34,7 @@ static struct {
     struct reactor **reactors;
     unsigned count;
     struct node *node;
+    struct keyring keyring;
     struct tls_tickets *tickets; /* of all listeners */
     struct ticket *ticket;       /* keeps their secrets alive */
     struct timer polite;         /* how long draining waits for clients */
@@ -79,11 +82,29 @@ static void on_joined(void *owner UNUSED, uint64_t incarnation)
 static void on_dead(void *owner UNUSED)
 {
     log_event(LOG_DECLARED_DEAD, FN("incarnation", node_incarnation(ingress.node)));
+    keyring_begin(&ingress.keyring, clock_ms());
 }
 
 static void on_view(void *owner UNUSED, const struct node_view *view)
 {
-    if (view && ingress.node && ring_publish(view, node_incarnation(ingress.node)))
+    if (!view || !ingress.node)
+        return;
+    uint64_t me = node_incarnation(ingress.node), redis_ms = store_redis_ms(ingress.reactors[0]->store);
+    if (keyring_look(&ingress.keyring, view, me, redis_ms, conf_get()->bus.key_age_ms, clock_ms())) {
+        log_event(LOG_BUS_KEY, F("key", ingress.keyring.keys.public_key));
+        node_beat_soon(ingress.node);
+    }
+    bool is_first = !atomic_exchange(&reactor_shared.has_orders, true);
+    if (ring_publish(view, me, &ingress.keyring.keys) || is_first)
+        wake_all();
+}
+
+static void on_drain(void *owner UNUSED, bool is_ordered)
+{
+    unsigned from = is_ordered ? DRAIN_NO : DRAIN_ORDERED; /* else it is ending, and goes on with that */
+
+    log_event(is_ordered ? LOG_DRAIN_ORDERED : LOG_DRAIN_OVER);
+    if (atomic_compare_exchange_strong(&reactor_shared.drain, &from, is_ordered ? DRAIN_ORDERED : DRAIN_NO))
         wake_all();
 }
 
@@ -95,12 +116,16 @@ static void on_stats(void *owner UNUSED, struct node_stats *stats)
     stats->capacity = conf_get()->ingress.max_sessions;
     stats->store_audit_ok = store_is_ready(ingress.reactors[0]->store);
     stats->is_draining = atomic_load(&reactor_shared.drain) != DRAIN_NO;
+    keyring_tell(&ingress.keyring, stats, store_redis_ms(ingress.reactors[0]->store), clock_ms());
 }
 
 static void open_node(void)
 {
-    const struct node_events events = {
-        .on_joined = on_joined, .on_dead = on_dead, .on_view = on_view, .on_stats = on_stats};
+    const struct node_events events = {.on_joined = on_joined,
+                                       .on_dead = on_dead,
+                                       .on_view = on_view,
+                                       .on_drain = on_drain,
+                                       .on_stats = on_stats};
     struct node_stats stats = {
         .role = ROLE_INGRESS,
         .name = mem_string(daemon_node_name()),
@@ -109,6 +134,7 @@ static void open_node(void)
         .bus = mem_string(""),
         .started_ms = clock_wall_ms(),
     };
+    keyring_begin(&ingress.keyring, clock_ms());
     ingress.node = node_open(ingress.reactors[0]->store, &stats, VIEW_EVERY_MS, &events);
     mem_free(stats.name);
     mem_free(stats.version);
@@ -122,6 +148,7 @@ static void on_end(struct timer *t UNUSED)
 {
     overload_close();
     change_close();
+    tracing_close();
     ingress.ticket = ticket_close(ingress.ticket);
     certificates_close();
     table_watch_close();
@@ -197,6 +224,20 @@ static void prefer_batches(void)
     (void) sched_setscheduler(0, SCHED_BATCH, &none); /* threads started later inherit it */
 }
 
+/* What a 250 of ours stands for: the label of the time that it takes. */
+static void label_durability(const struct conf *conf)
+{
+    static char text[sizeof "replicas-" + 20] = "fsync";
+    static const char *const words[] = {text};
+    bool is_none = conf->store.durability == 1; /* the second of "fsync none" */
+
+    if (conf->store.replicas > 0)
+        (void) snprintf(text, sizeof(text), "replicas-%u", (unsigned) conf->store.replicas); /* it fits */
+    else if (is_none)
+        (void) snprintf(text, sizeof(text), "none"); /* it fits */
+    metric_label(METRIC_ACCEPT_SECONDS, words, 1);
+}
+
 static void start(struct loop *main_loop)
 {
     char *error = NULL;
@@ -210,6 +251,7 @@ static void start(struct loop *main_loop)
     ingress.reactors = mem_array(ingress.count, sizeof ingress.reactors[0]);
     reactor_shared.name = daemon_node_name();
     reactor_shared.on_drained = on_drained;
+    label_durability(conf_get());
     if (table_watch_open(main_loop, &error) < 0)
         die(error);
     ingress.tickets = tls_tickets_new();
@@ -217,13 +259,14 @@ static void start(struct loop *main_loop)
         die(error);
     for (unsigned i = 0; i < ingress.count; i++) {
         struct reactor **r = &ingress.reactors[i];
-        if (reactor_new(i, i == 0 ? main_loop : NULL, r, &error) < 0 ||
+        if (reactor_new(i, ingress.count, i == 0 ? main_loop : NULL, r, &error) < 0 ||
             listeners_open(*r, i == 0 ? NULL : ingress.reactors[0], &error) < 0)
             die(error);
     }
     open_node();
     ingress.ticket = ticket_open(ingress.reactors[0]->store, ingress.tickets);
     change_open(ingress.reactors[0]->store, wake_all);
+    tracing_open(ingress.reactors[0]->store, wake_all);
     overload_open(main_loop, on_stress_change);
     tell_listeners(ingress.reactors[0]);
     for (unsigned i = 1; i < ingress.count; i++)
@@ -248,6 +291,8 @@ static bool is_ready(struct buf *why)
                                  : "a reactor has no connection to Redis");
         buf_add_char(why, '\n');
     }
+    if (atomic_load(&reactor_shared.drain) == DRAIN_ORDERED)
+        buf_add_text(why, "draining, as baridctl node drain ordered\n");
     if (overload_is_full())
         buf_add_text(why, "ingress.max_memory is passed\n");
     return why->len == 0;
@@ -273,6 +318,8 @@ static void join_threads(void)
         (void) reactor_free(r); /* always NULL */
     }
     mem_free(ingress.reactors);
+    keyring_done(&ingress.keyring);
+    ring_forget();
     (void) tls_tickets_free(ingress.tickets); /* always NULL */
 }
 

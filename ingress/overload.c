@@ -3,11 +3,10 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "base/conf.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/metric.h"
 
 enum { LOOK_EVERY_MS = 500, STRESS_PERCENT = 90, CALM_PERCENT = 80, STORE_NEAR = 2, STORE_CALM = 5 };
@@ -29,18 +28,6 @@ bool overload_is_full(void)
     return atomic_load_explicit(&overload.is_full, memory_order_relaxed);
 }
 
-static uint64_t resident_bytes(void)
-{
-    unsigned long long whole, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (!file)
-        return 0;
-    if (fscanf(file, "%llu %llu", &whole, &resident) != 2)
-        resident = 0;
-    (void) fclose(file); /* it was only read */
-    return resident * (uint64_t) sysconf(_SC_PAGESIZE);
-}
-
 /* What is too much, or NULL. percent: of what is allowed, from where on it is. */
 static const char *find_stress(const struct conf *conf, uint64_t memory_bytes, uint64_t percent,
                                uint64_t near)
@@ -57,7 +44,7 @@ static void look(void)
 {
     const struct conf *conf = conf_get();
     bool was = overload_is_stressed();
-    uint64_t memory_bytes = conf->ingress.max_memory_bytes > 0 ? resident_bytes() : 0;
+    uint64_t memory_bytes = conf->ingress.max_memory_bytes > 0 ? mem_resident_bytes() : 0;
     const char *why = was ? find_stress(conf, memory_bytes, CALM_PERCENT, STORE_CALM)
                           : find_stress(conf, memory_bytes, STRESS_PERCENT, STORE_NEAR);
     atomic_store(&overload.is_full,

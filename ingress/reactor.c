@@ -14,6 +14,7 @@
 #include "ingress/listener.h"
 #include "ingress/service.h"
 #include "ingress/session.h"
+#include "ingress/tracing.h"
 
 struct reactor_shared reactor_shared;
 
@@ -34,16 +35,26 @@ static void hurry(struct reactor *r)
     r->hurries = hurries;
 }
 
+/* Who comes while we start waits a moment for Redis, and for the orders, rather than be told to come again. */
+static void begin(struct reactor *r)
+{
+    if (r->has_begun || !atomic_load(&r->is_ready) || !atomic_load(&reactor_shared.has_orders))
+        return;
+    r->has_begun = true;
+    listeners_begin(r);
+}
+
 static void on_store_ready(void *owner)
 {
     struct reactor *r = owner;
-    atomic_store(&r->is_ready, true);
+    atomic_store(&r->is_ready, store_has_ready(r->store));
+    begin(r);
 }
 
 static void on_store_lost(void *owner, const char *reason UNUSED)
 {
     struct reactor *r = owner;
-    atomic_store(&r->is_ready, false);
+    atomic_store(&r->is_ready, store_has_ready(r->store));
 }
 
 static void on_wake(void *context)
@@ -52,11 +63,17 @@ static void on_wake(void *context)
     unsigned drain = atomic_load(&reactor_shared.drain);
     if (!r->store)
         return; /* it has ended */
+    begin(r);
     ringer_update(r->ringer);
     reactor_refresh(r);
+    tracing_refresh(r);
     hurry(r);
     if (drain == DRAIN_NO)
         return;
+    if (drain == DRAIN_ORDERED) {
+        sessions_stop(r, false);
+        return;
+    }
     if (!r->is_drained) {
         listeners_close(r);
         arrivals_stop(r);
@@ -74,14 +91,15 @@ void reactor_wake(struct reactor *r)
 
 void reactor_check_drained(struct reactor *r)
 {
-    if (atomic_load(&reactor_shared.drain) == DRAIN_NO || r->listener_count > 0 || r->session_count > 0 ||
-        r->submission_count > 0 || r->is_drained)
+    if (atomic_load(&reactor_shared.drain) < DRAIN_POLITELY || r->listener_count > 0 ||
+        r->session_count > 0 || r->submission_count > 0 || r->is_drained)
         return;
     r->is_drained = true;
     loop_wake(r->loop); /* the end is made there: this may be a callback of what it closes */
 }
 
-int reactor_new(unsigned index, struct loop *l, struct reactor **ret_reactor, char **ret_error)
+int reactor_new(unsigned index, unsigned count, struct loop *l, struct reactor **ret_reactor,
+                char **ret_error)
 {
     struct reactor *r = NEW(struct reactor);
     const struct store_events events = {.on_ready = on_store_ready, .on_lost = on_store_lost, .owner = r};
@@ -102,6 +120,8 @@ int reactor_new(unsigned index, struct loop *l, struct reactor **ret_reactor, ch
     r->tables = tables_new(r->store);
     r->domain_check = domain_check_new(r->loop);
     r->ringer = ringer_new(r->loop, index);
+    r->transcripts = transcripts_open(r->store, reactor_shared.name,
+                                      count < TRANSCRIPT_RATE ? TRANSCRIPT_RATE / count : 1);
     loop_on_wake(r->loop, on_wake, r);
     *ret_reactor = r;
     return 0;
@@ -111,6 +131,7 @@ void reactor_end(struct reactor *r)
 {
     timer_stop(&r->room);
     r->ringer = ringer_free(r->ringer);
+    r->transcripts = transcripts_close(r->transcripts);
     r->auth = auth_free(r->auth);
     r->quota = quota_close(r->quota);
     r->limiter = limiter_close(r->limiter); /* no session is left that holds anything of it */

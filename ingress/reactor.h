@@ -14,6 +14,7 @@
 #include "base/list.h"
 #include "cluster/limit.h"
 #include "cluster/store.h"
+#include "cluster/transcript.h"
 #include "ingress/domain_check.h"
 #include "ingress/quota.h"
 #include "ingress/ring.h"
@@ -31,10 +32,12 @@ struct reactor_shared {
     _Atomic unsigned settings; /* grows with each reload */
     _Atomic unsigned drain;    /* enum drain */
     _Atomic unsigned hurries;  /* grows when stress begins */
+    _Atomic bool has_orders;   /* the operator's orders were read */
     void (*on_drained)(
         struct reactor *r); /* in the reactor's thread, at each wake-up once it has nothing left */
 };
-enum drain { DRAIN_NO, DRAIN_POLITELY, DRAIN_AT_ONCE };
+/* Ordered by the operator: the node stays, sessions end between transactions and new ones are turned away. The others: SIGTERM. */
+enum drain { DRAIN_NO, DRAIN_ORDERED, DRAIN_POLITELY, DRAIN_AT_ONCE };
 extern struct reactor_shared reactor_shared;
 
 struct reactor {
@@ -47,6 +50,9 @@ struct reactor {
     struct tables *tables;
     struct domain_check *domain_check;
     struct ringer *ringer;
+    struct transcripts *transcripts;
+    unsigned tracing;          /* number of the rules that it has (tracing.h) */
+    bool is_traced;            /* some of them ask for dialogues */
     unsigned settings;         /* those that the services were made of */
     struct service **services; /* one for each listener */
     size_t service_count;
@@ -60,12 +66,14 @@ struct reactor {
     struct timer fault;                /* tells of exhausted descriptors once a second */
     _Atomic bool is_ready;             /* the store takes mail */
     unsigned hurries;                  /* those that the sessions were told of */
+    bool has_begun;                    /* takes who connects */
     bool is_drained;
     pthread_t thread;
 };
 
-/* l: to run on; NULL: one of its own. */
-int reactor_new(unsigned index, struct loop *l, struct reactor **ret_reactor, char **ret_error);
+/* count: of all reactors, which share a node's limits; l: to run on; NULL: one of its own. */
+int reactor_new(unsigned index, unsigned count, struct loop *l, struct reactor **ret_reactor,
+                char **ret_error);
 void reactor_end(struct reactor *r);             /* closes its store and links, in its thread */
 struct reactor *reactor_free(struct reactor *r); /* not while it runs; its loop stays; always NULL */
 /* After reactor_shared was changed, or rings were published; from any thread. */

@@ -20,13 +20,14 @@ enum { GATHER_MS = 2, NO_LINE = UINT16_MAX, NAMES_MAX = BUS_FRAME_MAX / 2 };
 /* A dispatcher as published. */
 struct place {
     uint64_t incarnation;
-    char *bus;
+    char *bus, *key;
 };
 
 static struct {
     pthread_mutex_t lock;
     uint64_t version;
     uint64_t incarnation;
+    struct bus_keys keys;
     struct place *places;
     size_t place_count;
     uint16_t owners[PARTITION_COUNT]; /* index into places, or NO_LINE */
@@ -66,8 +67,10 @@ struct ringer {
 
 static void places_free(struct place *places, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         mem_free(places[i].bus);
+        mem_free(places[i].key);
+    }
     mem_free(places);
 }
 
@@ -84,23 +87,25 @@ static uint16_t place_of(const struct place *places, size_t count, const struct 
     return NO_LINE;
 }
 
-bool ring_publish(const struct node_view *view, uint64_t incarnation)
+bool ring_publish(const struct node_view *view, uint64_t incarnation, const struct bus_keys *keys)
 {
     size_t count = 0;
     struct place *places = mem_array(view->count + 1, sizeof places[0]);
     uint16_t owners[PARTITION_COUNT];
     for (size_t i = 0; i < view->count && count < NO_LINE; i++)
         if (is_usable(&view->peers[i]))
-            places[count++] = (struct place){view->peers[i].incarnation,
-                                             mem_string(view->peers[i].stats.bus)};
+            places[count++] = (struct place){view->peers[i].incarnation, mem_string(view->peers[i].stats.bus),
+                                             mem_string(view->peers[i].stats.bus_key)};
     for (unsigned p = 0; p < PARTITION_COUNT; p++)
         owners[p] = place_of(places, count, node_for_partition(view, p));
     must(pthread_mutex_lock(&published.lock) == 0);
     bool is_same = published.incarnation == incarnation && published.place_count == count &&
-                   memcmp(published.owners, owners, sizeof owners) == 0;
+                   memcmp(published.owners, owners, sizeof owners) == 0 &&
+                   strcmp(published.keys.public_key, keys->public_key) == 0;
     for (size_t i = 0; is_same && i < count; i++)
         is_same = published.places[i].incarnation == places[i].incarnation &&
-                  strcmp(published.places[i].bus, places[i].bus) == 0;
+                  strcmp(published.places[i].bus, places[i].bus) == 0 &&
+                  strcmp(published.places[i].key, places[i].key) == 0;
     if (is_same) {
         places_free(places, count);
     } else {
@@ -108,11 +113,20 @@ bool ring_publish(const struct node_view *view, uint64_t incarnation)
         published.places = places;
         published.place_count = count;
         published.incarnation = incarnation;
+        published.keys = *keys;
         memcpy(published.owners, owners, sizeof owners);
         published.version++;
     }
     must(pthread_mutex_unlock(&published.lock) == 0);
     return !is_same;
+}
+
+void ring_forget(void)
+{
+    places_free(published.places, published.place_count);
+    published.places = NULL;
+    published.place_count = 0;
+    bus_keys_wipe(&published.keys);
 }
 
 /* ---- a line */
@@ -146,7 +160,7 @@ static void on_gathered(struct timer *t)
 }
 
 /* Nothing is expected from a dispatcher. */
-static void on_frame(void *owner UNUSED, struct span from UNUSED, struct span frame UNUSED)
+static void on_frame(void *owner UNUSED, struct span frame UNUSED)
 {
     metric_add(METRIC_FRAMES_REFUSED_TOTAL, 1);
 }
@@ -155,7 +169,7 @@ static struct line *line_new(struct ringer *r, const struct place *place)
 {
     struct link *link = NULL;
     AUTO_FREE char *name = mem_format("%llu.%u", (unsigned long long) published.incarnation, r->reactor);
-    if (link_open(r->loop, place->bus, name, on_frame, NULL, &link) < 0)
+    if (link_open(r->loop, place->bus, name, &published.keys, place->key, on_frame, NULL, &link) < 0)
         return NULL; /* an address we cannot use: rings for it are lost, its polls go on */
     struct line *l = NEW(struct line);
     l->ringer = r;
@@ -225,8 +239,10 @@ struct ringer *ringer_free(struct ringer *r)
 static struct line *line_for(struct ringer *r, const struct place *place)
 {
     for (size_t i = 0; i < r->line_count; i++)
-        if (r->lines[i]->incarnation == place->incarnation && strcmp(r->lines[i]->bus, place->bus) == 0)
+        if (r->lines[i]->incarnation == place->incarnation && strcmp(r->lines[i]->bus, place->bus) == 0) {
+            (void) link_use(r->lines[i]->link, &published.keys, place->key); /* no key: the former stays */
             return r->lines[i];
+        }
     struct line *l = line_new(r, place);
     if (l) {
         r->lines = mem_resize(r->lines, (r->line_count + 1) * sizeof r->lines[0]);

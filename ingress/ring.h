@@ -6,11 +6,13 @@
  */
 #pragma once
 
-#include "cluster/node.h"
+#include "cluster/keyring.h"
 #include "io/loop.h"
 
-/* Main thread: what all reactors ring by from now on. True: it is news, wake them. incarnation: ours, 0 while not joined. */
-bool ring_publish(const struct node_view *view, uint64_t incarnation);
+/* Main thread: what all reactors ring by from now on. True: it is news, wake them. incarnation: ours, 0 while not joined; keys: ours, too. */
+bool ring_publish(const struct node_view *view, uint64_t incarnation, const struct bus_keys *keys);
+/* At the end, when no reactor rings any more. */
+void ring_forget(void);
 
 struct ringer;
 struct ringer *ringer_new(struct loop *l, unsigned reactor);

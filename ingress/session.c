@@ -139,6 +139,8 @@ static size_t session_step(struct session *s, struct span in, bool *ret_goes_on)
     struct buf *out = session_output(s, &now_ms);
     size_t before = out->len;
     bool is_told = s->engine.phase != SMTP_CONTENT && s->engine.phase != SMTP_SASL;
+    if (s->reactor->is_traced)
+        session_trace(s);
     size_t used = smtp_server_feed(&s->engine, in, now_ms, out);
     *ret_goes_on = session_advance(s) && used > 0;
     if (s->engine.errors > s->errors_told) {

@@ -17,6 +17,7 @@ void session_serve_sender(struct session *s)
 {
     struct smtp_answer answer;
     reactor_refresh(s->reactor);
+    session_trace_address(s);
     s->admission = admission_sender(&s->who, &s->engine.address, s->engine.transaction->declared_bytes,
                                     on_judged, s, &answer);
     s->is_waiting = s->admission != NULL;
@@ -27,6 +28,7 @@ void session_serve_sender(struct session *s)
 void session_serve_recipient(struct session *s)
 {
     struct smtp_answer answer;
+    session_trace_address(s);
     s->admission = admission_recipient(&s->who, &s->engine.address, on_judged, s, &answer);
     s->is_waiting = s->admission != NULL;
     if (!s->is_waiting)

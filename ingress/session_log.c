@@ -50,9 +50,12 @@ static const char *end_word(const struct session *s, int reason)
     return reason == 0 ? "closed by client" : log_errno_text(-reason);
 }
 
-void session_tell_closed(const struct session *s, int reason)
+void session_tell_closed(struct session *s, int reason)
 {
     char room[TLS_TEXT_MAX];
+    AUTO_FREE char *failure = reason == -EPROTO ? mem_format("TLS failed: %s", stream_tls_error(s->stream))
+                                                : NULL;
+    session_trace_closed(s, failure ? failure : end_word(s, reason));
     if (reason == -EPROTO && !s->is_health_check)
         log_event(LOG_TLS_FAILED, F("session", s->id), F("listener", s->who.service->name),
                   F("client", s->client_text), F("why", stream_tls_error(s->stream)));
@@ -64,19 +67,6 @@ void session_tell_closed(const struct session *s, int reason)
                   FN("errors", s->engine.errors));
 }
 
-static bool is_verb(struct span word)
-{
-    static const struct span verbs[] = {
-#define SMTP_VERB(verb, ...) SPAN(#verb),
-#include "ingress/smtp_server.def"
-#undef SMTP_VERB
-    };
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-        if (span_equal_nocase(word, verbs[i]))
-            return true;
-    return false;
-}
-
 /*
  * Commands whose arguments are addresses are told whole, of others the verb only, and nothing of what is no command: it could be a password
  * typed at the wrong prompt.
@@ -85,7 +75,7 @@ static struct span tellable(struct span command)
 {
     struct span line = span_cut(&command, '\r'), rest = line;
     struct span word = span_cut(&rest, ' ');
-    if (!is_verb(word))
+    if (!smtp_server_knows(word))
         return (struct span){.at = NULL};
     return span_equal_nocase(word, SPAN("MAIL")) || span_equal_nocase(word, SPAN("RCPT")) ? line : word;
 }

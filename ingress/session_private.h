@@ -1,6 +1,6 @@
 /*
  * Does: what the files of a session share: session.c (stream and engine), session_start.c (from accept to greeting), session_ask.c (what the
- *       engine asks), session_content.c (content to the store), session_login.c (AUTH, the user), session_log.c (its lines).
+ *       engine asks), session_content.c (content to the store), session_login.c (AUTH, the user), session_log.c (its lines), session_trace.c (its dialogue, where an operator watches).
  * Does not: concern anybody else; session.h is the contract.
  * Owns: see session.h.
  * Fails: see session.h.
@@ -45,7 +45,8 @@ struct session {
     uint64_t deadline_ms; /* as told to the stream */
     char id[SESSION_ID_MAX];
     char client_text[IP_TEXT_MAX];
-    char *client_name; /* as XCLIENT told it; NULL: not known */
+    struct transcript *transcript; /* NULL: nobody has watched it; else engine.dialog is its */
+    char *client_name;             /* as XCLIENT told it; NULL: not known */
 };
 
 /* ---- session.c */
@@ -99,6 +100,14 @@ const char *session_mechanism(const struct session *s); /* NULL: nobody logged i
 void session_stop_auth(struct session *s); /* the exchange under way, and what was asked about the user */
 void session_logout(struct session *s);
 
+/* ---- session_trace.c: its dialogue, told to operators who watch */
+/* Only where reactor.is_traced: it is watched from here on, or judged by rules that have come since. */
+void session_trace(struct session *s);
+/* These cost a comparison where it is not watched. Its sender or recipient is known; TLS is there; it is over. */
+void session_trace_address(struct session *s);
+void session_trace_secured(struct session *s);
+void session_trace_closed(struct session *s, const char *how);
+
 /* ---- session_log.c */
 void session_set_id(struct session *s);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", NULL when plain; valid as long as room. */
@@ -106,6 +115,6 @@ enum { TLS_TEXT_MAX = 96 };
 const char *session_tls_text(const struct session *s, char room[static TLS_TEXT_MAX]);
 void session_tell_connected(const struct session *s);
 void session_tell_limit(const struct session *s, const char *why);
-void session_tell_closed(const struct session *s, int reason);
+void session_tell_closed(struct session *s, int reason);
 /* One line for each command refused: what was said to it, and the command unless it was content or a secret. */
 void session_tell_refusal(struct session *s, struct span command, struct span reply);

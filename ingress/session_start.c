@@ -141,6 +141,7 @@ void session_on_secured(void *owner)
     metric_add(METRIC_SESSIONS_SECURED, 1);
     s->who.has_certificate = service_permits_certificate(s->who.service, tls);
     stream_deadline(s->stream, 0);
+    session_trace_secured(s);
     if (s->engine.ask == SMTP_ASK_HANDSHAKE) {
         uint64_t now_ms;
         struct buf *out = session_output(s, &now_ms);
@@ -189,6 +190,8 @@ void session_begin(struct service *service, int fd, const struct proxy_header *h
 {
     static const struct smtp_answer too_many = {
         .code = 421, .status = "4.7.0", .text = "Too many sessions; try again later"};
+    static const struct smtp_answer draining = {
+        .code = 421, .status = "4.3.2", .text = "This server takes no mail for now; try another"};
     bool is_early = !service->is_tls_implicit && has_spoken(fd);
     struct session *s = session_new(service, fd);
     struct ip peer;
@@ -199,18 +202,23 @@ void session_begin(struct service *service, int fd, const struct proxy_header *h
     session_set_client(s, header && !header->is_local ? &header->ip : &peer);
     s->is_health_check = header && header->is_local;
     s->has_spoken = is_early;
-    bool is_within_limits = s->is_health_check || session_enter(s);
+    bool is_draining = atomic_load(&reactor_shared.drain) == DRAIN_ORDERED;
+    bool is_within_limits = !is_draining && (s->is_health_check || session_enter(s));
     session_tell_connected(s);
+    if (s->reactor->is_traced && !s->is_health_check)
+        session_trace(s);
     if (service->is_tls_implicit && (!is_within_limits || !session_has_tls(s))) {
         metric_add(METRIC_SESSIONS_REFUSED_TOTAL, 1);
-        session_tell_limit(s, is_within_limits ? "TLS cannot be had now" : too_many.text);
+        session_tell_limit(s, is_draining        ? draining.text
+                              : is_within_limits ? "TLS cannot be had now"
+                                                 : too_many.text);
         stream_abort(s->stream);
     } else if (service->is_tls_implicit) {
         session_start_tls(s);
     } else if (is_within_limits) {
         session_admit(s);
     } else {
-        session_greet(s, &too_many);
+        session_greet(s, is_draining ? &draining : &too_many);
     }
 }
 

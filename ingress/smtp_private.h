@@ -1,6 +1,6 @@
 /*
  * Does: what the files of the SMTP server engine share: smtp_server.c (calls, replies, life), smtp_line.c, smtp_command.c (verbs),
- * smtp_hello.c, smtp_parameter.c, smtp_auth.c, smtp_xclient.c, smtp_body.c, smtp_content.c, smtp_transaction.c.
+ * smtp_hello.c, smtp_parameter.c, smtp_auth.c, smtp_dialog.c, smtp_xclient.c, smtp_body.c, smtp_content.c, smtp_transaction.c.
  * Does not: concern anybody else; smtp_server.h is the contract.
  * Owns: nothing.
  * Fails: never.
@@ -30,6 +30,15 @@ void smtp_end_transaction(struct smtp_server *s);
 void smtp_abandon_transaction(struct smtp_server *s);
 /* What was said before counts no more: no EHLO, no AUTH, no transaction. */
 void smtp_begin_anew(struct smtp_server *s);
+
+/* ---- smtp_dialog.c: the session as it is told; only with s->dialog */
+
+/* What the next bytes of the client are, by the state they meet. */
+enum smtp_heard { SMTP_HEARD_NOTHING, SMTP_HEARD_COMMAND, SMTP_HEARD_SECRET, SMTP_HEARD_CONTENT };
+enum smtp_heard smtp_what_comes(const struct smtp_server *s);
+/* in: what the engine has taken of them. */
+void smtp_tell_heard(struct smtp_server *s, enum smtp_heard heard, struct span in);
+void smtp_tell_said(struct smtp_server *s); /* in this call */
 
 /* ---- lines and verbs */
 

@@ -118,6 +118,8 @@ static void start_call(struct smtp_server *s, uint64_t now_ms, struct buf *out)
 {
     s->now_ms = now_ms;
     s->out = out;
+    if (s->dialog)
+        s->dialog->from = out->len;
 }
 
 /* Nothing is half said, in either direction. */
@@ -155,6 +157,8 @@ static void end_call(struct smtp_server *s, size_t used)
     }
     if (s->phase != SMTP_CONTENT && s->skipped == 0 && !s->skip && (used > 0 || s->deadline_ms == 0))
         set_command_deadline(s);
+    if (s->dialog)
+        smtp_tell_said(s);
     s->out = NULL;
 }
 
@@ -248,6 +252,7 @@ size_t smtp_server_feed(struct smtp_server *s, struct span in, uint64_t now_ms, 
     if (s->ask != SMTP_ASK_NONE || in.len == 0)
         return 0;
     start_call(s, now_ms, out);
+    enum smtp_heard heard = s->dialog ? smtp_what_comes(s) : SMTP_HEARD_NOTHING;
     switch (s->phase) {
     case SMTP_CLOSED: break;
     case SMTP_NEW: /* BEHAVIOURS B15 */
@@ -257,6 +262,8 @@ size_t smtp_server_feed(struct smtp_server *s, struct span in, uint64_t now_ms, 
     case SMTP_CONTENT: used = smtp_feed_content(s, in); break;
     default: used = s->skip ? smtp_feed_skip(s, in) : smtp_feed_line(s, in); break;
     }
+    if (heard != SMTP_HEARD_NOTHING)
+        smtp_tell_heard(s, heard, (struct span){.at = in.at, .len = used});
     end_call(s, used);
     return used;
 }

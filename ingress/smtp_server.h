@@ -15,6 +15,7 @@
 #include "ingress/smtp_profile.h"
 #include "ingress/smtp_transaction.h"
 #include "mail/addr.h"
+#include "mail/dialog.h"
 
 enum {
     SMTP_LINE_MAX = 2048, /* a command with its CR LF; RFC 5321 asks for 512, extensions for some more */
@@ -88,6 +89,7 @@ struct smtp_server {
     struct smtp_skip *skip;       /* NULL: no refused chunk is being read past */
     char *helo;                   /* as said; NULL before */
     struct buf *out;              /* during a call */
+    struct dialog *dialog;        /* the owner's: who listens to what is said; NULL: nobody */
     struct addr address;
     struct span content;
     uint64_t now_ms; /* during a call */
@@ -133,6 +135,8 @@ void smtp_server_go_on(struct smtp_server *s, uint64_t now_ms, struct buf *out);
 uint64_t smtp_server_deadline(const struct smtp_server *s);
 /* The client must hurry: the deadline is no later than this. */
 void smtp_server_hurry(struct smtp_server *s, uint64_t deadline_ms);
+/* A command that we know, served or not; in any case. */
+bool smtp_server_knows(struct span word);
 /* Ends the session with 421 4.4.2 if the deadline has passed. */
 void smtp_server_tick(struct smtp_server *s, uint64_t now_ms, struct buf *out);
 /* The node is going down: 421 4.3.2 at the next boundary between transactions, maybe now; at_once: also within one, except after its dot. */

@@ -197,6 +197,12 @@ static void revoke(struct submission *s)
     FAULT_SENT(revoke_sent);
 }
 
+/* The clock of the Redis that has the partition, less our own. */
+static int64_t clock_offset_ms(const struct submission *s)
+{
+    return (int64_t) (store_partition_ms(s->reactor->store, s->partition) - clock_wall_ms());
+}
+
 /*
  * A mark of the commit lasts by the clock of Redis: once that clock has moved against ours, a repeat could make an ended job anew. The revoke
  * overtakes what is still repeated: it leaves a mark that any later commit of this job meets.
@@ -204,7 +210,7 @@ static void revoke(struct submission *s)
 static void on_clock_check(struct timer *t)
 {
     struct submission *s = CONTAINER_OF(t, struct submission, timer);
-    int64_t moved_ms = store_clock_offset_ms(s->reactor->store) - s->clock_offset_ms;
+    int64_t moved_ms = clock_offset_ms(s) - s->clock_offset_ms;
     if (llabs(moved_ms) > CLOCK_JUMP_MS)
         revoke(s);
     else
@@ -254,6 +260,7 @@ static void on_committed(void *context, enum commit_answer committed)
             submission_discard(s);
             answer_full(s, "the commit was refused for memory");
             break;
+        case COMMIT_UNDONE:
         case COMMIT_UNKNOWN: revoke(s); break;
         }
     }
@@ -329,7 +336,7 @@ static void start_commit(struct submission *s)
         .delay_ms = submission_delay_ms(s),
     };
     s->pending++;
-    s->clock_offset_ms = store_clock_offset_ms(s->reactor->store);
+    s->clock_offset_ms = clock_offset_ms(s);
     timer_start(s->reactor->loop, &s->timer, CLOCK_CHECK_MS, on_clock_check);
     queue_commit(s->reactor->store, &job, false, conf_get()->store.commit_time_ms, on_committed, s);
     FAULT_SENT(commit_sent);

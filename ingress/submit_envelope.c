@@ -77,9 +77,11 @@ void submission_new_id(struct submission *s)
     if (!e->is_parent) {
         s->partition = partition_of(span_of(e->queues[0]));
     } else {
-        /* Any will do; another random id spreads them, and gives nothing of this one away. */
+        /* Any healthy one will do; another random id spreads them, and gives nothing of this one away. */
         struct id other = id_new(now_ms, 0);
-        s->partition = other.bytes[sizeof other.bytes - 2] % PARTITION_COUNT;
+        unsigned any = other.bytes[sizeof other.bytes - 2] % PARTITION_COUNT;
+        unsigned healthy = store_partition_healthy(s->reactor->store, any);
+        s->partition = healthy < PARTITION_COUNT ? healthy : any;
     }
     e->id = id_new(now_ms, s->partition);
     e->arrival_ms = now_ms;
