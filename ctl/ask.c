@@ -1,29 +1,24 @@
 /* Questions to Redis, one run of the loop at a time. */
-#include "ctl/ask.h"
+#include "ctl/ask_private.h"
 
-#include <errno.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "ctl/settings.h"
+#include "ctl/away.h"
 
-enum { WINDOW = 4096, REPLY_TIME_MS = 8000, RETRY_MS = 100 };
-
-struct ask {
-    struct loop *loop;
-    struct redis *redis;
-    char *address;
-    struct buf commands; /* of the next question */
-    unsigned command_count;
-    size_t open;
-    bool is_failed;
-    char *error;
-    struct timer pause;
-};
+enum { RETRY_MS = 100, HOPS_MAX = 4 };
 
 struct question {
     struct redis_request request;
     struct ask *ask;
+    struct buf commands; /* request.bytes are these, or each of them behind ASKING */
+    unsigned command_count;
+    unsigned slot;
+    struct shard *only;  /* whoever has the slot, if NULL */
+    bool is_anywhere;    /* it has no key */
+    struct shard *asked; /* last */
+    unsigned hops;       /* redirections in a row */
     ask_on_answer *on_answer;
     void *context;
     bool owns_context;
@@ -35,12 +30,13 @@ struct question {
 static void question_free(struct question *q)
 {
     redis_request_done(&q->request);
+    buf_done(&q->commands);
     if (q->owns_context)
         mem_free(q->context);
     mem_free(q);
 }
 
-static void fail(struct ask *k, char *error)
+void ask_fail(struct ask *k, char *error)
 {
     mem_free(k->error);
     k->error = error;
@@ -56,11 +52,158 @@ static void question_over(struct question *q)
         loop_stop(k->loop);
 }
 
-static void on_retry(struct timer *t)
+void ask_fail_unanswered(struct ask *k, const struct shard *shard)
+{
+    const char *trouble = shards_trouble(k->shards);
+
+    if (*trouble)
+        ask_fail(k, mem_string(trouble));
+    else if (shard && shards_kind(k->shards) == STORE_CLUSTER) {
+        AUTO_BUF struct buf lost = {.data = NULL};
+        away_add_partitions(&lost, k->shards, shard);
+        ask_fail(
+            k,
+            mem_format(
+                "Redis at %s did not answer within %d s; it has partitions %.*s%s: does it run, and can it be reached?",
+                shard->address, ASK_TIME_MS / 1000, SPAN_ARG(buf_span(&lost)),
+                shards_find(k->shards, common_slot()) == shard ? " and the common keys" : ""));
+    } else if (k->refusal)
+        ask_fail(k, mem_string(k->refusal));
+    else
+        ask_fail(k, mem_format(
+                        "Redis at %s did not answer within %d s: is it running, and is store.address right?",
+                        k->place, ASK_TIME_MS / 1000));
+}
+
+/* ---- a shard that is away (only with is_partly) */
+
+static void on_missed(struct timer *t)
 {
     struct question *q = CONTAINER_OF(t, struct question, retry);
+    struct redis_value *nils = mem_array(q->command_count, sizeof(*nils)); /* zeroed: REDIS_NIL */
 
-    redis_submit(q->ask->redis, &q->request);
+    if (!q->ask->is_failed)
+        q->on_answer(q->context, nils);
+    mem_free(nils);
+    question_over(q);
+}
+
+/* Never within the call that asks. */
+static void question_missed(struct question *q)
+{
+    timer_start(q->ask->loop, &q->retry, 0, on_missed);
+}
+
+static void question_unanswered(struct question *q, struct shard *shard, const char *why)
+{
+    struct ask *k = q->ask;
+
+    if (!k->is_partly || k->is_failed) {
+        if (!k->is_failed)
+            ask_fail_unanswered(k, shard);
+        question_over(q);
+        return;
+    }
+    away_note(k->shards, shard, why);
+    question_missed(q);
+}
+
+/* Who never was up has had the time since we began. */
+static uint64_t patience_ms(const struct ask *k, const struct shard *shard)
+{
+    uint64_t now = clock_ms(), end = k->opened_ms + AWAY_TIME_MS;
+
+    if (!k->is_partly)
+        return now + ASK_TIME_MS;
+    if (shard && shard->data)
+        return now + AWAY_TIME_MS;
+    return end > now ? end : now + 1;
+}
+
+static struct shard *any_up(const struct ask *k)
+{
+    const struct list *shards = shards_list(k->shards);
+
+    for (const struct list *it = shards->next; it != shards; it = it->next) {
+        struct shard *shard = LIST_ENTRY(it, struct shard, link);
+        if (redis_is_up(shard->redis) && !away_is(shard))
+            return shard;
+    }
+    return NULL;
+}
+
+static struct shard *question_shard(const struct question *q)
+{
+    struct shard *shard = q->only ? q->only : shards_find(q->ask->shards, q->slot);
+
+    if (q->is_anywhere && q->ask->is_partly && (!shard || !redis_is_up(shard->redis) || away_is(shard))) {
+        struct shard *other = any_up(q->ask);
+        return other ? other : shard;
+    }
+    return shard;
+}
+
+/* ---- sending it */
+
+static void question_submit(struct question *q);
+
+static void on_retry(struct timer *t)
+{
+    question_submit(CONTAINER_OF(t, struct question, retry));
+}
+
+static bool is_open(const struct ask *k, const struct shard *shard)
+{
+    const struct list *shards = shards_list(k->shards);
+
+    for (const struct list *it = shards->next; it != shards; it = it->next)
+        if (LIST_ENTRY(it, struct shard, link) == shard)
+            return true;
+    return false;
+}
+
+/* False: its time is over. */
+static bool question_later(struct question *q)
+{
+    if (clock_ms() + RETRY_MS >= q->request.give_up_ms || q->ask->is_failed ||
+        (q->asked && is_open(q->ask, q->asked) && away_is(q->asked)))
+        return false;
+    q->hops = 0;
+    timer_start(q->ask->loop, &q->retry, RETRY_MS, on_retry);
+    return true;
+}
+
+static void question_send_to(struct question *q, struct shard *shard, bool is_ask)
+{
+    buf_clear(&q->request.bytes);
+    if (is_ask) {
+        q->request.reply_count = commands_ask(buf_span(&q->commands), &q->request.bytes);
+    } else {
+        buf_add_span(&q->request.bytes, buf_span(&q->commands));
+        q->request.reply_count = q->command_count;
+    }
+    q->asked = shard;
+    redis_submit(shard->redis, &q->request);
+}
+
+static void question_submit(struct question *q)
+{
+    struct ask *k = q->ask;
+    bool is_lost = q->only && !is_open(k, q->only);
+    struct shard *shard = k->is_failed || is_lost ? NULL : question_shard(q);
+
+    if (k->is_failed) {
+        question_over(q);
+    } else if (is_lost && !k->is_partly) {
+        ask_fail(k, mem_string("a shard was lost while it was asked: ask again"));
+        question_over(q);
+    } else if (is_lost || (shard && away_is(shard) && !redis_is_up(shard->redis))) {
+        question_missed(q);
+    } else if (shard) {
+        question_send_to(q, shard, false);
+    } else if (!question_later(q)) {
+        question_unanswered(q, NULL, shards_trouble(k->shards));
+    }
 }
 
 static bool starts_with(struct span s, const char *word)
@@ -70,7 +213,8 @@ static bool starts_with(struct span s, const char *word)
 
 static bool is_temporary(struct span error)
 {
-    static const char *const words[] = {"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"};
+    static const char *const words[] = {"LOADING",  "BUSY",  "MASTERDOWN", "CLUSTERDOWN",
+                                        "TRYAGAIN", "MOVED", "ASK",        "UNBLOCKED"};
 
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (starts_with(error, words[i]))
@@ -87,6 +231,38 @@ static const struct redis_value *find_error(const struct redis_value *values, un
     return NULL;
 }
 
+/* MOVED and ASK name who is to be asked; everything else that passes is asked again a bit later. False: its time is over. */
+static bool question_again(struct question *q, const struct redis_value *error)
+{
+    struct shard *next = NULL;
+    bool is_ask = false;
+
+    if (q->ask->is_failed)
+        return false;
+    if (error && !q->only && q->hops++ < HOPS_MAX)
+        next = shards_follow(q->ask->shards, q->asked, q->slot, error, &is_ask);
+    if (!error)
+        shards_look(q->ask->shards);
+    if (!next)
+        return question_later(q);
+    question_send_to(q, next, is_ask);
+    return true;
+}
+
+/* Values of a question asked behind ASKING: every second one. */
+static void question_answer(struct question *q, const struct redis_value *values)
+{
+    struct redis_value *own = NULL;
+
+    if (q->request.reply_count != q->command_count) {
+        own = mem_array(q->command_count, sizeof(*own));
+        for (unsigned i = 0; i < q->command_count; i++)
+            own[i] = values[2 * i + 1];
+    }
+    q->on_answer(q->context, own ? own : values);
+    mem_free(own);
+}
+
 static void on_done(struct redis_request *request, enum redis_result result, const struct redis_value *values)
 {
     struct question *q = CONTAINER_OF(request, struct question, request);
@@ -94,20 +270,25 @@ static void on_done(struct redis_request *request, enum redis_result result, con
     const struct redis_value *error = result == REDIS_OK ? find_error(values, request->reply_count) : NULL;
     bool again = result == REDIS_UNKNOWN || (error && is_temporary(error->text));
 
-    if (again && clock_ms() + RETRY_MS < request->give_up_ms && !k->is_failed) {
-        timer_start(k->loop, &q->retry, RETRY_MS, on_retry);
+    if (again && question_again(q, error))
+        return;
+    if (again && k->is_partly && !k->is_failed) {
+        AUTO_BUF struct buf why = {.data = NULL};
+        buf_add_printable(&why, error ? error->text : span_of(k->refusal ? k->refusal : ""), 300);
+        AUTO_FREE char *text = buf_steal_text(&why);
+        question_unanswered(q, q->asked, text);
         return;
     }
     if (error) {
         AUTO_BUF struct buf text = {.data = NULL};
         buf_add_printable(&text, error->text, 500);
-        fail(k, mem_format("Redis at %s answered: %.*s", k->address, SPAN_ARG(buf_span(&text))));
+        ask_fail(k, mem_format("Redis at %s answered: %.*s", k->place, SPAN_ARG(buf_span(&text))));
     } else if (result == REDIS_UNKNOWN) {
-        fail(k,
-             mem_format("Redis at %s did not answer within %d s: is it running, and is store.address right?",
-                        k->address, ASK_TIME_MS / 1000));
+        if (!k->is_failed)
+            ask_fail_unanswered(k, q->asked);
     } else if (!k->is_failed) {
-        q->on_answer(q->context, values);
+        away_back(q->asked);
+        question_answer(q, values);
     }
     question_over(q);
 }
@@ -135,31 +316,49 @@ struct buf *ask_key(struct ask *k, const char *command, size_t arg_count, enum k
     return b;
 }
 
-static struct question *question_send(struct ask *k, ask_on_answer *on_answer, void *context)
+static struct question *question_new(struct ask *k, struct shard *only, ask_on_answer *on_answer,
+                                     void *context)
 {
     struct question *q = NEW(struct question);
 
     must(k->command_count > 0);
-    *q = (struct question){.ask = k, .on_answer = on_answer, .context = context};
-    q->request.bytes = k->commands;
-    q->request.reply_count = k->command_count;
-    q->request.give_up_ms = clock_ms() + ASK_TIME_MS;
+    *q = (struct question){.ask = k, .only = only, .on_answer = on_answer, .context = context};
+    q->commands = k->commands;
+    q->command_count = k->command_count;
+    q->slot = commands_slot(buf_span(&q->commands));
+    q->is_anywhere = !only && !memchr(q->commands.data, '{', q->commands.len);
+    q->request.give_up_ms = patience_ms(k, only ? only : shards_find(k->shards, q->slot));
     q->request.on_done = on_done;
     k->commands = (struct buf){.data = NULL};
     k->command_count = 0;
     k->open++;
-    redis_submit(k->redis, &q->request);
     return q;
 }
 
 void ask_send(struct ask *k, ask_on_answer *on_answer, void *context)
 {
-    question_send(k, on_answer, context)->owns_context = false;
+    question_submit(question_new(k, NULL, on_answer, context));
 }
 
 void ask_send_with(struct ask *k, ask_on_answer *on_answer, void *context)
 {
-    question_send(k, on_answer, context)->owns_context = true;
+    struct question *q = question_new(k, NULL, on_answer, context);
+
+    q->owns_context = true;
+    question_submit(q);
+}
+
+void ask_shard_with(struct ask *k, struct shard *shard, ask_on_answer *on_answer, void *context)
+{
+    struct question *q = question_new(k, shard, on_answer, context);
+
+    q->owns_context = true;
+    question_submit(q);
+}
+
+struct shards *ask_shards(struct ask *k)
+{
+    return k->shards;
 }
 
 size_t ask_open_count(const struct ask *k)
@@ -188,113 +387,10 @@ void ask_pause(struct ask *k, uint64_t ms)
     must(k->open == 0);
     timer_start(k->loop, &k->pause, ms, on_pause_over);
     loop_run(k->loop);
+    timer_stop(&k->pause);
 }
 
 struct loop *ask_loop(struct ask *k)
 {
     return k->loop;
-}
-
-/* ---- answers */
-
-uint64_t answer_count(const struct redis_value *v)
-{
-    int64_t n;
-
-    return redis_number(v, &n) == 0 && n > 0 ? (uint64_t) n : 0;
-}
-
-uint64_t answer_score(const struct redis_value *v)
-{
-    struct span text = redis_text(v);
-    char copy[40];
-
-    if (text.len == 0 || text.len >= sizeof(copy))
-        return 0;
-    memcpy(copy, text.at, text.len);
-    copy[text.len] = '\0';
-    double score = strtod(copy, NULL);
-    return score > 0 && score < 9007199254740992.0 ? (uint64_t) score : 0;
-}
-
-uint64_t answer_time_ms(const struct redis_value *v)
-{
-    if (v->type != REDIS_ARRAY || v->count != 2)
-        return 0;
-    return answer_count(&v->items[0]) * 1000 + answer_count(&v->items[1]) / 1000;
-}
-
-char *answer_text(const struct redis_value *v)
-{
-    struct span s = redis_text(v);
-
-    return mem_text(s.len ? s.at : "", s.len);
-}
-
-/* ---- its life */
-
-static void on_meta(void *context, const struct redis_value *values)
-{
-    struct ask *k = context;
-    const struct redis_value *meta = &values[0];
-    int64_t schema, partitions;
-
-    if (meta->type == REDIS_ARRAY && meta->count == 3 && meta->items[0].type == REDIS_NIL &&
-        meta->items[2].type == REDIS_NIL)
-        return; /* no node has started yet */
-    if (meta->type != REDIS_ARRAY || meta->count != 3 || redis_number(&meta->items[0], &schema) < 0 ||
-        redis_number(&meta->items[1], &partitions) < 0)
-        fail(k, mem_format("Redis at %s: %s was not written by barid", k->address, KEY_META));
-    else if (schema != SCHEMA_VERSION || partitions != PARTITION_COUNT ||
-             !redis_is_text(&meta->items[2], HASH_NAME))
-        fail(
-            k,
-            mem_format(
-                "Redis at %s holds a queue of another version (schema %lld, %lld partitions): use that version's baridctl",
-                k->address, (long long) schema, (long long) partitions));
-}
-
-int ask_open(const struct arguments *a, struct ask **ret_ask)
-{
-    int status = settings_use(a);
-    if (status != EXIT_OK)
-        return status;
-    struct ask *k = NEW(struct ask);
-    k->address = mem_string(conf_get()->store.address);
-    k->loop = loop_new();
-    const struct redis_settings settings = {
-        .address = k->address, .connections = 1, .window = WINDOW, .timeout_ms = REPLY_TIME_MS, .owner = k};
-    if (redis_open(k->loop, &settings, &k->redis) < 0) {
-        status = say_failed("store.address \"%s\" is neither host:port with a numeric host nor unix:/path",
-                            k->address);
-        ask_close(k);
-        return status;
-    }
-    struct buf *b = ask_command(k, 5);
-    resp_arg_text(b, "HMGET");
-    resp_arg_text(b, KEY_META);
-    resp_arg_text(b, "schema");
-    resp_arg_text(b, "partitions");
-    resp_arg_text(b, "hash");
-    ask_send(k, on_meta, k);
-    status = ask_wait(k);
-    if (status != EXIT_OK) {
-        ask_close(k);
-        return status;
-    }
-    *ret_ask = k;
-    return EXIT_OK;
-}
-
-struct ask *ask_close(struct ask *k)
-{
-    if (!k)
-        return NULL;
-    must(k->open == 0);
-    k->redis = redis_close(k->redis);
-    k->loop = loop_free(k->loop);
-    buf_done(&k->commands);
-    mem_free(k->address);
-    mem_free(k->error);
-    return mem_free(k);
 }

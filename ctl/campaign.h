@@ -6,15 +6,21 @@
  */
 #pragma once
 
+#include "cluster/rule.h"
 #include "ctl/order.h"
 #include "ctl/print.h"
+#include "ctl/ruling.h"
 
 struct campaign {
     enum order order;
     const char *subject; /* queue, message or job */
     struct ask *ask;
     struct orders *orders; /* NULL: it only counts */
+    struct rule rule;      /* that it leaves behind, or undoes; number 0: none, or not written yet */
+    char *rule_id;         /* NULL: none */
     struct tally tally;
+    struct ruling ruling; /* rules as they were when it began */
+    uint64_t resting;     /* of those that move: in a suspended queue */
     bool would_resume, is_interrupted;
     bool is_again; /* not the first pass: what it left alone then is counted */
     struct json *sample;
@@ -26,8 +32,20 @@ struct campaign {
 /* Looks through all jobs, once or more often, and lets the campaign meet each. */
 typedef int campaign_go(struct campaign *c, const void *context);
 /* The whole verb: consent, count and question unless --yes, the order, the words. */
-int campaign_run(const struct arguments *a, enum order order, campaign_go *go, const void *context);
-/* The same without a question: the verb says it all. why: of a hold, see orders_because(). */
+struct campaign_plan {
+    enum order order;
+    const char *subject;
+    struct rule rule;   /* what it leaves behind; of ORDER_UNDO the one that is undone. Texts are borrowed */
+    uint64_t for_ms;    /* how long that is in force; 0: until it is undone */
+    bool goes_on_empty; /* it does something even if it concerns no job that is there now */
+    const char *beforehand; /* said before it is asked about; NULL: nothing */
+    bool is_of_partition;   /* all it concerns is in this one: it fails if that is away */
+    unsigned partition;
+    campaign_go *go;
+    const void *context;
+};
+int campaign_run(const struct arguments *a, const struct campaign_plan *p);
+/* The same without a question and without a rule: the verb says it all, and has its own undo. why: of a hold, see orders_because(). */
 int campaign_run_unasked(const struct arguments *a, enum order order, const char *why, campaign_go *go,
                          const void *context);
 

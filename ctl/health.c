@@ -1,11 +1,13 @@
 /* Nodes and store. */
 #include "ctl/health.h"
 
+#include <stdio.h>
+
 #include "base/conf.h"
 #include "base/mem.h"
+#include "ctl/away.h"
 
-/* Dispatchers bury after 4.5 s without a beat. */
-enum { SILENT_MS = 4500, DURABILITY_NONE = 1 };
+enum { DURABILITY_NONE = 1, SHARD_ADDRESS_MAX = 300 };
 
 static void on_health_time(void *context, const struct redis_value *values)
 {
@@ -19,32 +21,86 @@ static void on_nodes(void *context, const struct redis_value *values)
     struct health *h = context;
 
     view_done(&h->view);
-    (void) view_read(&values[0], &h->view); /* of the wrong type: no nodes */
+    h->knows_nodes = values[0].type != REDIS_NIL;
+    (void) view_read(&values[0], &h->view);               /* of the wrong type: no nodes */
+    (void) node_orders_read(&values[1], &h->view.orders); /* as above */
 }
 
-static void on_store(void *context, const struct redis_value *values)
+static bool is_fuller(const struct audit_memory *a, const struct audit_memory *b)
 {
-    struct health *h = context;
-    struct buf trouble = {.data = NULL};
-    enum audit audit = audit_judge(conf_get()->store.address, &values[0], &values[1], &trouble);
+    double of_a = a->most_bytes ? (double) a->used_bytes / (double) a->most_bytes : 0;
+    double of_b = b->most_bytes ? (double) b->used_bytes / (double) b->most_bytes : 0;
+
+    return of_a > of_b || (of_a >= of_b && a->used_bytes > b->used_bytes);
+}
+
+struct shard_asked {
+    struct health *health;
+    char address[SHARD_ADDRESS_MAX + 1];
+};
+
+static void add_trouble(struct health *h, struct span sentence)
+{
+    char *all = mem_format("%s%s%.*s", h->trouble, *h->trouble ? "; " : "", SPAN_ARG(sentence));
 
     mem_free(h->trouble);
-    h->trouble = buf_steal_text(&trouble);
-    h->memory = audit_memory(&values[1]);
-    h->is_store_ok = audit == AUDIT_GOOD ||
-                     (audit == AUDIT_UNSAFE && conf_get()->store.durability == DURABILITY_NONE);
+    h->trouble = all;
+}
+
+/* Sentences of all shards; the memory of the fullest one. */
+static void on_store(void *context, const struct redis_value *values)
+{
+    const struct shard_asked *asked = context;
+    struct health *h = asked->health;
+    AUTO_BUF struct buf trouble = {.data = NULL};
+    const struct audit_demand demand = audit_demand();
+    if (values[0].type == REDIS_NIL) { /* away: said by add_cluster_causes() */
+        h->is_store_ok = false;
+        return;
+    }
+    enum audit audit = audit_judge(asked->address, &demand, values, &trouble);
+    struct audit_memory memory = audit_memory(&values[AUDIT_INFO]);
+
+    if (trouble.len)
+        add_trouble(h, buf_span(&trouble));
+    h->is_store_ok &= audit <= AUDIT_WEAK ||
+                      (audit == AUDIT_UNSAFE && conf_get()->store.durability == DURABILITY_NONE);
+    if (h->shard_count++ == 0 || is_fuller(&memory, &h->memory))
+        h->memory = memory;
+}
+
+static void ask_shard(struct ask *k, struct health *h, struct shard *shard)
+{
+    struct shard_asked *asked = NEW(struct shard_asked);
+
+    asked->health = h;
+    (void) snprintf(asked->address, sizeof(asked->address), "%s", shard->address); /* it fits */
+    audit_ask(ask_commands(k, AUDIT_ANSWERS));
+    ask_shard_with(k, shard, on_store, asked);
 }
 
 void health_ask(struct ask *k, struct health *h)
 {
+    const struct list *shards = shards_list(ask_shards(k));
+
     resp_arg_text(ask_command(k, 1), "TIME");
     ask_send(k, on_health_time, h);
     struct buf *b = ask_command(k, 2);
     resp_arg_text(b, "HGETALL");
     resp_arg_text(b, KEY_NODES);
+    b = ask_command(k, 2);
+    resp_arg_text(b, "HGETALL");
+    resp_arg_text(b, KEY_ORDERS);
     ask_send(k, on_nodes, h);
-    audit_ask(ask_commands(k, 2));
-    ask_send(k, on_store, h);
+    mem_free(h->trouble);
+    h->trouble = mem_string("");
+    h->is_store_ok = true;
+    h->shard_count = 0;
+    for (struct list *it = shards->next; it != shards; it = it->next) {
+        struct shard *shard = LIST_ENTRY(it, struct shard, link);
+        if (shard->slot_count > 0)
+            ask_shard(k, h, shard);
+    }
 }
 
 void health_done(struct health *h)
@@ -61,7 +117,7 @@ uint64_t beat_age_ms(const struct health *h, const struct node_peer *p)
 
 bool is_beating(const struct health *h, const struct node_peer *p)
 {
-    return p->stats.role != ROLE_COUNT && beat_age_ms(h, p) < SILENT_MS;
+    return node_is_beating(p, h->now_ms);
 }
 
 unsigned working_count(const struct health *h, enum role role)
@@ -88,7 +144,9 @@ void add_node(struct buf *out, const struct health *h, enum role role, uint64_t 
 {
     const struct node_peer *p = peer_of(h, incarnation);
 
-    if (p && *p->stats.name) {
+    if (!h->knows_nodes) {
+        buf_printf(out, "%s %llu", role_name(role), (unsigned long long) incarnation);
+    } else if (p && *p->stats.name) {
         buf_add_printable(out, span_of(p->stats.name), DOMAIN_MAX);
         buf_printf(out, " (%llu)", (unsigned long long) incarnation);
     } else {
@@ -108,9 +166,16 @@ void add_cause(struct buf *out, const char *format, ...)
 
 void add_cluster_causes(struct buf *out, const struct health *h)
 {
-    if (!h->is_store_ok)
+    AUTO_BUF struct buf away = {.data = NULL};
+
+    away_add(&away);
+    if (away.len > 0)
+        add_cause(out, "%.*s", SPAN_ARG(buf_span(&away)));
+    if (!h->is_store_ok && *h->trouble)
         add_cause(out, "%s", h->trouble);
-    for (enum role role = 0; role < ROLE_COUNT; role++)
+    if (!h->knows_nodes)
+        add_cause(out, "which nodes work cannot be told");
+    for (enum role role = 0; h->knows_nodes && role < ROLE_COUNT; role++)
         if (working_count(h, role) == 0)
             add_cause(out, "no %s works", role_name(role));
 }

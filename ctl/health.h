@@ -13,9 +13,11 @@
 struct health {
     uint64_t now_ms; /* Redis' clock */
     struct node_view view;
+    bool knows_nodes; /* false: the shard of the common keys is away */
     bool is_store_ok;
     char *trouble; /* what is wrong with the store, "" */
-    struct audit_memory memory;
+    unsigned shard_count;
+    struct audit_memory memory; /* of the fullest shard */
 };
 /* Asks; what h holds is true after ask_wait(). */
 void health_ask(struct ask *k, struct health *h);

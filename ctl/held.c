@@ -150,7 +150,7 @@ int held_list(const struct arguments *a, size_t limit)
     const struct selection s = {.held = true, .with_texts = true};
     struct held_walk w = {.limit = limit, .is_json = a->is_json};
     struct ask *k;
-    int status = ask_open(a, &k);
+    int status = ask_open_partly(a, &k);
 
     if (status != EXIT_OK)
         return status;

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "ctl/away.h"
 #include "ctl/verb.h"
 
 int main(int argc, char **argv)
@@ -25,5 +26,5 @@ int main(int argc, char **argv)
         status = EXIT_BAD_USAGE;               /* nothing was asked */
     if (fflush(stdout) != 0 && errno != EPIPE) /* a reader that has seen enough is no failure */
         return say_failed("standard output could not be written");
-    return status;
+    return away_tell(status);
 }

@@ -6,18 +6,18 @@
 #include "base/mem.h"
 #include "ctl/reach.h"
 
-enum { ORDER_TIME_MS = 10000, ANSWER_MAX = 16 };
+enum { ORDER_TIME_MS = 10000, ORDERS_MAX = 32, ANSWER_MAX = 16 };
 
 const char *order_name(enum order order)
 {
-    static const char *const names[] = {"retry", "hold", "release", "delete", "bounce"};
+    static const char *const names[] = {"retry", "hold", "release", "delete", "bounce", "undo"};
 
     return names[order];
 }
 
 bool order_needs_texts(enum order order)
 {
-    return order == ORDER_RELEASE || order == ORDER_BOUNCE;
+    return order == ORDER_RELEASE || order == ORDER_BOUNCE || order == ORDER_UNDO;
 }
 
 /* ---- which jobs it concerns */
@@ -45,6 +45,27 @@ static enum effect foresee_bounce(enum place place, const struct record *r)
     return place == PLACE_CLAIMED ? EFFECT_LATER : EFFECT_DONE;
 }
 
+bool order_is_of(const struct record *r, const char *rule)
+{
+    size_t len = strlen(rule);
+
+    return strncmp(r->ruled, rule, len) == 0 && r->ruled[len] == ' ';
+}
+
+/* By its note "<rule> <from> <to> ...": it is where the rule put it, or its courier has not met the order yet. */
+static enum effect foresee_undo(enum place place, const struct record *r)
+{
+    const char *places = strchr(r->ruled, ' ');
+
+    if (!places || strlen(places) < 4)
+        return EFFECT_NONE;
+    if (place == PLACE_CLAIMED)
+        return places[1] == 'c' ? EFFECT_DONE : EFFECT_NONE;
+    if (places[3] != (place == PLACE_HELD ? 'h' : 'q'))
+        return EFFECT_NONE;
+    return place == PLACE_HELD && is_broken(r) ? EFFECT_UNREADABLE : EFFECT_DONE;
+}
+
 enum effect order_foresee(enum order order, enum place place, uint64_t due_ms, uint64_t now_ms,
                           const struct record *r)
 {
@@ -64,6 +85,7 @@ enum effect order_foresee(enum order order, enum place place, uint64_t due_ms, u
         return is_broken(r) ? EFFECT_UNREADABLE : EFFECT_DONE;
     case ORDER_DELETE: return foresee_delete(place, r);
     case ORDER_BOUNCE: return foresee_bounce(place, r);
+    case ORDER_UNDO: return foresee_undo(place, r);
     }
     return EFFECT_NONE;
 }
@@ -82,8 +104,10 @@ uint64_t tally_sum(const struct tally *t)
 struct orders {
     struct ask *ask;
     struct store *store;
-    const char *why; /* of holds; NULL: "by operator" */
-    size_t open;
+    const char *why;  /* of holds; NULL: "by operator" */
+    const char *rule; /* id of the rule they are of; NULL: none */
+    bool is_undo;
+    size_t open, room; /* under way; so many may be when it stops waiting */
 };
 
 struct given_order {
@@ -103,9 +127,16 @@ int orders_open(struct ask *k, struct orders **ret_orders)
     return EXIT_OK;
 }
 
-void orders_because(struct orders *o, const char *why)
+void orders_because(struct orders *o, const char *why, const char *rule, bool is_undo)
 {
+    o->is_undo = is_undo;
     o->why = why;
+    o->rule = rule;
+}
+
+struct store *orders_store(struct orders *o)
+{
+    return o->store;
 }
 
 struct orders *orders_close(struct orders *o)
@@ -117,22 +148,36 @@ struct orders *orders_close(struct orders *o)
     return mem_free(o);
 }
 
+static void orders_over(struct orders *o)
+{
+    if (--o->open <= o->room)
+        loop_stop(ask_loop(o->ask));
+}
+
+static void wait_for_room(struct orders *o, size_t room)
+{
+    o->room = room;
+    while (o->open > room)
+        loop_run(ask_loop(o->ask));
+    o->room = 0;
+}
+
 static void order_over(struct given_order *g, enum effect effect)
 {
     struct orders *o = g->orders;
 
     g->tally->count[effect]++;
     mem_free(g);
-    if (--o->open == 0)
-        loop_stop(ask_loop(o->ask));
+    orders_over(o);
 }
 
-static void on_ruled(void *context, enum rule_answer answer)
+static void on_acted(void *context, enum act_answer answer)
 {
-    static const enum effect effects[] = {[RULE_OK] = EFFECT_DONE,
-                                          [RULE_LATER] = EFFECT_LATER,
-                                          [RULE_GONE] = EFFECT_GONE,
-                                          [RULE_UNKNOWN] = EFFECT_UNKNOWN};
+    static const enum effect effects[] = {[ACT_OK] = EFFECT_DONE,
+                                          [ACT_LATER] = EFFECT_LATER,
+                                          [ACT_GONE] = EFFECT_GONE,
+                                          [ACT_LEFT] = EFFECT_NONE,
+                                          [ACT_UNKNOWN] = EFFECT_UNKNOWN};
 
     order_over(context, effects[answer]);
 }
@@ -151,29 +196,38 @@ static void on_deleted(void *context, enum delete_answer answer)
 void orders_give(struct orders *o, enum order order, unsigned partition, const char *job, const char *queue,
                  struct tally *tally)
 {
-    static const enum rule rules[] = {[ORDER_RETRY] = RULE_RETRY,
-                                      [ORDER_HOLD] = RULE_HOLD,
-                                      [ORDER_RELEASE] = RULE_UNHOLD,
-                                      [ORDER_BOUNCE] = RULE_BOUNCE};
+    static const enum act acts[] = {[ORDER_RETRY] = ACT_RETRY,
+                                    [ORDER_HOLD] = ACT_HOLD,
+                                    [ORDER_RELEASE] = ACT_UNHOLD,
+                                    [ORDER_BOUNCE] = ACT_BOUNCE,
+                                    [ORDER_UNDO] = ACT_UNDO};
     struct given_order *g = NEW(struct given_order);
+    const char *rule = o->is_undo && order == ORDER_RELEASE ? NULL : o->rule;
 
+    wait_for_room(o, ORDERS_MAX - 1);
     *g = (struct given_order){o, tally};
     o->open++;
     if (order == ORDER_DELETE)
         queue_delete(o->store, partition, job, queue, false, ORDER_TIME_MS, on_deleted, g);
     else
-        queue_rule(o->store, rules[order], partition, job, queue, o->why, ORDER_TIME_MS, on_ruled, g);
+        queue_act(o->store,
+                  &(struct queue_act){.act = acts[order],
+                                      .partition = partition,
+                                      .job = job,
+                                      .queue = queue,
+                                      .why = o->why,
+                                      .rule = rule},
+                  ORDER_TIME_MS, on_acted, g);
 }
 
-static void on_resumed(void *context, enum rule_answer answer)
+static void on_resumed(void *context, enum act_answer answer)
 {
     struct given_order *g = context;
     struct orders *o = g->orders;
 
-    g->tally->has_resumed |= answer == RULE_OK;
+    g->tally->has_resumed |= answer == ACT_OK;
     mem_free(g);
-    if (--o->open == 0)
-        loop_stop(ask_loop(o->ask));
+    orders_over(o);
 }
 
 void orders_resume(struct orders *o, unsigned partition, const char *queue, struct tally *tally)
@@ -188,9 +242,7 @@ void orders_resume(struct orders *o, unsigned partition, const char *queue, stru
 
 void orders_wait(struct orders *o)
 {
-    if (o->open > 0)
-        loop_run(ask_loop(o->ask));
-    must(o->open == 0);
+    wait_for_room(o, 0);
 }
 
 /* ---- consent */

@@ -9,7 +9,7 @@
 
 #include "ctl/record.h"
 
-enum order { ORDER_RETRY, ORDER_HOLD, ORDER_RELEASE, ORDER_DELETE, ORDER_BOUNCE };
+enum order { ORDER_RETRY, ORDER_HOLD, ORDER_RELEASE, ORDER_DELETE, ORDER_BOUNCE, ORDER_UNDO };
 const char *order_name(enum order order);
 
 /* What an order does, or did, to a job. */
@@ -36,9 +36,16 @@ uint64_t tally_sum(const struct tally *t); /* of jobs that the order concerned *
 struct orders;
 int orders_open(struct ask *k, struct orders **ret_orders);
 struct orders *orders_close(struct orders *o); /* always NULL */
-/* What is told of the holds given from now on; NULL: "by operator". Borrowed. */
-void orders_because(struct orders *o, const char *why);
+struct store *orders_store(struct orders *o);
+/*
+ * Of the orders given from now on. why: what is told of holds; NULL: "by operator". rule: the id of the rule they are of, or that they undo;
+ * NULL: none. Borrowed.
+ */
+void orders_because(struct orders *o, const char *why, const char *rule, bool is_undo);
+/* Did the rule of this id move the job where it is, or would (ORDER_UNDO takes that back)? */
+bool order_is_of(const struct record *r, const char *rule);
 /* queue: of the job's record, "" without one. */
+/* So few are under way at once that Redis is never long away from others: it waits until there is room. */
 void orders_give(struct orders *o, enum order order, unsigned partition, const char *job, const char *queue,
                  struct tally *tally);
 void orders_resume(struct orders *o, unsigned partition, const char *queue, struct tally *tally);

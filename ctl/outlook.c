@@ -75,12 +75,14 @@ static void on_outlook(void *context, const struct redis_value *values)
     ask_send(q->ask, on_due, o);
 }
 
-void outlook_ask(struct ask *k, struct outlook *o, const char *queue, unsigned partition)
+void outlook_ask(struct ask *k, struct outlook *o, const struct ruling *ruling, const char *queue,
+                 unsigned partition)
 {
     struct outlook_question *q = NEW(struct outlook_question);
 
     *q = (struct outlook_question){k, o};
-    *o = (struct outlook){.queue = mem_string(queue), .partition = partition, .error = mem_string("")};
+    *o = (struct outlook){
+        .queue = mem_string(queue), .partition = partition, .error = mem_string(""), .ruling = ruling};
     resp_arg_text(ask_command(k, 1), "TIME");
     (void) ask_key(k, "ZCARD", 2, KEY_OF_QUEUE, partition, span_of(queue)); /* no more arguments */
     ask_jobs(k, o, 0, SAMPLE - 1);
@@ -105,6 +107,11 @@ void outlook_done(struct outlook *o)
 bool is_owned(const struct outlook *o)
 {
     return o->owner != 0 && o->owned_until_ms > o->now_ms;
+}
+
+bool is_suspended(const struct outlook *o)
+{
+    return ruling_suspends(o->ruling, o->queue) != NULL;
 }
 
 uint64_t paused_for_ms(const struct outlook *o)
@@ -137,6 +144,7 @@ static void add_pool_cause(struct buf *out, const struct outlook *o, const struc
 
 void add_queue_causes(struct buf *out, const struct outlook *o, const struct health *h)
 {
+    add_ruling(out, o->ruling, o->queue);
     if (paused_for_ms(o) > 0) {
         add_cause(out, "the queue is paused for another ");
         add_duration(out, paused_for_ms(o));
@@ -228,6 +236,7 @@ void put_outlook(struct json *json, const struct outlook *o, const struct health
     }
     json_put_number(json, "paused_for_ms", (int64_t) paused_for_ms(o));
     json_put_text(json, "paused_because", span_of(o->error));
+    put_ruling(json, o->ruling, o->queue);
     json_put_flag(json, "owned", is_owned(o));
     json_put_text(json, "owner", span_of(owner ? owner->stats.name : ""));
     json_put_text(json, "limits", buf_span(&limits));

@@ -8,6 +8,7 @@
 
 #include "base/id.h"
 #include "ctl/health.h"
+#include "ctl/ruling.h"
 #include "io/json.h"
 
 struct outlook {
@@ -19,12 +20,15 @@ struct outlook {
     uint64_t paused_until_ms, pause_ms; /* 0: not paused, unknown */
     char *error;                        /* why it is or was paused, "" */
     uint64_t owner, owned_until_ms;     /* the dispatcher's incarnation, 0: none */
+    const struct ruling *ruling;        /* the operator's rules, borrowed */
 };
-/* Asks; o must stay where it is until ask_wait(). */
-void outlook_ask(struct ask *k, struct outlook *o, const char *queue, unsigned partition);
+/* Asks; o must stay where it is until ask_wait(). ruling: what the rules say is told too. */
+void outlook_ask(struct ask *k, struct outlook *o, const struct ruling *ruling, const char *queue,
+                 unsigned partition);
 void outlook_done(struct outlook *o);
 
 bool is_owned(const struct outlook *o);
+bool is_suspended(const struct outlook *o); /* nothing of it moves until the operator says so */
 uint64_t paused_for_ms(const struct outlook *o);
 /* Of a job due then: when something can happen to it at the earliest, as far as the queue is concerned. */
 uint64_t outlook_next_ms(const struct outlook *o, uint64_t due_ms);

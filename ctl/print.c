@@ -2,6 +2,7 @@
 #include "ctl/print.h"
 
 #include "base/mem.h"
+#include "ctl/away.h"
 
 enum { SAFE_MAX = 65536 };
 
@@ -15,9 +16,34 @@ void print_json(struct json *json)
 {
     AUTO_BUF struct buf out = {.data = NULL};
 
+    away_put(json);
     json_print(json, &out);
     print_buf(&out);
     json_free(json);
+}
+
+void print_done(const char *what, const char *words, bool is_json)
+{
+    if (!is_json) {
+        printf("%s%s%s\n", what, *what ? ": " : "", words);
+        return;
+    }
+    struct json *json = json_new_object();
+    json_put_flag(json, "done", true);
+    json_put_text(json, "what", span_of(what));
+    json_put_text(json, "text", span_of(words));
+    print_json(json);
+}
+
+void print_page(const struct buf *b, bool is_json)
+{
+    if (!is_json) {
+        print_buf(b);
+        return;
+    }
+    struct json *json = json_new_object();
+    json_put_text(json, "text", buf_span(b));
+    print_json(json);
 }
 
 void print_safe(struct span s)

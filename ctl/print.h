@@ -11,6 +11,9 @@
 
 void print_buf(const struct buf *b);
 void print_json(struct json *json); /* and frees it */
+/* What was done to whom ("": to nobody in particular): "NAME: words", or {"done": true, "what": NAME, "text": words}. */
+void print_done(const char *what, const char *words, bool is_json);
+void print_page(const struct buf *b, bool is_json); /* a whole page: as it is, or as {"text": ...} */
 /* Text of others to a terminal: control bytes and bytes above 0x7e as \xHH. */
 void print_safe(struct span s);
 

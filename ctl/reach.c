@@ -6,13 +6,15 @@
 static struct {
     struct loop *loop;
     struct timer patience;
+    struct store *store;
     bool is_waiting;
 } reach;
 
 static void on_ready(void *owner)
 {
     (void) owner;
-    if (reach.is_waiting) /* else it was away for a moment: calls are repeated */
+    if (reach.is_waiting &&
+        store_is_ready(reach.store)) /* else it was away for a moment: calls are repeated */
         loop_stop(reach.loop);
 }
 
@@ -31,6 +33,7 @@ int store_reach(struct ask *k, struct store **ret_store)
     reach.loop = ask_loop(k);
     if (store_open(reach.loop, &events, &s, &error) < 0)
         return say_failed("%s", error);
+    reach.store = s;
     if (!store_is_ready(s)) {
         reach.is_waiting = true;
         timer_start(reach.loop, &reach.patience, REACH_TIME_MS, on_patience_over);

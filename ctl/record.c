@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
+#include "cluster/rule.h"
 #include "cluster/wire.h"
 #include "ctl/print.h"
 #include "ctl/wishes.h"
@@ -11,8 +12,8 @@
 enum { WORDS_MAX = 120, ADDR_WORDS_MAX = 1024 };
 
 /* Fields in the order they are asked for; the texts last. */
-static const char *const fields[] = {"q", "f", "x", "n", "y", "w", "h", "e", "s"};
-enum field { FIELD_Q, FIELD_F, FIELD_X, FIELD_N, FIELD_Y, FIELD_W, FIELD_H, FIELD_E, FIELD_S };
+static const char *const fields[] = {"q", "f", "x", "n", "y", "w", "h", "r", "e", "s"};
+enum field { FIELD_Q, FIELD_F, FIELD_X, FIELD_N, FIELD_Y, FIELD_W, FIELD_H, FIELD_R, FIELD_E, FIELD_S };
 
 const char *place_name(enum place place)
 {
@@ -51,12 +52,15 @@ static void read_texts(const struct redis_value *items, struct record *r)
             envelope_done(&r->envelope);
     }
     r->is_readable = error == 0;
+    uint64_t released = r->is_readable ? rule_released(span_of(r->ruled)) : 0;
+    if (released > r->state.past_rule)
+        r->state.past_rule = released; /* as its courier will see it */
     r->is_newer = error == -EPROTONOSUPPORT;
 }
 
 void record_init(struct record *r)
 {
-    *r = (struct record){.queue = mem_string(""), .held_because = mem_string("")};
+    *r = (struct record){.queue = mem_string(""), .held_because = mem_string(""), .ruled = mem_string("")};
 }
 
 void record_read(const struct redis_value *value, struct record *ret_record)
@@ -76,6 +80,7 @@ void record_read(const struct redis_value *value, struct record *ret_record)
     r.exact_ms = answer_count(&items[FIELD_Y]);
     r.keeps_content = redis_is_text(&items[FIELD_W], "1");
     r.held_because = answer_text(&items[FIELD_H]);
+    r.ruled = answer_text(&items[FIELD_R]);
     if (value->count == ARRAY_LEN(fields))
         read_texts(items, &r);
     *ret_record = r;
@@ -89,6 +94,7 @@ void record_done(struct record *r)
     }
     mem_free(r->queue);
     mem_free(r->held_because);
+    mem_free(r->ruled);
     *r = (struct record){.is_there = false};
 }
 

@@ -26,6 +26,8 @@ struct record {
     uint64_t exact_ms;
     bool keeps_content;
     char *held_because; /* of a held job; "": it does not say */
+    char *
+        ruled; /* which rule moved it here, and from where, as lua/prelude.lua notes it; "": none that can be undone */
 };
 
 void record_init(struct record *r); /* not there */

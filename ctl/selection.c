@@ -6,9 +6,11 @@
 #include "base/conf.h"
 #include "base/mem.h"
 #include "cluster/lane.h"
+#include "ctl/away.h"
+#include "ctl/order.h"
 #include "ctl/survey.h"
 
-enum { PAGE_JOBS = 500, CURSOR_MAX = 24, ERROR_MATCH_MAX = 4096 };
+enum { PAGE_JOBS = 500, CURSOR_MAX = 24 };
 
 static volatile sig_atomic_t interrupted;
 
@@ -82,10 +84,11 @@ int filter_parse(const struct arguments *a, struct filter *ret_filter)
                        .recipient = argument_text(a, "recipient", NULL),
                        .error = argument_text(a, "error", NULL),
                        .user = argument_text(a, "user", NULL),
-                       .tenant = argument_text(a, "tenant", NULL)};
+                       .tenant = argument_text(a, "tenant", NULL),
+                       .client = argument_text(a, "client", NULL)};
     const char *older = argument_text(a, "older", NULL), *class = argument_text(a, "class", NULL);
 
-    if (older && conf_parse_time(span_of(older), &f.older_ms) < 0)
+    if (older && (conf_parse_time(span_of(older), &f.older_ms) < 0 || f.older_ms > RULE_TIME_MAX))
         return say_usage("--older: expected a time such as 90s, 30min, 6h or 2d, not \"%s\"", older);
     if (f.recipient && !strchr(f.recipient, '@'))
         return say_usage("--recipient: expected an address or @domain, not \"%s\"", f.recipient);
@@ -97,80 +100,38 @@ int filter_parse(const struct arguments *a, struct filter *ret_filter)
     return EXIT_OK;
 }
 
+struct rule_filter filter_as_rule(const struct filter *f)
+{
+    return (struct rule_filter){.sender = f->sender,
+                                .recipient = f->recipient,
+                                .user = f->user,
+                                .tenant = f->tenant,
+                                .error = f->error,
+                                .class = f->bounce == BOUNCE_NONE ? NULL : bounce_name(f->bounce),
+                                .client = f->client,
+                                .older_ms = f->older_ms};
+}
+
 bool filter_needs_texts(const struct filter *f)
 {
-    return f->sender || f->recipient || f->error || f->bounce || f->user || f->tenant;
+    return f->sender || f->recipient || f->error || f->bounce || f->user || f->tenant || f->client;
 }
 
 bool filter_is_any(const struct filter *f)
 {
-    return f->older_ms == 0 && !f->because && !filter_needs_texts(f);
-}
-
-/* pattern: an address or @domain. The local part as it is, the domain in any case. */
-static bool is_address(const char *pattern, const char *addr)
-{
-    const char *at = strrchr(pattern, '@'), *found = strrchr(addr, '@');
-    size_t local = (size_t) (at - pattern);
-
-    if (!found || !span_equal_nocase(span_of(at), span_of(found)))
-        return false;
-    return local == 0 || (local == (size_t) (found - addr) && memcmp(pattern, addr, local) == 0);
-}
-
-static bool is_sender(const char *pattern, const char *sender)
-{
-    return strcmp(pattern, "<>") == 0 ? !*sender : is_address(pattern, sender);
-}
-
-static bool has_recipient(const struct record *r, const char *pattern)
-{
-    for (size_t i = 0; i < r->envelope.recipient_count; i++)
-        if (!r->state.recipients[i].is_done && is_address(pattern, r->envelope.recipients[i].addr))
-            return true;
-    return false;
-}
-
-static bool has_error(const struct record *r, const char *part)
-{
-    const struct verdict *v = record_last_error(r);
-    AUTO_BUF struct buf words = {.data = NULL};
-
-    if (!v)
-        return false;
-    buf_printf(&words, "%u %s %s %s", v->code, v->status, v->remote, v->text);
-    AUTO_FREE char *text = buf_steal_text(&words);
-    return strcasestr(text, part) != NULL;
-}
-
-static bool has_class(const struct record *r, enum bounce bounce)
-{
-    const struct verdict *v = record_last_error(r);
-
-    return v && v->bounce == bounce;
-}
-
-static bool is_same(const char *wanted, const char *text)
-{
-    return !wanted || (text && strcmp(wanted, text) == 0);
+    return f->older_ms == 0 && !f->because && !f->ruled && !filter_needs_texts(f);
 }
 
 bool filter_passes(const struct filter *f, const char *job, const struct record *r, uint64_t now_ms)
 {
-    struct id id;
-    uint32_t index;
+    const struct rule_filter texts = filter_as_rule(f);
+    const struct rule_subject subject = {
+        .queue = r->queue, .job = job, .envelope = r->is_readable ? &r->envelope : NULL, .state = &r->state};
+    bool is_because = f->because && r->held_because && strcmp(f->because, r->held_because) == 0;
 
-    if (f->older_ms > 0 &&
-        (job_parse(span_of(job), &id, &index) < 0 || id_time_ms(&id) + f->older_ms > now_ms))
+    if (f->ruled ? !is_because && !order_is_of(r, f->ruled) : f->because && !is_because)
         return false;
-    if (!is_same(f->because, r->held_because))
-        return false;
-    if (!filter_needs_texts(f))
-        return true;
-    return r->is_readable && (!f->sender || is_sender(f->sender, r->envelope.sender)) &&
-           (!f->recipient || has_recipient(r, f->recipient)) && (!f->error || has_error(r, f->error)) &&
-           (!f->bounce || has_class(r, f->bounce)) && is_same(f->user, r->envelope.user) &&
-           is_same(f->tenant, r->envelope.tenant);
+    return rule_filter_fits(&texts, &subject, now_ms);
 }
 
 /* ---- walking */
@@ -237,11 +198,6 @@ static void selected_done(struct selected *s)
     mem_free(s->job);
 }
 
-static bool is_meant(const char *wanted, const char *queue)
-{
-    return !wanted || strcmp(queue, wanted) == 0 || (is_queue_pattern(wanted) && queue_fits(wanted, queue));
-}
-
 /* Keeps what is meant, at the front. */
 static void sift(struct walk *w)
 {
@@ -250,7 +206,7 @@ static void sift(struct walk *w)
 
     for (size_t i = 0; i < w->count; i++) {
         struct selected *job = &w->jobs[i];
-        if (is_meant(s->queue, job->record.queue) &&
+        if (rule_queue_fits(s->queue, job->record.queue) &&
             filter_passes(&s->filter, job->job, &job->record, w->now_ms))
             w->jobs[kept++] = *job;
         else
@@ -276,6 +232,9 @@ static int walk_page(struct walk *w, selection_on_page *on_page, void *context)
         ask_records(w);
         status = ask_wait(w->ask);
     }
+    while (w->count > 0 &&
+           away_has_partition(w->partition)) /* their records are not known: they are not met */
+        selected_done(&w->jobs[--w->count]);
     if (status == EXIT_OK) {
         sift(w);
         if (w->count > 0)

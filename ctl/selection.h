@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "cluster/rule.h"
 #include "ctl/record.h"
 #include "ctl/verb.h"
 
@@ -17,11 +18,15 @@ struct filter {
     enum bounce bounce;    /* class of the last error; BOUNCE_NONE: any */
     const char *user;      /* who submitted it */
     const char *tenant;    /* whose user that was */
+    const char *client;    /* the address it came from, or the name that was said with it */
     const char *because;   /* held, or to be held, for exactly this reason */
+    const char *ruled;     /* moved by the rule of this id (order_is_of()), or held for `because` */
     uint64_t older_ms;     /* accepted so long ago, by the id */
 };
-/* From --sender, --recipient, --error, --class, --user, --tenant, --older: EXIT_OK, or EXIT_BAD_USAGE and said. */
+/* From --sender, --recipient, --error, --class, --user, --tenant, --client, --older: EXIT_OK, or EXIT_BAD_USAGE and said. */
 int filter_parse(const struct arguments *a, struct filter *ret_filter);
+/* The same as a rule has it; texts are borrowed. */
+struct rule_filter filter_as_rule(const struct filter *f);
 bool filter_needs_texts(const struct filter *f);
 bool filter_is_any(const struct filter *f); /* lets all pass */
 /* r was read with texts if the filter needs them; one that cannot be read passes no filter by texts. */

@@ -5,7 +5,8 @@
 #include "ctl/story.h"
 
 #include "base/mem.h"
-#include "ctl/history.h"
+#include "cluster/history.h"
+#include "ctl/away.h"
 
 /* CLOCKS_APART_MS: by how much the clock in the id may be ahead of Redis'. */
 enum { PAGE = 1000, PAGES_MAX = 100000, CLOCKS_APART_MS = 60000 };
@@ -157,16 +158,18 @@ static void on_record(void *context, const struct redis_value *values)
     struct record record;
 
     record_read(&values[0], &record);
-    bool is_new = record.is_there;
+    bool is_news = record.is_there;
     for (size_t i = 0; i < s->job_count; i++)
-        is_new |= s->jobs[i].index == r->index;
-    if (!is_new) {
+        is_news |= s->jobs[i].index == r->index && s->jobs[i].partition == r->partition;
+    if (!is_news) {
         record_done(&record);
         return;
     }
     struct story_job *job = note_job(s, r->index, r->partition);
     record_done(&job->record);
     job->record = record;
+    if (record.is_there)
+        job->partition = r->partition;
     s->is_many |= r->index == 0 && (strcmp(record.queue, QUEUE_FANOUT) == 0 ||
                                     (record.is_readable && record.envelope.is_parent));
     ask_place(s, job);
@@ -244,10 +247,22 @@ static void note_children(struct story *s)
     }
 }
 
+/* A message that came from a store of another layout is not in the partition that its id names. */
+static int find_first_job(struct story *s, unsigned home)
+{
+    for (size_t i = 0; i < s->job_count; i++)
+        if (s->jobs[i].index == 0 && s->jobs[i].record.is_there)
+            return EXIT_OK;
+    for (unsigned partition = 0; partition < PARTITION_COUNT; partition++)
+        if (partition != home)
+            ask_record(s, 0, partition);
+    return ask_wait(s->ask);
+}
+
 int story_read(struct ask *k, const struct id *id, struct story *ret_story)
 {
     struct story *s = ret_story;
-    unsigned home = id_home(id);
+    unsigned home = id_home(id) % PARTITION_COUNT;
     uint64_t id_ms = id_time_ms(id);
     char from[STREAM_ID_MAX];
 
@@ -267,6 +282,8 @@ int story_read(struct ask *k, const struct id *id, struct story *ret_story)
             if (partition != home)
                 ask_page(s, partition, from);
         status = ask_wait(k);
+        if (status == EXIT_OK)
+            status = find_first_job(s, home);
     }
     size_t seen = s->job_count;
     for (size_t i = 0; status == EXIT_OK && i < seen; i++)
@@ -315,6 +332,15 @@ bool is_waiting_parent(const struct story_job *job)
     return job->record.is_readable && job->record.state.is_waiting;
 }
 
+int story_say_unknown(const struct story *s)
+{
+    if (!away_any())
+        return say_failed("nothing is known of %s: it was never here, or its history is forgotten by now",
+                          s->text);
+    return say_partly("nothing is known of %s where it could be asked for: it may be in what is away",
+                      s->text);
+}
+
 bool story_is_known(const struct story *s)
 {
     return s->event_count > 0 || s->job_count > 0;
@@ -334,7 +360,7 @@ bool story_is_over(const struct story *s)
 
 int story_find_held(struct story *s, uint32_t index)
 {
-    unsigned home = id_home(&s->id);
+    unsigned home = id_home(&s->id) % PARTITION_COUNT;
 
     for (unsigned partition = 0; partition < PARTITION_COUNT; partition++) {
         struct record_of *r = record_of_new(s, index);

@@ -42,6 +42,8 @@ int story_read(struct ask *k, const struct id *id, struct story *ret_story);
 void story_done(struct story *s);
 /* Every recipient is settled, or its job is held: nothing more happens by itself. */
 bool story_is_over(const struct story *s);
+int story_say_unknown(
+    const struct story *s); /* EXIT_ASKED_FAILED, or EXIT_PARTLY: a part of the store is away */
 bool story_is_known(const struct story *s);
 /* A held job without a record has no other trace once its history is forgotten: looks for it in all partitions. */
 int story_find_held(struct story *s, uint32_t index);

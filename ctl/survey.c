@@ -92,6 +92,18 @@ static void ask_range(struct ask *k, enum key key, unsigned partition, struct sp
 
 /* ---- one queue */
 
+static void note_in_partition(struct survey *s, const struct survey_queue *q)
+{
+    struct survey_partition *p = &s->partitions[q->partition];
+
+    p->queues += q->waiting > 0;
+    p->paused += q->paused_until_ms > s->now_ms;
+    p->waiting += q->waiting;
+    p->due += q->due;
+    if (q->next_ms && (!p->next_ms || q->next_ms < p->next_ms))
+        p->next_ms = q->next_ms;
+}
+
 static void on_depth(void *context, const struct redis_value *values)
 {
     struct place *p = context;
@@ -113,6 +125,7 @@ static void on_depth(void *context, const struct redis_value *values)
         note_oldest(&s->oldest, &s->has_oldest, &q.oldest);
     if (state->type == REDIS_ARRAY && state->count == 2)
         q.paused_until_ms = answer_count(&state->items[0]);
+    note_in_partition(s, &q);
     if (q.waiting > 0 || q.paused_until_ms > s->now_ms) {
         struct span error = state->type == REDIS_ARRAY && state->count == 2 ? redis_text(&state->items[1])
                                                                             : span_of("");
@@ -166,14 +179,20 @@ static void on_look(void *context, const struct redis_value *values)
     const struct redis_value *queues = &values[LOOK_QUEUES], *lease = &values[LOOK_LEASE];
     struct span event = event_id(&values[LOOK_EVENT]);
 
-    s->claimed += answer_count(&values[LOOK_CLAIMED]);
-    s->held += answer_count(&values[LOOK_HELD]);
+    struct survey_partition *own = &s->partitions[p->partition];
+
+    own->claimed = answer_count(&values[LOOK_CLAIMED]);
+    own->held = answer_count(&values[LOOK_HELD]);
+    s->claimed += own->claimed;
+    s->held += own->held;
     note_jobs(&values[LOOK_SOME_CLAIMED], 1, &s->oldest, &s->has_oldest);
     note_jobs(&values[LOOK_SOME_HELD], 1, &s->oldest, &s->has_oldest);
     ask_reasons(scan, p->partition, &values[LOOK_SOME_HELD]);
-    if (lease->type == REDIS_ARRAY && lease->count == 2 && redis_text(&lease->items[0]).len &&
-        answer_count(&lease->items[1]) > s->now_ms)
-        s->leased++;
+    if (lease->type == REDIS_ARRAY && lease->count == 2) {
+        own->owner = answer_count(&lease->items[0]);
+        own->owned_until_ms = answer_count(&lease->items[1]);
+    }
+    s->leased += survey_is_owned(s, p->partition);
     if (event.len <= EVENT_ID_MAX) {
         memcpy(scan->last_event[p->partition], event.len ? event.at : "", event.len);
         scan->last_event[p->partition][event.len] = '\0';
@@ -269,6 +288,13 @@ void survey_done(struct survey *s)
         mem_free(s->reasons[i].because);
     mem_free(s->reasons);
     *s = (struct survey){.queues = NULL};
+}
+
+bool survey_is_owned(const struct survey *s, unsigned partition)
+{
+    const struct survey_partition *p = &s->partitions[partition];
+
+    return p->owner > 0 && p->owned_until_ms > s->now_ms;
 }
 
 uint64_t survey_age_ms(const struct survey *s, const struct id *id)

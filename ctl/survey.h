@@ -28,6 +28,13 @@ struct survey_reason { /* why jobs are held */
     uint64_t count;
 };
 
+struct survey_partition {
+    uint64_t owner, owned_until_ms; /* a dispatcher's incarnation, 0: none; until: Redis' clock */
+    uint64_t queues, paused;        /* with waiting jobs; of all, paused ones */
+    uint64_t waiting, due, claimed, held;
+    uint64_t next_ms; /* when its first waiting job is due, 0: none waits */
+};
+
 struct survey {
     uint64_t now_ms; /* Redis' clock */
     uint64_t waiting, due, claimed, held;
@@ -39,10 +46,12 @@ struct survey {
     struct survey_reason *reasons; /* of some held jobs: those put aside first in each partition */
     size_t reason_count;
     uint64_t reasons_of; /* how many jobs that are */
+    struct survey_partition partitions[PARTITION_COUNT];
 };
 
 int survey_take(struct ask *k, struct survey *ret_survey);
 void survey_done(struct survey *s);
+bool survey_is_owned(const struct survey *s, unsigned partition); /* somebody has its lease */
 void survey_note_reason(struct survey *s, struct span because);
 /* "3 by operator, 1 content is missing"; nothing when none is held. */
 void add_reasons(struct buf *out, const struct survey *s);

@@ -63,6 +63,11 @@ struct store *table_link_store(struct table_link *l)
     return l->store;
 }
 
+struct ask *table_link_ask(struct table_link *l)
+{
+    return l->ask;
+}
+
 /* ---- one by one */
 
 static void on_value(void *context, enum table_answer answer, struct span value)
@@ -235,4 +240,11 @@ void table_link_write(struct table_link *l, enum table table, struct span field,
 void table_link_wait(struct table_link *l)
 {
     wait_until(l, 0);
+}
+
+int table_say_unknown(enum table table)
+{
+    return say_failed(
+        "Redis does not answer, or barid:{c}:%s is not what it should be; a change may have happened",
+        table_name(table));
 }

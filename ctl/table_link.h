@@ -7,12 +7,14 @@
 #pragma once
 
 #include "cluster/table.h"
+#include "ctl/ask.h"
 #include "ctl/verb.h"
 
 struct table_link;
 int table_link_open(const struct arguments *a, struct table_link **ret_link);
 struct table_link *table_link_close(struct table_link *l); /* always NULL */
 struct store *table_link_store(struct table_link *l);      /* for other questions */
+struct ask *table_link_ask(struct table_link *l);          /* the same, as a verb asks them */
 
 /* The value is appended to *out. */
 enum table_answer table_link_get(struct table_link *l, enum table table, struct span field, struct buf *out);
@@ -40,3 +42,5 @@ void table_rows_sort(struct table_rows *r);
 void table_link_write(struct table_link *l, enum table table, struct span field, const struct span *value,
                       const struct span *expected, uint64_t *tally);
 void table_link_wait(struct table_link *l); /* until all are answered */
+/* Said after UNKNOWN; returns EXIT_ASKED_FAILED. */
+int table_say_unknown(enum table table);

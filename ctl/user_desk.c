@@ -1,16 +1,13 @@
 /* Users as the verbs handle them: one question at a time, the loop running until it is answered. */
 #include "ctl/user_desk.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "cluster/wire.h"
-#include "io/crypto.h"
+#include "ctl/password.h"
 
-enum { GENERATED_CHARACTERS = 24 };
 static const uint64_t quota_most = UINT64_C(1) << 40;
 
 int desk_open(const struct arguments *a, struct desk *ret_desk)
@@ -28,12 +25,6 @@ void desk_close(struct desk *d)
 
 /* ---- records */
 
-static int say_unknown(void)
-{
-    return say_failed(
-        "Redis does not answer, or barid:{c}:users is not what it should be; a change may have happened");
-}
-
 int desk_find(struct desk *d, const char *name, bool must_be_new)
 {
     if (user_name_check(span_of(name)) < 0)
@@ -41,7 +32,7 @@ int desk_find(struct desk *d, const char *name, bool must_be_new)
                          USER_NAME_MAX);
     enum table_answer answer = table_link_get(d->link, TABLE_USERS, span_of(name), &d->read);
     if (answer == TABLE_UNKNOWN)
-        return say_unknown();
+        return table_say_unknown(TABLE_USERS);
     if (must_be_new) {
         if (answer == TABLE_OK)
             return say_failed("there is a user %s already; baridctl user passwd gives it another password",
@@ -71,14 +62,14 @@ int desk_write(struct desk *d)
     case TABLE_CHANGED: return say_failed("somebody else has changed %s meanwhile; try again", d->user->name);
     case TABLE_UNKNOWN: break;
     }
-    return say_unknown();
+    return table_say_unknown(TABLE_USERS);
 }
 
 int desk_remove(struct desk *d, const char *name)
 {
     switch (table_link_remove(d->link, TABLE_USERS, span_of(name), NULL)) {
     case TABLE_NONE: return say_failed("there is no user %s", name);
-    case TABLE_UNKNOWN: return say_unknown();
+    case TABLE_UNKNOWN: return table_say_unknown(TABLE_USERS);
     default: return EXIT_OK;
     }
 }
@@ -101,49 +92,6 @@ int desk_list(struct desk *d, desk_on_user *on_user, void *context)
 }
 
 /* ---- passwords */
-
-/* The first line. */
-static int read_password(int fd, const char *where, struct buf *password)
-{
-    char *at = buf_reserve(password, PASSWORD_MAX + 2); /* at once: nothing is copied */
-    for (ssize_t got = 1; got > 0 && password->len < PASSWORD_MAX + 2;) {
-        do
-            got = read(fd, at + password->len, PASSWORD_MAX + 2 - password->len);
-        while (got < 0 && errno == EINTR);
-        if (got < 0)
-            return say_failed("cannot read the password from %s: %s", where, strerror(errno));
-        buf_commit(password, (size_t) got);
-    }
-    const char *end = memchr(password->data, '\n', password->len);
-    if (end)
-        password->len = (size_t) (end - password->data);
-    if (password->len > 0 && password->data[password->len - 1] == '\r')
-        password->len--;
-    return EXIT_OK;
-}
-
-static int read_password_file(const char *file, struct buf *password)
-{
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return say_failed("cannot open %s: %s", file, strerror(errno));
-    int status = read_password(fd, file, password);
-    (void) close(fd); /* only read */
-    return status;
-}
-
-/* 24 letters and digits: more than 128 bits. A byte that would favour some of them is passed over. */
-static void make_password(struct buf *password)
-{
-    static const char letters[] = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
-    enum { LETTERS = sizeof letters - 1, FAIR = 256 - 256 % LETTERS };
-    while (password->len < GENERATED_CHARACTERS) {
-        uint8_t byte;
-        crypto_random(&byte, sizeof byte);
-        if (byte < FAIR)
-            buf_add_char(password, letters[byte % LETTERS]);
-    }
-}
 
 static int count_given(const struct arguments *a)
 {
@@ -169,11 +117,11 @@ int desk_set_password(struct desk *d, const struct arguments *a, struct buf *gen
                          "--verifier: expected {SCRAM-SHA-256}..., SCRAM-SHA-256$... or $scrypt$ln=...,r=...,p=...$...")
                    : EXIT_OK;
     if (argument_is_given(a, "password-file"))
-        status = read_password_file(argument_text(a, "password-file", ""), &password);
+        status = password_read_file(argument_text(a, "password-file", ""), &password);
     else if (argument_is_given(a, "password-stdin"))
-        status = read_password(STDIN_FILENO, "standard input", &password);
+        status = password_read(STDIN_FILENO, "standard input", &password);
     else
-        make_password(&password);
+        password_make(&password);
     if (status == EXIT_OK && password_check(buf_span(&password)) < 0)
         status = say_failed("a password has 1 to %d bytes of UTF-8, without control characters",
                             PASSWORD_MAX);

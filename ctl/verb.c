@@ -48,6 +48,16 @@ int say_failed(const char *format, ...)
     return EXIT_ASKED_FAILED;
 }
 
+int say_partly(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
+    return EXIT_PARTLY;
+}
+
 int say_usage(const char *format, ...)
 {
     va_list args;
@@ -269,6 +279,14 @@ const char *argument_text(const struct arguments *a, const char *option, const c
 bool argument_is_given(const struct arguments *a, const char *option)
 {
     return argument_text(a, option, NULL) != NULL;
+}
+
+bool argument_names(const struct arguments *a, const char *name)
+{
+    for (size_t i = 0; i < a->operand_count; i++)
+        if (strcmp(a->operands[i], name) == 0)
+            return true;
+    return a->operand_count == 0;
 }
 
 int argument_number(const struct arguments *a, const char *option, uint64_t low, uint64_t high,

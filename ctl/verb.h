@@ -10,7 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { EXIT_OK = 0, EXIT_ASKED_FAILED = 1, EXIT_BAD_USAGE = 2 };
+/* EXIT_PARTLY: done with what answers; a shard did not (away.h). */
+enum { EXIT_OK = 0, EXIT_ASKED_FAILED = 1, EXIT_BAD_USAGE = 2, EXIT_PARTLY = 3 };
 enum { GIVEN_MAX = 1024, OPERANDS_MAX = 64 };
 
 enum verb_number {
@@ -64,12 +65,14 @@ const char *argument_text(const struct arguments *a, const char *option,
                           const char *fallback); /* the last one given */
 /* One by one: start with *cursor = 0; NULL at the end. */
 const char *argument_next(const struct arguments *a, const char *option, size_t *cursor);
+bool argument_names(const struct arguments *a, const char *name); /* is it an operand, or are there none? */
 /* -EINVAL, said on stderr: not a number from low to high. */
 int argument_number(const struct arguments *a, const char *option, uint64_t low, uint64_t high,
                     uint64_t fallback, uint64_t *ret_number);
 
-/* One sentence on stderr; returns EXIT_ASKED_FAILED or EXIT_BAD_USAGE. */
+/* One sentence on stderr; returns EXIT_ASKED_FAILED, EXIT_PARTLY or EXIT_BAD_USAGE. */
 int say_failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int say_partly(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int say_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #define VERB(function, name, least, most, operands, does, example) \

@@ -31,7 +31,7 @@ int verb_bounces(const struct arguments *a)
 
     if (a->operand_count == 0) {
         bounce_print_markdown(&out);
-        print_buf(&out);
+        print_page(&out, a->is_json);
         return EXIT_OK;
     }
     int status = settings_use(a);

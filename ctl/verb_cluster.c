@@ -1,33 +1,36 @@
 /* status: the cluster in one look. */
 #include "base/conf.h"
 #include "base/mem.h"
+#include "ctl/away.h"
 #include "ctl/health.h"
 #include "ctl/print.h"
+#include "ctl/ruling.h"
 #include "ctl/survey.h"
 #include "ctl/verb.h"
 
 enum { DURABILITY_NONE = 1 };
 
-struct status {
+struct overview {
     struct survey survey;
     struct health health;
+    struct ruling ruling;
     char *why_not; /* ready, one sentence; "" when it is */
 };
 
-static void judge(struct status *s)
+static void judge(struct overview *s)
 {
     struct buf why = {.data = NULL};
 
     add_cluster_causes(&why, &s->health);
-    if (s->survey.leased < PARTITION_COUNT)
-        add_cause(&why, "%u of %d partitions have no dispatcher", PARTITION_COUNT - s->survey.leased,
-                  PARTITION_COUNT);
+    unsigned told = PARTITION_COUNT - away_partitions();
+    if (s->survey.leased < told)
+        add_cause(&why, "%u of %d partitions have no dispatcher", told - s->survey.leased, PARTITION_COUNT);
     s->why_not = buf_steal_text(&why);
 }
 
 /* ---- as JSON */
 
-static struct json *node_json(const struct status *s, const struct node_peer *p)
+static struct json *node_json(const struct overview *s, const struct node_peer *p)
 {
     struct json *json = json_new_object();
     const struct node_stats *stats = &p->stats;
@@ -60,11 +63,12 @@ static struct json *node_json(const struct status *s, const struct node_peer *p)
     return json;
 }
 
-static struct json *store_json(const struct status *s)
+static struct json *store_json(const struct overview *s)
 {
     struct json *json = json_new_object();
+    AUTO_FREE char *place = shards_place();
 
-    json_put_text(json, "address", span_of(conf_get()->store.address));
+    json_put_text(json, "address", span_of(place));
     json_put_flag(json, "ok", s->health.is_store_ok);
     json_put_text(json, "durability",
                   span_of(conf_get()->store.durability == DURABILITY_NONE ? "none" : "fsync"));
@@ -74,7 +78,7 @@ static struct json *store_json(const struct status *s)
     return json;
 }
 
-static void print_status_json(const struct status *s)
+static void print_status_json(const struct overview *s)
 {
     struct json *json = json_new_object(), *nodes = json_new_array(), *partitions = json_new_object(),
                 *queue = json_new_object();
@@ -104,6 +108,7 @@ static void print_status_json(const struct status *s)
         json_put_null(queue, "oldest_age_ms");
     }
     json_put(json, "queue", queue);
+    json_put(json, "rules", ruling_json(&s->ruling));
     json_put(json, "store", store_json(s));
     print_json(json);
 }
@@ -128,7 +133,7 @@ static void add_work(struct buf *out, const struct node_stats *s)
     buf_add_text(out, s->role != ROLE_COUNT && !s->store_audit_ok ? ", WITHOUT STORE" : "");
 }
 
-static void print_nodes(const struct status *s)
+static void print_nodes(const struct overview *s)
 {
     struct grid t;
 
@@ -157,10 +162,11 @@ static void print_nodes(const struct status *s)
     grid_done(&t);
 }
 
-static void print_status(const struct status *s)
+static void print_status(const struct overview *s)
 {
     const struct survey *q = &s->survey;
-    AUTO_BUF struct buf out = {.data = NULL};
+    AUTO_BUF struct buf out = {.data = NULL}, suspended = {.data = NULL};
+    AUTO_FREE char *place = shards_place();
 
     if (*s->why_not)
         buf_printf(&out, "NOT READY   %s\n", s->why_not);
@@ -180,9 +186,11 @@ static void print_status(const struct status *s)
         add_reasons(&out, q);
         buf_add_text(&out, "; `baridctl queue list --held` lists them");
     }
+    add_suspensions(&suspended, &s->ruling);
+    if (suspended.len > 0)
+        buf_printf(&out, "\nSUSPENDED   %.*s", SPAN_ARG(buf_span(&suspended)));
     buf_printf(&out, "\npartitions  %u of %d have a dispatcher\nstore       %s, durability %s, ", q->leased,
-               PARTITION_COUNT, conf_get()->store.address,
-               conf_get()->store.durability == DURABILITY_NONE ? "none" : "fsync");
+               PARTITION_COUNT, place, conf_get()->store.durability == DURABILITY_NONE ? "none" : "fsync");
     add_bytes(&out, s->health.memory.used_bytes);
     buf_add_text(&out, " used");
     if (s->health.memory.most_bytes) {
@@ -196,19 +204,20 @@ static void print_status(const struct status *s)
     print_nodes(s);
 }
 
-static void status_done(struct status *s)
+static void status_done(struct overview *s)
 {
     survey_done(&s->survey);
     health_done(&s->health);
+    ruling_done(&s->ruling);
     mem_free(s->why_not);
 }
 
 int verb_status(const struct arguments *a)
 {
-    struct status s = {.why_not = NULL};
+    struct overview s = {.why_not = NULL};
     struct ask *k;
 
-    int status = ask_open(a, &k);
+    int status = ask_open_partly(a, &k);
     if (status != EXIT_OK)
         return status;
     status = survey_take(k, &s.survey);
@@ -216,6 +225,8 @@ int verb_status(const struct arguments *a)
         health_ask(k, &s.health);
         status = ask_wait(k);
     }
+    if (status == EXIT_OK)
+        status = ruling_read(k, &s.ruling);
     ask_close(k);
     if (status == EXIT_OK) {
         judge(&s);

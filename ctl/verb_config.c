@@ -105,9 +105,8 @@ int verb_config_docs(const struct arguments *a)
 {
     AUTO_BUF struct buf out = {.data = NULL};
 
-    (void) a;
     conf_print_markdown(&out);
-    print_buf(&out);
+    print_page(&out, a->is_json);
     return EXIT_OK;
 }
 
@@ -115,8 +114,7 @@ int verb_config_default(const struct arguments *a)
 {
     AUTO_BUF struct buf out = {.data = NULL};
 
-    (void) a;
     conf_print_default_file(&out);
-    print_buf(&out);
+    print_page(&out, a->is_json);
     return EXIT_OK;
 }

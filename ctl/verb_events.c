@@ -4,8 +4,8 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "cluster/history.h"
 #include "ctl/ask.h"
-#include "ctl/history.h"
 #include "ctl/print.h"
 #include "ctl/selection.h"
 #include "ctl/verb.h"
@@ -303,20 +303,30 @@ static void on_new(void *context, const struct redis_value *values)
     }
 }
 
-static void ask_new(struct events *e)
+static void ask_streams(struct events *e, unsigned first, unsigned last)
 {
-    size_t count = e->last - e->first + 1;
-    struct buf *b = ask_command(e->ask, 4 + 2 * count);
+    struct buf *b = ask_command(e->ask, 4 + 2 * (size_t) (last - first + 1));
 
     resp_arg_text(b, "XREAD");
     resp_arg_text(b, "COUNT");
     resp_arg_number(b, ENTRIES_NEW);
     resp_arg_text(b, "STREAMS");
-    for (unsigned partition = e->first; partition <= e->last; partition++)
+    for (unsigned partition = first; partition <= last; partition++)
         key_arg(b, KEY_OF_EVENTS, partition, span_of(""), 0);
-    for (unsigned partition = e->first; partition <= e->last; partition++)
+    for (unsigned partition = first; partition <= last; partition++)
         resp_arg_text(b, e->at[partition]);
     ask_send(e->ask, on_new, e);
+}
+
+/* In one question, unless each partition may be elsewhere. */
+static void ask_new(struct events *e)
+{
+    bool is_cluster = shards_kind(ask_shards(e->ask)) == STORE_CLUSTER;
+
+    if (!is_cluster)
+        ask_streams(e, e->first, e->last);
+    for (unsigned partition = e->first; is_cluster && partition <= e->last; partition++)
+        ask_streams(e, partition, partition);
 }
 
 static int follow(struct events *e)
@@ -360,7 +370,7 @@ int verb_events(const struct arguments *a)
         .arguments = a, .queue = queue, .text = argument_text(a, "text", NULL), .last = PARTITION_COUNT - 1};
     if (queue)
         queue_partitions(queue, &e->first, &e->last);
-    status = ask_open(a, &e->ask);
+    status = ask_open_partly(a, &e->ask);
     if (status == EXIT_OK) {
         events_begin(e);
         status = read_last(e, (size_t) limit);

@@ -139,7 +139,7 @@ int verb_queue_list(const struct arguments *a)
         return EXIT_BAD_USAGE;
     if (argument_is_given(a, "held"))
         return held_list(a, (size_t) limit);
-    int status = ask_open(a, &k);
+    int status = ask_open_partly(a, &k);
     if (status != EXIT_OK)
         return status;
     status = survey_take(k, &s);

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "ctl/ask.h"
 #include "ctl/print.h"
+#include "ctl/ruling.h"
 #include "ctl/selection.h"
 #include "ctl/verb.h"
 
@@ -15,6 +16,7 @@ struct shown { /* one job of the queue */
 
 struct show {
     struct ask *ask;
+    struct ruling ruling;
     const char *queue;
     size_t limit;
     uint64_t now_ms, waiting; /* waiting: of those that the filter lets pass */
@@ -90,6 +92,7 @@ static struct json *shown_json(const struct show *show, const struct shown *job)
 
     json_put_text(json, "job", span_of(job->job));
     json_put_text(json, "queue", span_of(job->record.queue));
+    json_put_number(json, "due_ms", (int64_t) job->due_ms);
     json_put_number(json, "due_in_ms", (int64_t) later_by(job->due_ms, show->now_ms));
     put_record(json, &job->record, show->now_ms);
     return json;
@@ -129,11 +132,15 @@ static void add_shown_row(struct grid *t, const struct show *show, const struct 
 
 static void print_show(const struct show *show)
 {
+    AUTO_BUF struct buf rules = {.data = NULL};
     struct grid t;
 
     print_safe(span_of(show->queue));
     printf(": %llu waiting%s\n", (unsigned long long) show->waiting,
            filter_is_any(&show->filter) ? "" : " and chosen");
+    add_ruling(&rules, &show->ruling, show->queue);
+    if (rules.len > 0)
+        printf("%.*s\n", SPAN_ARG(buf_span(&rules)));
     if (show->count == 0)
         return;
     grid_init(&t, is_queue_pattern(show->queue) ? "job|queue|>due|>age|>tries|from|to|last error"
@@ -154,6 +161,7 @@ static void print_show_json(const struct show *show)
         json_put(jobs, NULL, shown_json(show, &show->jobs[i]));
     json_put_text(json, "queue", span_of(show->queue));
     json_put_number(json, "waiting", (int64_t) show->waiting);
+    put_ruling(json, &show->ruling, show->queue);
     json_put(json, "jobs", jobs);
     print_json(json);
 }
@@ -226,11 +234,16 @@ int verb_queue_show(const struct arguments *a)
     if (status == EXIT_OK)
         status = filter_parse(a, &show.filter);
     if (status == EXIT_OK)
-        status = ask_open(a, &show.ask);
+        status = ask_open_partly(a, &show.ask);
     if (status != EXIT_OK)
         return status;
-    status = filter_is_any(&show.filter) && !is_queue_pattern(show.queue) ? show_read(&show)
-                                                                          : show_choose(&show);
+    if (!is_queue_pattern(show.queue) && strcmp(show.queue, QUEUE_FANOUT) != 0)
+        status = ask_reaches(show.ask, partition_of(span_of(show.queue)), show.queue);
+    if (status == EXIT_OK)
+        status = ruling_read(show.ask, &show.ruling);
+    if (status == EXIT_OK)
+        status = filter_is_any(&show.filter) && !is_queue_pattern(show.queue) ? show_read(&show)
+                                                                              : show_choose(&show);
     ask_close(show.ask);
     if (status == EXIT_OK) {
         if (a->is_json)
@@ -241,5 +254,6 @@ int verb_queue_show(const struct arguments *a)
     for (size_t i = 0; i < show.count; i++)
         shown_done(&show.jobs[i]);
     mem_free(show.jobs);
+    ruling_done(&show.ruling);
     return status;
 }

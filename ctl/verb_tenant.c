@@ -13,12 +13,6 @@ enum { USES_TIME_MS = 10000 };
 
 /* ---- records */
 
-static int say_unknown(void)
-{
-    return say_failed(
-        "Redis does not answer, or barid:{c}:tenants is not what it should be; a change may have happened");
-}
-
 /* A new one where there is none and that may be; *record: as it was read, empty for a new one. */
 static int find(struct table_link *l, const char *name, bool may_be_new, struct tenant **ret_tenant,
                 struct buf *record)
@@ -28,7 +22,7 @@ static int find(struct table_link *l, const char *name, bool may_be_new, struct 
                          TENANT_NAME_MAX);
     switch (table_link_get(l, TABLE_TENANTS, span_of(name), record)) {
     case TABLE_OK: break;
-    case TABLE_UNKNOWN: return say_unknown();
+    case TABLE_UNKNOWN: return table_say_unknown(TABLE_TENANTS);
     default:
         if (!may_be_new)
             return say_failed("there is no tenant %s", name);
@@ -108,7 +102,7 @@ static int write_tenant(struct table_link *l, struct tenant *t, const struct buf
     tenant_encode(t, &record);
     switch (table_link_put(l, TABLE_TENANTS, span_of(t->name), buf_span(&record), &expected)) {
     case TABLE_OK: return EXIT_OK;
-    case TABLE_UNKNOWN: return say_unknown();
+    case TABLE_UNKNOWN: return table_say_unknown(TABLE_TENANTS);
     default: return say_failed("somebody else has changed %s meanwhile; try again", t->name);
     }
 }
@@ -127,8 +121,8 @@ int verb_tenant_set(const struct arguments *a)
         status = set_limit(t, a->operands[i]);
     if (status == EXIT_OK)
         status = write_tenant(l, t, &record);
-    if (status == EXIT_OK && !a->is_json)
-        printf("%s: its limits count from now on\n", a->operands[0]);
+    if (status == EXIT_OK)
+        print_done(a->operands[0], "its limits count from now on", a->is_json);
     (void) tenant_unref(t);     /* always NULL */
     (void) table_link_close(l); /* always NULL */
     return status;
@@ -146,11 +140,10 @@ int verb_tenant_rm(const struct arguments *a)
     else
         switch (table_link_remove(l, TABLE_TENANTS, span_of(a->operands[0]), NULL)) {
         case TABLE_OK:
-            if (!a->is_json)
-                printf("%s: removed; its users have no tenant's limits any more\n", a->operands[0]);
+            print_done(a->operands[0], "removed; its users have no tenant's limits any more", a->is_json);
             break;
         case TABLE_NONE: status = say_failed("there is no tenant %s", a->operands[0]); break;
-        default: status = say_unknown(); break;
+        default: status = table_say_unknown(TABLE_TENANTS); break;
         }
     (void) table_link_close(l); /* always NULL */
     return status;

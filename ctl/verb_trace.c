@@ -228,7 +228,7 @@ int verb_trace(const struct arguments *a)
         return EXIT_BAD_USAGE;
     if (!subject_parse(a->operands[0], &id, &t.only_job))
         return subject_say_unknown(a->operands[0]);
-    int status = ask_open(a, &k);
+    int status = ask_open_partly(a, &k);
     if (status != EXIT_OK)
         return status;
     status = read_until_over(k, &t, &id, follows, clock_ms() + seconds * 1000);
@@ -241,9 +241,7 @@ int verb_trace(const struct arguments *a)
         if (story_is_known(&t.story))
             tell(&t, a->is_json);
         if (!story_is_known(&t.story))
-            status = say_failed(
-                "nothing is known of %s: it was never here, or its history is forgotten by now",
-                t.story.text);
+            status = story_say_unknown(&t.story);
         else if (follows && !story_is_over(&t.story))
             status = say_failed("%s was not settled within %llu s", t.story.text,
                                 (unsigned long long) seconds);

@@ -12,6 +12,7 @@ enum { WORDS_MAX = 1000, CHILDREN_NAMED = 10 };
 struct why {
     struct story story;
     struct health health;
+    struct ruling ruling;
     struct outlook *outlooks; /* of each of the story's jobs; empty for those that are gone */
     int64_t only_job;
 };
@@ -67,6 +68,19 @@ static void add_children(struct buf *out, const struct story *s)
         buf_printf(out, " and %zu more", count - CHILDREN_NAMED);
 }
 
+/* What a standing rule will make of it; an order that it bears comes first. */
+static void add_waiting_rule(struct buf *out, const struct why *w, const struct story_job *job)
+{
+    const struct record *r = &job->record;
+    char name[JOB_TEXT_MAX + 1];
+
+    job_format(&w->story.id, job->index, name);
+    if (r->fate == FATE_NONE)
+        add_job_ruling(out, &w->ruling,
+                       &(struct rule_subject){
+                           .queue = r->queue, .job = name, .envelope = &r->envelope, .state = &r->state});
+}
+
 static void add_waiting(struct buf *out, const struct why *w, const struct story_job *job,
                         const struct outlook *o)
 {
@@ -95,6 +109,7 @@ static void add_waiting(struct buf *out, const struct why *w, const struct story
     }
     struct buf causes = {.data = NULL};
     add_queue_causes(&causes, o, &w->health);
+    add_waiting_rule(&causes, w, job);
     if (causes.len > 0)
         buf_printf(out, "; %.*s", SPAN_ARG(buf_span(&causes)));
     else if (job->score <= o->now_ms)
@@ -204,7 +219,10 @@ static struct json *job_json(const struct why *w, size_t number)
     json_put_text(json, "because", buf_span(&reason));
     if (job->place == PLACE_WAITING) {
         json_put_number(json, "due_in_ms", (int64_t) later_by(job->score, o->now_ms));
-        json_put_number(json, "next_in_ms", (int64_t) (outlook_next_ms(o, job->score) - o->now_ms));
+        if (is_suspended(o))
+            json_put_null(json, "next_in_ms");
+        else
+            json_put_number(json, "next_in_ms", (int64_t) (outlook_next_ms(o, job->score) - o->now_ms));
     } else if (job->place == PLACE_CLAIMED) {
         const struct node_peer *p = peer_of(&w->health, job->score);
         const struct story_event *claimed = last_event(&w->story, job->index, "claimed");
@@ -257,7 +275,9 @@ static void print_job(const struct why *w, size_t number)
     add_reason(&out, w, number);
     if (job->place == PLACE_WAITING && !is_waiting_parent(job) && strcmp(o->queue, QUEUE_FANOUT) != 0) {
         buf_add_text(&out, "\n   moves ");
-        if (outlook_next_ms(o, job->score) > o->now_ms) {
+        if (is_suspended(o)) {
+            buf_add_text(&out, "when its queue is resumed");
+        } else if (outlook_next_ms(o, job->score) > o->now_ms) {
             buf_add_text(&out, "in ");
             add_duration(&out, outlook_next_ms(o, job->score) - o->now_ms);
             buf_add_text(&out, " at the earliest");
@@ -297,11 +317,13 @@ static int why_read(struct ask *k, struct why *w, const struct id *id)
         return status;
     if (w->only_job != ANY_JOB)
         status = story_find_held(&w->story, (uint32_t) w->only_job);
+    if (status == EXIT_OK)
+        status = ruling_read(k, &w->ruling);
     w->outlooks = mem_array(w->story.job_count + 1, sizeof(*w->outlooks));
     for (size_t i = 0; i < w->story.job_count; i++) {
         const struct story_job *job = &w->story.jobs[i];
         if (status == EXIT_OK && is_asked(w, job) && job->place != PLACE_GONE)
-            outlook_ask(k, &w->outlooks[i], job->record.queue, job->partition);
+            outlook_ask(k, &w->outlooks[i], &w->ruling, job->record.queue, job->partition);
     }
     if (status == EXIT_OK)
         health_ask(k, &w->health);
@@ -312,15 +334,14 @@ int why_message(const struct arguments *a, const struct id *id, int64_t only_job
 {
     struct why w = {.only_job = only_job};
     struct ask *k;
-    int status = ask_open(a, &k);
+    int status = ask_open_partly(a, &k);
 
     if (status != EXIT_OK)
         return status;
     status = why_read(k, &w, id);
     ask_close(k);
     if (status == EXIT_OK && !story_is_known(&w.story))
-        status = say_failed("nothing is known of %s: it was never here, or its history is forgotten by now",
-                            w.story.text);
+        status = story_say_unknown(&w.story);
     else if (status == EXIT_OK && a->is_json)
         print_why_json(&w);
     else if (status == EXIT_OK)
@@ -328,6 +349,7 @@ int why_message(const struct arguments *a, const struct id *id, int64_t only_job
     for (size_t i = 0; w.outlooks && i < w.story.job_count; i++)
         outlook_done(&w.outlooks[i]);
     mem_free(w.outlooks);
+    ruling_done(&w.ruling);
     story_done(&w.story);
     health_done(&w.health);
     return status;

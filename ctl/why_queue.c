@@ -9,6 +9,7 @@ struct why {
     const char *queue;
     unsigned first, last; /* partitions */
     struct health health;
+    struct ruling ruling;
     struct outlook *outlooks; /* of each of them */
     uint64_t claimed, held;
     char *held_because; /* of one of them */
@@ -34,10 +35,14 @@ static int why_read(struct ask *k, struct why *w)
 {
     const struct selection s = {.queue = w->queue, .claimed = true, .held = true};
 
+    int status = ruling_read(k, &w->ruling);
+
+    if (status != EXIT_OK)
+        return status;
     for (unsigned partition = w->first; partition <= w->last; partition++)
-        outlook_ask(k, &w->outlooks[partition - w->first], w->queue, partition);
+        outlook_ask(k, &w->outlooks[partition - w->first], &w->ruling, w->queue, partition);
     health_ask(k, &w->health);
-    int status = ask_wait(k);
+    status = ask_wait(k);
     return status == EXIT_OK ? selection_walk(k, &s, on_page, w) : status;
 }
 
@@ -82,7 +87,7 @@ static void add_reason(struct buf *out, const struct why *w, const struct outloo
     else if (causes.len == 0)
         buf_printf(out, "%llu jobs are due; they go as its limits and its destination allow",
                    (unsigned long long) sum->due);
-    if (causes.len > 0 && sum->waiting > 0)
+    if (causes.len > 0 && (sum->waiting > 0 || is_suspended(worst)))
         buf_printf(out, "%s%.*s", out->len ? "; " : "", SPAN_ARG(buf_span(&causes)));
 }
 
@@ -98,7 +103,7 @@ static void print_why_json(const struct why *w)
     json_put_number(json, "claimed", (int64_t) w->claimed);
     json_put_number(json, "held", (int64_t) w->held);
     json_put_text(json, "held_because", span_of(w->held_because));
-    if (sum.next_ms)
+    if (sum.next_ms && !is_suspended(worst))
         json_put_number(json, "next_in_ms", (int64_t) (outlook_next_ms(&sum, sum.next_ms) - sum.now_ms));
     else
         json_put_null(json, "next_in_ms");
@@ -123,7 +128,7 @@ static void print_why(const struct why *w)
         buf_printf(&out, "\n  the oldest that waits: %s, ", oldest);
         add_duration(&out, later_by(sum.now_ms, id_time_ms(&sum.oldest)));
     }
-    if (sum.next_ms && outlook_next_ms(&sum, sum.next_ms) > sum.now_ms) {
+    if (sum.next_ms && !is_suspended(worst) && outlook_next_ms(&sum, sum.next_ms) > sum.now_ms) {
         buf_add_text(&out, "\n  the first moves in ");
         add_duration(&out, outlook_next_ms(&sum, sum.next_ms) - sum.now_ms);
         buf_add_text(&out, " at the earliest");
@@ -153,10 +158,14 @@ int why_queue(const struct arguments *a, const char *queue)
 
     int status = queue_name_check(queue);
     if (status == EXIT_OK)
-        status = ask_open(a, &k);
+        status = ask_open_partly(a, &k);
     if (status != EXIT_OK)
         return status;
     queue_partitions(queue, &w.first, &w.last);
+    if (w.first == w.last && (status = ask_reaches(k, w.first, queue)) != EXIT_OK) {
+        ask_close(k);
+        return status;
+    }
     w.outlooks = mem_array(w.last - w.first + 1, sizeof(*w.outlooks));
     w.held_because = mem_string("");
     interrupt_watch();
@@ -170,6 +179,7 @@ int why_queue(const struct arguments *a, const char *queue)
         outlook_done(&w.outlooks[i]);
     mem_free(w.outlooks);
     mem_free(w.held_because);
+    ruling_done(&w.ruling);
     health_done(&w.health);
     return status;
 }
