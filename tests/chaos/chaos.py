@@ -15,13 +15,12 @@ import plan
 import recovery
 from hands import Done, Hands
 from left import Left
-from load import HEALTHY, NO_SUCH_USER, Load, sink, zone
+from load import HEALTHY, NO_SUCH_USER
 from redis.exceptions import RedisError
+from world import World
 
 from harness import wait
-from harness.cluster import Cluster, merged
-from harness.dns import Dns
-from harness.entrance import Entrance
+from harness.cluster import ROLES, merged
 from harness.ledger import Ledger
 
 SETTINGS = {
@@ -29,7 +28,6 @@ SETTINGS = {
     "dispatcher": {"pause_first": "1s", "pause_longest": "5s"},
     "retry": {"first": "300ms", "longest": "2s", "lifetime": "20s", "bounce_lifetime": "1h"},
 }
-REDIS = {"auto-aof-rewrite-min-size": "32mb"}
 DRAIN_S = 300  # a job that two, three, four couriers died with waits 10, 40, 160 s
 SETTLE_S = 3.0  # how long a settle may take while others are hurt
 EXPIRED = "5.4.7"
@@ -38,51 +36,44 @@ WELL_S = 5.0  # nothing hurt for so long, and every grant of before is over: the
 
 class Chaos:
     """
-    seconds: how long faults are made; the end takes as long as it takes. say: prints a line. kinds: as plan.rounds. cluster: further options
-    of the Cluster. After run(): .problems (empty: all is well), .ledger, .result (what the report is made of).
+    store: one of plan.STORES. seconds: how long faults are made; the end takes as long as it takes. say: prints a line. kinds: as plan.rounds.
+    next_build: the programs of the next version; without them nothing is upgraded. After run(): .problems (empty: all is well), .ledger, .result
+    (what the report is made of).
     """
 
-    def __init__(self, seconds, seed, rate=60, storm_length=12, kinds=None, say=print, settings=None, drain_s=DRAIN_S, **cluster):
-        self.seconds, self.seed, self.rate, self.say = seconds, seed, rate, say
+    def __init__(self, store, seconds, seed, rate=60, storm_length=12, kinds=None, say=print, settings=None, drain_s=DRAIN_S, build=None,
+                 next_build=None, appendfsync="always"):
+        self.store, self.seconds, self.seed, self.rate, self.say = store, seconds, seed, rate, say
         self.rng = random.Random(f"{seed}/nodes")
-        self.rounds = plan.rounds(seed, storm_length, kinds)
-        self.sink, self.dns = sink(seed), Dns(zone())
-        self.options = {"ingress": 3, "dispatchers": 2, "couriers": 3, "redis_options": REDIS, **cluster}
-        self.settings, self.drain_s = settings or {}, drain_s
+        self.rounds = plan.rounds(seed, store, storm_length, kinds, without=() if next_build else ("upgrade",))
+        self.next_build, self.drain_s = next_build, drain_s
+        self.options = {"settings": merged(SETTINGS, settings), "build": build, "appendfsync": appendfsync}
         self.done, self.problems, self.figures, self.watched = [], [], [], []
         self.skipped = self.held = 0
         self.busy = set()  # names of what is hurt now
         self.lock = threading.Lock()
-        self.entrance = self.cluster = self.hands = self.load = self.ledger = self.result = None
+        self.world = self.cluster = self.hands = self.load = self.reader = self.ledger = self.result = None
 
     # -- the run
 
     def run(self):
         self.began = time.monotonic()
-        with self.sink, self.dns:
-            self.entrance = Entrance()
-            settings = merged(merged(merged(SETTINGS, {"courier": {"port": self.sink.port}}), self.entrance.settings), self.settings)
-            self.cluster = Cluster(dns_port=self.dns.port, settings=settings, seed=self.seed, listeners=self.entrance.listeners, **self.options)
-            try:
-                self.cluster.start()
-                self.entrance.open(self.cluster)
+        self.world = World(self.store, self.seed, **self.options)
+        self.cluster = self.world.cluster
+        try:
+            with self.world:
                 self._run()
                 self.cluster.stop()
-            except (AssertionError, OSError) as failure:
-                self.problems.append(str(failure))
-            finally:
-                for node in self.cluster.nodes:
-                    node.process.kill()
-                self.cluster.redis.stop()
-                self.entrance.close()
+        except (AssertionError, OSError, RedisError) as failure:
+            self.problems.append(f"{type(failure).__name__}: {failure}")
         if not self.problems:
             shutil.rmtree(self.cluster.folder, ignore_errors=True)
         return self
 
     def _run(self):
-        self.redis = recovery.connect(self.cluster.redis)
-        self.hands = Hands(self.cluster, SETTLE_S, self._watch)
-        with Load(self.entrance.doors(self.cluster, relays=8), self.sink, self.seed, self.rate) as self.load:
+        self.reader = recovery.Reader(self.world)
+        self.hands = Hands(self.world, SETTLE_S, self._watch, self.rng, self.next_build)
+        with self.world.load(self.rate) as self.load:
             self.load.wait_acknowledged(50)
             self._hurt_until(time.monotonic() + self.seconds)
             self.hurt_s = time.monotonic() - self.began
@@ -91,11 +82,11 @@ class Chaos:
             self.say(f"{self._now()}  no more faults: the load ends, the queue empties")
             self.load.stop(180)
         self._drain()
-        self.ledger = Ledger([self.load], [self.sink], self.cluster.faults, dropped=self.load.dropped(), settle_s=SETTLE_S)
+        self.ledger = Ledger([self.load], [self.world.sink], self.cluster.faults, dropped=self.load.dropped(), settle_s=SETTLE_S)
         self.problems += self.ledger.problems
         self.problems += self._wrong_reports()
         self.problems += [f"{verb} was answered {code} {count} times" for (verb, code), count in self.load.replies.items() if code >= 500]
-        for_ever = Left(self.redis, self.say).for_ever()
+        for_ever = Left(self.reader, self.say).for_ever()
         if for_ever:
             self.problems.append(f"left in Redis: {len(for_ever)} keys, e.g. {for_ever[:10]}")
         self._measure_answers()
@@ -143,45 +134,51 @@ class Chaos:
             self._look_after()
             with self.lock:
                 return not self.busy and time.monotonic() >= max([one.over for one in self.done], default=0.0) + seconds
-        wait.until(is_well, 120, lambda: f"all to be well again; hurt: {self.busy}")
+        wait.until(is_well, 240, lambda: f"all to be well again; hurt: {self.busy}")
 
-    def _choose(self, role, is_alone):
-        """Something of that role that is not hurt; its name. Alone: what has something to lose, so that there is a time to measure."""
-        names = ["redis"] if role == "redis" else [node.name for node in self.cluster.of(role)]
+    def _choose(self, hurt, is_alone):
+        """
+        Something of that kind that is not hurt; its name. Of the store one thing at a time, which is what its level promises to survive. Alone:
+        what has something to lose, so that there is a time to measure.
+        """
+        role = next((word for word in hurt.target.split() if word in ROLES), None)
+        names = ["store"] if hurt.is_of_store else [node.name for node in self.cluster.of(role)] if role else [hurt.target]
         with self.lock:
             free = [name for name in names if name not in self.busy]
             if not free:
                 return None
             name = self.rng.choice(free)
-            if is_alone and role == "courier":
+            if is_alone and hurt.target == "courier":
                 name = max(free, key=self._claimed_by)
             self.busy.add(name)
             return name
 
     def _claimed_by(self, name):
         try:
-            return len(recovery.Claims(self.redis, recovery.incarnation(self.cluster.node(name)) or 0).jobs)
+            return len(recovery.Claims(self.reader, recovery.incarnation(self.cluster.node(name)) or 0).jobs)
         except RedisError:
             return 0
 
     def _begin(self, hurt, is_alone=False):
-        name = self._choose(hurt.role, is_alone)
+        name = self._choose(hurt, is_alone)
         if name is None:
             self.skipped += 1
             return
         done = Done(len(self.done) + 1, hurt, name, is_alone)
         self.done.append(done)
-        self.say(f"{self._now()}  #{done.number} {hurt.what} {name}, {hurt.seconds:.1f} s{' (alone)' if is_alone else ''}")
+        self.say(f"{self._now()}  #{done.number} {hurt.what} {hurt.target if hurt.is_of_store or ' ' in hurt.target else name}, {hurt.seconds:.1f} s"
+                 f"{' (alone)' if is_alone else ''}")
         threading.Thread(target=self._carry_out, args=(done,), daemon=True, name=f"fault {done.number}").start()
 
     def _carry_out(self, done):
+        chosen = done.name
         try:
             self.hands.carry_out(done)
-        except (AssertionError, OSError, RuntimeError) as failure:
-            self.problems.append(f"after #{done.number} {done.hurt.what} {done.name}: {failure}")
+        except (AssertionError, OSError, RuntimeError, RedisError) as failure:
+            self.problems.append(f"after #{done.number} {done.kind} {done.name}: {type(failure).__name__} {failure}")
         done.over = time.monotonic()
         with self.lock:
-            self.busy.discard(done.name)
+            self.busy.discard(chosen)
 
     def _watch(self, done, node):
         """Notes what it held; the figures come later."""
@@ -189,7 +186,7 @@ class Chaos:
         if not owner or node.role == "ingress" or (done.hurt.what == "stop" and done.hurt.seconds < 5.0):
             return
         try:
-            held = (recovery.Claims if node.role == "courier" else recovery.Partitions)(self.redis, owner)
+            held = (recovery.Claims if node.role == "courier" else recovery.Partitions)(self.reader, owner)
         except RedisError:
             return
         with self.lock:
@@ -208,7 +205,7 @@ class Chaos:
             with self.lock:
                 self.watched.pop(0)
             try:
-                found = held.figures(self.redis)
+                found = held.figures(self.reader)
             except RedisError:
                 continue
             for name, seconds, detail in found:
@@ -216,7 +213,7 @@ class Chaos:
 
     def _add_figure(self, done, name, seconds, detail=""):
         near = [one for one in self.done if one is not done and one.is_near(done.began - WELL_S + 0.5, done.began + seconds)]
-        if name.startswith(("courier", "dispatcher")) and any(one.hurt.role == "redis" for one in near):
+        if name.startswith(("courier", "dispatcher")) and any(one.hurt.is_of_store for one in near):
             return
         figure = recovery.Figure(name, seconds, not near, detail)
         self.figures.append(figure)
@@ -226,8 +223,10 @@ class Chaos:
     def _measure_answers(self):
         answers = recovery.Answers(self.load)
         for done in self.done:
-            if done.hurt.role != "redis" or done.back is None:
+            if done.back is None:
                 continue
+            if done.hurt.target == "primary" and done.hurt.seconds >= 3.0:
+                self._add_figure(done, "redis: failed over", done.back - done.began)
             calm = [node.smtp for node in self.cluster.of("ingress")
                     if not any(one.name == node.name and one.is_near(done.began - 1, done.back + 10) for one in self.done)]
             times = [time for time in (answers.first_after(address, done.back) for address in calm) if time]
@@ -239,7 +238,7 @@ class Chaos:
 
     def _drain(self):
         began = time.monotonic()
-        left = Left(self.redis, self.say)
+        left = Left(self.reader, self.say)
         told = 0.0
         while left.operate(self.cluster.queue()):
             now = time.monotonic()
@@ -270,7 +269,7 @@ class Chaos:
             explained[why] = explained.get(why, 0) + 1
         ledger = self.ledger
         return {
-            "seed": self.seed, "minutes": round(self.hurt_s / 60, 2), "seconds_to_empty": round(self.drained_s, 1), "faults": len(self.done),
+            "store": self.store, "seed": self.seed, "minutes": round(self.hurt_s / 60, 2), "seconds_to_empty": round(self.drained_s, 1), "faults": len(self.done),
             "faults_by_kind": dict(sorted(kinds.items())), "two_at_once": self._pairs(), "skipped": self.skipped,
             "octets_cut": sum(self.cluster.redis.cuts), "messages": len(self.load.items), "acknowledged": len(ledger.acknowledged),
             "delivered": sum(1 for key in ledger.acknowledged if key in ledger.copies),

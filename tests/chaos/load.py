@@ -9,13 +9,15 @@ import re
 from harness.dns import Zone
 from harness.generator import Generator, content, noise
 from harness.sink import ScriptedSink, drop, reply, stall
+from harness.slots import COMMON_SLOT, partition_slot
 
 SENDER = "s@origin.test"
 HEALTHY = [f"good{n}.test" for n in range(24)]
-HOSTS = [f"127.0.0.{n}" for n in range(1, 7)]
 SLOW, LATER, FLAKY, BUSY, SECOND, DEAD = "slow.test", "later.test", "flaky.test", "busy.test", "second.test", "dead.test"
-HURT_HOSTS = {SLOW: "127.0.0.11", LATER: "127.0.0.12", FLAKY: "127.0.0.13", BUSY: "127.0.0.14"}
-ORIGIN_HOST, SECOND_HOST, NOBODY = "127.0.0.9", "127.0.0.15", "127.0.0.30"
+_HURT = (SLOW, LATER, FLAKY, BUSY)
+_GOOD_HOSTS = [f"good host {n}" for n in range(6)]
+_ORIGIN_HOST, _NOBODY = "origin's host", "nobody"
+SITES = [*_GOOD_HOSTS, *_HURT, SECOND, _ORIGIN_HOST, _NOBODY]  # each has an address of its own; at nobody's no one listens
 
 # Who a message goes to, by weight.
 _DOMAINS = [(HEALTHY, 73), ([SLOW], 5), ([LATER], 7), ([FLAKY], 7), ([BUSY], 4), ([SECOND], 3), ([DEAD], 1)]
@@ -28,14 +30,20 @@ _QUEUES = [(1, 80), (2, 8), (3, 6), (5, 4), (12, 2)]
 _SIZES = [((500, 4000), 880), ((4000, 40000), 100), ((120000, 160000), 10), ((450000, 900000), 6)]
 
 
-def zone():
-    made = Zone().mx("origin.test", "mx.origin.test").a("mx.origin.test", ORIGIN_HOST)
+def zone(places):
+    """places: {site: its address}"""
+    made = Zone().mx("origin.test", "mx.origin.test").a("mx.origin.test", places[_ORIGIN_HOST])
     for number, domain in enumerate(HEALTHY):
-        made.mx(domain, f"mx.{domain}").a(f"mx.{domain}", HOSTS[number % len(HOSTS)])
-    for domain, host in HURT_HOSTS.items():
-        made.mx(domain, f"mx.{domain}").a(f"mx.{domain}", host)
-    made.mx(SECOND, f"mx1.{SECOND}", f"mx2.{SECOND}").a(f"mx1.{SECOND}", NOBODY).a(f"mx2.{SECOND}", SECOND_HOST)
-    return made.mx(DEAD, f"mx.{DEAD}").a(f"mx.{DEAD}", NOBODY)
+        made.mx(domain, f"mx.{domain}").a(f"mx.{domain}", places[_GOOD_HOSTS[number % len(_GOOD_HOSTS)]])
+    for domain in _HURT:
+        made.mx(domain, f"mx.{domain}").a(f"mx.{domain}", places[domain])
+    made.mx(SECOND, f"mx1.{SECOND}", f"mx2.{SECOND}").a(f"mx1.{SECOND}", places[_NOBODY]).a(f"mx2.{SECOND}", places[SECOND])
+    return made.mx(DEAD, f"mx.{DEAD}").a(f"mx.{DEAD}", places[_NOBODY])
+
+
+def busy_slots():
+    """The slots of a Redis Cluster that have keys: of every partition, and of what all share."""
+    return [*map(partition_slot, range(256)), COMMON_SLOT]
 
 
 def _drawn(rng, table):
@@ -65,7 +73,7 @@ def _address(session):
     return session.commands[-1].partition("<")[2].partition(">")[0]
 
 
-def _misbehave(sink, rng):
+def _misbehave(sink, rng, places):
     """The rules of the hosts."""
     greylisted = set()
 
@@ -79,30 +87,31 @@ def _misbehave(sink, rng):
         return lambda session, transaction: rng.random() < share
 
     sink.rule("rcpt", reply("550 5.1.1 no such user"), match=lambda session, _: NO_SUCH_USER.match(_address(session)))
-    sink.rule("rcpt", reply("451 4.7.1 greylisted"), host=HURT_HOSTS[LATER], match=is_new)
+    sink.rule("rcpt", reply("451 4.7.1 greylisted"), host=places[LATER], match=is_new)
     for seconds, share in ((3.0, 0.08), (1.0, 0.25), (0.2, 1.0)):
-        sink.rule("dot", stall(seconds), host=HURT_HOSTS[SLOW], match=odds(share))
-    sink.rule("dot", drop(taken=True), host=HURT_HOSTS[FLAKY], match=odds(0.06))
-    sink.rule("dot", drop(taken=False), host=HURT_HOSTS[FLAKY], match=odds(0.06))
-    sink.rule("dot", reply("451 4.3.0 not now"), host=HURT_HOSTS[FLAKY], match=odds(0.06))
-    sink.rule("data", drop(), host=HURT_HOSTS[FLAKY], match=odds(0.06))
-    sink.rule("connect", reply("421 4.3.2 too busy", then_drop=True), host=HURT_HOSTS[BUSY], match=odds(0.4))
-    sink.rule("mail", reply("452 4.3.1 no room"), host=HURT_HOSTS[BUSY], match=odds(0.2))
+        sink.rule("dot", stall(seconds), host=places[SLOW], match=odds(share))
+    sink.rule("dot", drop(taken=True), host=places[FLAKY], match=odds(0.06))
+    sink.rule("dot", drop(taken=False), host=places[FLAKY], match=odds(0.06))
+    sink.rule("dot", reply("451 4.3.0 not now"), host=places[FLAKY], match=odds(0.06))
+    sink.rule("data", drop(), host=places[FLAKY], match=odds(0.06))
+    sink.rule("connect", reply("421 4.3.2 too busy", then_drop=True), host=places[BUSY], match=odds(0.4))
+    sink.rule("mail", reply("452 4.3.1 no room"), host=places[BUSY], match=odds(0.2))
 
 
-def sink(seed):
-    made = ScriptedSink([*HOSTS, *HURT_HOSTS.values(), ORIGIN_HOST, SECOND_HOST], name="chaos.test")
-    _misbehave(made, random.Random(f"{seed}/sink"))
+def sink(seed, places, host):
+    """All mail hosts: on the host of network.py, at their places."""
+    made = ScriptedSink([ip for site, ip in places.items() if site != _NOBODY], name="chaos.test", host=host)
+    _misbehave(made, random.Random(f"{seed}/sink"), places)
     return made
 
 
 class Load(Generator):
     """Steady mail through all doors; each content is forgotten as soon as it is not needed, at both ends."""
 
-    def __init__(self, doors, sink, seed, rate, sessions=40):
+    def __init__(self, doors, sink, seed, rate, sessions=60, host=None):
         prefix = f"{random.Random(f'{seed}/load').getrandbits(32):08x}"
         super().__init__(doors, lambda number: _message(seed, prefix, number), sessions=sessions, rate=rate, linger=0.01, prefix=prefix,
-                         seed=f"{seed}/sessions", roams=True, chunked=0.4, has_wishes=True)
+                         seed=f"{seed}/sessions", roams=True, chunked=0.4, has_wishes=True, host=host)
         self._sink = sink
         self._items_forgotten = self._transactions_forgotten = 0
 

@@ -6,8 +6,12 @@ assertions. Times of the history are Redis' own, in ms.
 import bisect
 import re
 import statistics
+import time
 
-from load import BUSY, DEAD, HEALTHY, SLOW
+from load import BUSY, DEAD, HEALTHY, LATER, SLOW
+from redis.exceptions import RedisError
+
+from harness.slots import slot_of
 
 _TAKES_AT_ONCE = {*HEALTHY, SLOW}  # jobs for these never wait for their host
 WATCH_S = 12.0  # how long after the fault a figure may come
@@ -19,7 +23,9 @@ FIGURES = {
                                       "that no other courier had died with"),
     "dispatcher: grants resume": (4.0, "dispatcher killed or stopped: until the last message accepted in the second after it into queues of its "
                                        "partitions was claimed: those whose host takes mail"),
-    "redis: no 250": (10.0, "Redis cut or stopped: until every unharmed ingress had answered 250 again; contains the time that Redis was away"),
+    "redis: no 250": (10.0, "Redis cut or stopped, or its primary replaced: until every unharmed ingress had answered 250 again; contains the time that "
+                            "Redis was away"),
+    "redis: failed over": (None, "a primary killed, stopped or cut off for 3 s or longer: until another was"),
     "redis: no 250 once it is back": (None, "the same, from Redis' first answer on"),
 }
 
@@ -34,9 +40,9 @@ class Figure:
         return f"{self.name} {self.seconds:.2f} s{self.detail}"
 
 
-def tags(redis):
+def tags(reader):
     """The hash tags of the partitions, by what the leases are called."""
-    return sorted({key[3:-1] for key in redis.scan_iter("o:{*}", count=1000)})
+    return sorted({key[3:-1] for key in reader.scan("o:{*}")})
 
 
 def incarnation(node):
@@ -45,13 +51,10 @@ def incarnation(node):
     return found[-1] if found else None
 
 
-def _history(redis, partitions, begin, end):
+def _history(reader, partitions, begin, end):
     """[(ms, event, job, detail)] of these partitions, in order."""
-    pipe = redis.pipeline(transaction=False)
-    for tag in partitions:
-        pipe.xrange(f"ev:{{{tag}}}", begin, end)
     told = []
-    for entries in pipe.execute():
+    for entries in reader.all([("xrange", f"ev:{{{tag}}}", begin, end) for tag in partitions]):
         for name, fields in entries:
             told += _lines(int(name.partition("-")[0]), fields)
     return sorted(told)
@@ -67,41 +70,77 @@ def raw_entries(reply, **_):
     return [(name, fields[1::2]) for name, fields in reply or []]
 
 
-def connect(server):
-    made = server.client(decode_responses=True, socket_timeout=2)
-    made.set_response_callback("XRANGE", raw_entries)
-    return made
+class Reader:
+    """The queue of a run, read in Redis itself, wherever it is now: the programs under test are not asked."""
+
+    def __init__(self, world):
+        self.world = world
+        self._clients = {}
+        self._owner_of, self._known_at = None, 0.0
+
+    def _client(self, server):
+        if server.name not in self._clients:
+            made = self._clients[server.name] = server.client(decode_responses=True, socket_timeout=2)
+            made.set_response_callback("XRANGE", raw_entries)
+        return self._clients[server.name]
+
+    def scan(self, pattern):
+        for server in self.world.primaries():
+            yield from self._client(server).scan_iter(pattern, count=1000)
+
+    def _owners(self):
+        """slot -> server; a second old at most."""
+        if time.monotonic() > self._known_at + 1:
+            self._owner_of, self._known_at = self.world.owner_of(), time.monotonic()
+        return self._owner_of
+
+    def all(self, commands):
+        """[the answer of each (word, key, ...)]"""
+        by_server, answers = {}, [None] * len(commands)
+        owner_of = self._owners()
+        for place, command in enumerate(commands):
+            owner = owner_of(slot_of(command[1]))
+            if owner is None:
+                raise RedisError("nobody has it now")
+            by_server.setdefault(owner, []).append((place, command))
+        for server, some in by_server.items():
+            pipe = self._client(server).pipeline(transaction=False)
+            for _, command in some:
+                getattr(pipe, command[0])(*command[1:])
+            for (place, _), answer in zip(some, pipe.execute()):
+                answers[place] = answer
+        return answers
+
+    def one(self, word, key, *more, **named):
+        owner = self._owners()(slot_of(key))
+        if owner is None:
+            raise RedisError("nobody has it now")
+        return getattr(self._client(owner), word)(key, *more, **named)
 
 
-def _now_ms(redis):
-    seconds, micros = redis.time()
-    return seconds * 1000 + micros // 1000
+def _now_ms():
+    return int(time.time() * 1000)  # all servers are on this machine
 
 
 class Claims:
     """What a courier had claimed when it was hurt."""
 
-    def __init__(self, redis, owner):
-        self.at, self.owner = _now_ms(redis), owner
+    def __init__(self, reader, owner):
+        self.at, self.owner = _now_ms(), owner
         self.jobs = {}
         self._queues = {}  # job -> queue
-        names = tags(redis)
-        pipe = redis.pipeline(transaction=False)
-        for tag in names:
-            pipe.zrangebyscore(f"c:{{{tag}}}", owner, owner)
-        for tag, jobs in zip(names, pipe.execute()):
+        names = tags(reader)
+        for tag, jobs in zip(names, reader.all([("zrangebyscore", f"c:{{{tag}}}", owner, owner) for tag in names])):
             self.jobs.update((job, tag) for job in jobs)
-        pipe = redis.pipeline(transaction=False)
-        for job, tag in self.jobs.items():
-            pipe.hmget(f"j:{{{tag}}}:{job}", "q", "x")
-        for job, (queue, crashes) in zip(self.jobs, pipe.execute()):
+        records = reader.all([("hmget", f"j:{{{tag}}}:{job}", "q", "x") for job, tag in self.jobs.items()])
+        for job, (queue, crashes) in zip(self.jobs, records):
             if queue in _TAKES_AT_ONCE and not crashes:
                 self._queues[job] = queue
 
-    def figures(self, redis):
+    def figures(self, reader):
         """[(name, seconds, detail)]"""
         given_back, taken_up = {}, {}
-        for at, event, job, detail in _history(redis, set(self.jobs.values()), self.at, self.at + int(WATCH_S * 1000)):
+        for at, event, job, detail in _history(reader, set(self.jobs.values()), self.at, self.at + int(WATCH_S * 1000)):
             if job not in self.jobs:
                 continue
             if event == "in_doubt":
@@ -121,22 +160,18 @@ class Claims:
 class Partitions:
     """What a dispatcher held when it was hurt."""
 
-    def __init__(self, redis, owner):
-        self.at = _now_ms(redis)
-        names = tags(redis)
-        pipe = redis.pipeline(transaction=False)
-        for tag in names:
-            pipe.hget(f"o:{{{tag}}}", "owner")
-            pipe.zrange(f"d:{{{tag}}}", 0, -1)
-        found = pipe.execute()
+    def __init__(self, reader, owner):
+        self.at = _now_ms()
+        names = tags(reader)
+        found = reader.all([command for tag in names for command in (("hget", f"o:{{{tag}}}", "owner"), ("zrange", f"d:{{{tag}}}", 0, -1))])
         # A queue that waits for its host says nothing of its dispatcher.
         self.tags = [tag for tag, holder, queues in zip(names, found[::2], found[1::2])
-                     if holder == owner and not {BUSY, DEAD, SLOW} & set(queues)]
+                     if holder == owner and not {BUSY, DEAD, LATER, SLOW} & set(queues)]
 
-    def figures(self, redis):
+    def figures(self, reader):
         end = self.at + int(WATCH_S * 1000)
         accepted, claimed = {}, {}
-        for at, event, job, detail in _history(redis, self.tags, self.at, end):
+        for at, event, job, detail in _history(reader, self.tags, self.at, end):
             if event == "accepted" and at < self.at + 1000:
                 accepted[job] = at
             elif event == "claimed" and job in accepted:

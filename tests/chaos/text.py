@@ -15,7 +15,7 @@ def report(result):
     causes = [f"  {count} {why}" for why, count in sorted(result["second_copies_by_cause"].items())]
     return "\n".join([
         "",
-        f"{result['faults']} faults in {result['minutes']} minutes ({result['two_at_once']} times two at once): {kinds}",
+        f"{result['store']}: {result['faults']} faults in {result['minutes']} minutes ({result['two_at_once']} times two at once): {kinds}",
         f"{result['octets_cut']} octets that Redis had not synced were cut off",
         f"{result['messages']} messages; recipients acknowledged {result['acknowledged']} = delivered {result['delivered']}"
         f" + reported {result['reported']} + dropped (null sender) {result['dropped']} + lost {result['lost']};"

@@ -28,7 +28,7 @@ BEGIN {
     owner["openssl/"] = "^lib/io/(tls(_[a-z]+)?|crypto)\\.c$" # libssl in tls*.c, libcrypto in crypto.c
     owner["ares"] = "^lib/io/dns(_[a-z]+)?\\.c$"
     owner["hiredis/"] = "^lib/io/redis(_[a-z]+)?\\.c$"
-    owner["zmq"] = "^lib/io/bus\\.c$"
+    owner["zmq"] = "^lib/io/bus(_[a-z]+)?\\.[ch]$"
     owner["microhttpd.h"] = "^lib/io/http_server\\.c$"
     owner["curl/"] = "^lib/io/http_client\\.c$"
     owner["yaml.h"] = "^lib/io/yaml\\.c$"

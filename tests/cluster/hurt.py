@@ -15,10 +15,10 @@ HOSTS = [f"127.0.0.{n}" for n in range(1, 7)]
 SEED = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(1 << 31)))
 
 
-def zone():
-    made = Zone().mx("origin.test", "mx.origin.test").a("mx.origin.test", "127.0.0.1")
+def zone(hosts=HOSTS):
+    made = Zone().mx("origin.test", "mx.origin.test").a("mx.origin.test", hosts[0])
     for number, domain in enumerate(DOMAINS):
-        made.mx(domain, f"mx.{domain}").a(f"mx.{domain}", HOSTS[number % len(HOSTS)])
+        made.mx(domain, f"mx.{domain}").a(f"mx.{domain}", hosts[number % len(hosts)])
     return made
 
 
@@ -31,18 +31,23 @@ def message(rng):
 
 
 class Scene:
-    """Cluster, sink and load of these tests. Others redefine load() and what comes before it, prepare()."""
+    """
+    Cluster, sink and load of these tests. Others redefine load() and what comes before it, prepare(). world: the host of network.py where
+    clients, mail hosts and DNS are.
+    """
 
-    def __init__(self, seed, settings=None, **cluster):
+    def __init__(self, seed, settings=None, world=None, **cluster):
         self.rng = random.Random(seed)
         print(f"seed {seed} (KILL_SEED={seed} repeats the schedule)", flush=True)
-        self.sink = ScriptedSink(HOSTS)
-        self.dns = Dns(zone())
+        self.world, hosts = world, HOSTS if world is None else [world.add_address() for _ in HOSTS]
+        self.sink = ScriptedSink(hosts, host=world)
+        self.dns = Dns(zone(hosts), host=world)
         self.cluster_options = cluster
         self.settings = {"courier": {"port": self.sink.port}, "retry": {"first": "300ms", "longest": "2s"}, **(settings or {})}
 
     def load(self):
-        return Generator(self.cluster.addresses, message(self.rng), sessions=30, rate=150, linger=0.03, seed=self.rng.random())
+        return Generator(self.cluster.addresses, message(self.rng), sessions=30, rate=150, linger=0.03, seed=self.rng.random(),
+                         host=self.world)
 
     def prepare(self):
         pass
@@ -51,7 +56,7 @@ class Scene:
         self.sink.__enter__()
         self.dns.__enter__()
         self._refuse()
-        self.cluster = Cluster(ingress=2, dispatchers=2, couriers=2, dns_port=self.dns.port, settings=self.settings, seed=self.rng.random(),
+        self.cluster = Cluster(ingress=2, dispatchers=2, couriers=2, dns_port=self.dns.address, settings=self.settings, seed=self.rng.random(),
                                **self.cluster_options)
         self.cluster.__enter__()
         self.prepare()
@@ -96,9 +101,9 @@ class Scene:
             self.cluster.wait_empty(60)
         except wait.Deadline:
             pass
-        ledger = Ledger([self.generator], [self.sink], self.cluster.faults)
-        print(ledger.text(), flush=True)
-        return ledger.lost
+        self.ledger = Ledger([self.generator], [self.sink], self.cluster.faults)
+        print(self.ledger.text(), flush=True)
+        return self.ledger.lost
 
 
 def acknowledged_while_redis_stands_still(scene):

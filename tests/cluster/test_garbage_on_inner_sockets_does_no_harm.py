@@ -16,6 +16,7 @@ HOST, HOME = "127.0.8.1", "127.0.8.2"
 SEED = int(os.environ.get("GARBAGE_SEED") or random.SystemRandom().randrange(1 << 31))
 LISTENING = "0A"
 ZMTP = b"\xff\0\0\0\0\0\0\0\1\x7f\3\0NULL" + bytes(16) + b"\0" * 32
+CURVE = b"\xff\0\0\0\0\0\0\0\1\x7f\3\0CURVE" + bytes(15) + b"\0" * 32
 READY = b"\4\x29\5READY\x0bSocket-Type\0\0\0\6DEALER\x08Identity\0\0\0\0"
 
 
@@ -41,6 +42,13 @@ def garbage(dice):
     yield from (ZMTP[:cut] for cut in (1, 10, 12, 33, 63))
     yield ZMTP + dice.randbytes(200)
     yield ZMTP + READY
+    yield from (CURVE[:cut] for cut in (12, 17, 33, 64))
+    yield CURVE + dice.randbytes(300)
+    yield CURVE + READY
+    yield CURVE + b"\4\xc8\5HELLO\1\0" + bytes(72) + dice.randbytes(120)  # a well-formed HELLO that nobody can open
+    yield CURVE + b"\4\xc8\5HELLO\1\0" + dice.randbytes(192) + message(b"\x08INITIATE" + dice.randbytes(300), 4)
+    yield CURVE + b"\4\x0b\5ERROR\4what"
+    yield CURVE + message(b"\7MESSAGE" + dice.randbytes(60)) + message(bytes(300000))
     for body in (b"", b"\0", dice.randbytes(50), b"\x0a" * 5000, b"\xff" * 9, b"\x1a\x05\x08\xff\xff\xff\xff", bytes(300000)):
         yield ZMTP + READY + message(body)
         yield ZMTP + READY + message(b"", 1) + message(body)

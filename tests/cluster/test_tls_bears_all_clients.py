@@ -179,9 +179,15 @@ def test_the_server_s_order_counts_and_it_is_not_asked_twice(place):
     assert is_done and "Cipher is ECDHE-ECDSA-AES256-GCM-SHA384" in text
     assert "Secure Renegotiation IS supported" in text
     host, port = place.cluster.address("wrapped")
-    done = subprocess.run(["openssl", "s_client", "-connect", f"{host}:{port}", "-tls1_2"], input=b"R\n", stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=30, check=False)
-    assert b"no renegotiation" in done.stdout or b"RENEGOTIATING" not in done.stdout
+    with subprocess.Popen(["openssl", "s_client", "-connect", f"{host}:{port}", "-tls1_2"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT) as client:
+        said = b""
+        while b"\n220 " not in said:  # what comes after the question would be taken for the answer to it
+            line = client.stdout.readline()
+            assert line, said
+            said += line
+        said, _ = client.communicate(b"R\n", timeout=30)
+    assert b"no renegotiation" in said or b"RENEGOTIATING" not in said
 
 
 # proves: B18

@@ -12,6 +12,7 @@ PLANTS = [
     ("what XCLIENT replaces stays logged in", "ingress/smtp_server.c", "s->is_esmtp = s->is_authenticated = false;", "s->is_esmtp = false;"),
     ("content of chunks before RSET is kept", "ingress/smtp_server.c", "        s->ask = SMTP_ASK_DROP;\n}\n\nvoid smtp_begin_anew", "        s->content = s->content;\n}\n\nvoid smtp_begin_anew"),
     ("too many of an alias stay", "ingress/smtp_command.c", "        smtp_transaction_cut(t, count);\n", ""),
+    ("an answer depends on errors before it", "ingress/smtp_command.c", '"5.5.2", "Unknown command"', '"5.5.2", s->errors > 4 ? "Unknown" : "Unknown command"'),
     ("STARTTLS that fails keeps the transaction", "ingress/smtp_command.c", "        smtp_end_transaction(s);\n        s->ask = SMTP_ASK_TLS;", "        s->ask = SMTP_ASK_TLS;"),
 ]
 

@@ -225,7 +225,7 @@ def cut(group, said, how):
 
 def play(cluster, dialogue, how, context):
     """Returns how many bytes were said."""
-    before, said = waiting(cluster), 0
+    before, said = waiting(cluster) if any(kind == "Q" for kind, _, _ in dialogue.steps) else 0, 0
     client = Client(cluster.address(dialogue.listener) if dialogue.listener else cluster.addresses[0])
     ulid, group = None, b""
     for i, (kind, text, place) in enumerate(dialogue.steps):

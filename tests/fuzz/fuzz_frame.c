@@ -64,6 +64,18 @@ static void make_world(void)
             .is_held = true, .is_named = true, .token = UINT64_C(1700000000000000)};
 }
 
+/* The key is that of who it says to be. */
+static uint64_t who_says(struct span bytes)
+{
+    struct frame f;
+
+    if (wire_get_frame(bytes, &f) < 0)
+        return COURIER;
+    uint64_t incarnation = f.hello.incarnation;
+    frame_done(&f);
+    return incarnation;
+}
+
 static void disturb_a_dispatcher(struct span frame)
 {
     const struct hello hello = {.incarnation = COURIER, .clock_ms = world.now_ms, .free_jobs = 100};
@@ -75,7 +87,8 @@ static void disturb_a_dispatcher(struct span frame)
         world.partitions.of[i].sent_ms = world.now_ms;
         world.partitions.of[i].floor = 0;
     }
-    (void) ring_take_frame(&world.schedule, NULL, SPAN("1001.0"), frame, world.now_ms); /* refused or not */
+    /* Refused or not. */
+    (void) ring_take_frame(&world.schedule, NULL, SPAN("1001.0"), who_says(frame), frame, world.now_ms);
     must(world.schedule.works.count <= QUEUES_MAX);
     if (world.now_ms % (STEP_MS * 16) == 0)
         must(couriers_hello(&world.couriers, SPAN("1001.0"), &hello, world.now_ms) ||

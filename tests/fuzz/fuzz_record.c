@@ -181,6 +181,10 @@ static void try_nodes(struct span in)
     (void) node_for_partition(&v, 7); /* any answer will do */
     (void) node_choose(&v, ROLE_COURIER, SPAN("one.test"));
     view_done(&v);
+    struct node_orders o;
+    must(node_orders_read(&value, &o) == 0);             /* the same as a hash of orders */
+    (void) node_orders_find(&o, NODE_ORDER_DRAIN, rest); /* any answer will do */
+    node_orders_done(&o);
 }
 
 /* First byte: which record, and whether the rest is a body to be given a right head. */

@@ -63,6 +63,11 @@ PLANTS = [
      "return bytes_fit(b, min_len, ADDR_TEXT_MAX);"),
     ("a sender that is none", "fuzz_record", "lib/cluster/wire_user.c", "if (user_sender_check(bytes_span(m->senders[i]), sender) < 0)\n            return false;", ""),
 
+    ("a piece behind the last one", "fuzz_parcel", "lib/cluster/parcel.c", "e->chunk.index - r->chunk_next >= r->chunks_left", "e->chunk.index - r->chunk_next > r->chunks_left"),
+    ("an end that counts as it likes", "fuzz_parcel", "lib/cluster/parcel.c", "e->end.entries != r->counts.entries || ", ""),
+    ("a place of nobody", "fuzz_parcel", "lib/cluster/wire_parcel.c", "return is_job(m->place->job) && place_is_sound(m->place);", "return place_is_sound(m->place);"),
+    ("content of its own and of another", "fuzz_parcel", "lib/cluster/wire_parcel.c", "(is_job(m->content_of) && !m->chunk_count)", "is_job(m->content_of)"),
+
     ("a length without its own header", "fuzz_proxy", "ingress/proxy.c", "if (in.len < FIXED_LEN + len)", "if (in.len < len)"),
     ("a line a byte too long", "fuzz_proxy", "ingress/proxy.c", "if (len + 2 > PROXY_LINE_MAX)", "if (len > PROXY_LINE_MAX)"),
     ("addresses that are not there", "fuzz_proxy", "ingress/proxy.c", "!(family == TCP4 && len >= TCP4_LEN)", "!(family == TCP4)"),
@@ -124,6 +129,11 @@ PLANTS = [
     ("a domain that stands for an address", "fuzz_table", "lib/cluster/address_text.c", "if (is_domain && (!key.len || key.at[0] != '@'))", "if (is_domain && !key.len)"),
     ("one address more than one", "fuzz_table", "lib/cluster/address_text.c", "count > most ? -E2BIG", "count > most + 1 ? -E2BIG"),
 
+    ("a rule that nobody knows", "fuzz_rule", "lib/cluster/wire_rule.c", "m->action < RULE_ACTION_COUNT &&", "m->action < 64 &&"),
+    ("two lines in a rule", "fuzz_rule", "lib/cluster/wire_rule.c", " && span_is_text(bytes_span(m->field)) &&", " &&"),
+    ("what travels apart has no rules", "fuzz_rule", "lib/cluster/rule_walk.c", "if (queue_apart(span_of(queue)).len > 0) {", "if (!queue) {"),
+    ("rules of a queue in any order", "fuzz_rule", "lib/cluster/rule_walk.c", "at(w, i)->number < first->number", "at(w, i)->number > first->number"),
+
     ("what came before the handshake gets inside", "fuzz_tls", "lib/io/stream_io.c",
      'int r = s->in.len > 0 ? tls_refuse(s->tls, "bytes came before the handshake") : tls_handshake(s->tls);', "int r = tls_handshake(s->tls);"),
     ("a server that has proven itself is not believed", "fuzz_tls", "lib/io/tls_proof.c", "if (!has_fingerprint(a, X509", "if (has_fingerprint(a, X509"),
@@ -134,4 +144,8 @@ PLANTS = [
     ("a block of any length", "fuzz_zstd", "lib/io/zstd.c", " || told > max_len)", ")"),
     ("a frame behind the frame", "fuzz_zstd", "lib/io/zstd.c", "if (ZSTD_findFrameCompressedSize(frame.at, frame.len) != frame.len)", "if (frame.len == 0)"),
     ("no checksum", "fuzz_zstd", "lib/io/zstd.c", "ZSTD_c_checksumFlag, 1", "ZSTD_c_checksumFlag, 0"),
+
+    ("a slot that there is not", "fuzz_topology", "lib/cluster/topology.c", "span_number(slot, SLOT_COUNT - 1, &number)", "span_number(slot, SLOT_COUNT, &number)"),
+    ("a range beyond the last slot", "fuzz_topology", "lib/cluster/topology.c", "first > last || last >= SLOT_COUNT", "first > last || last > SLOT_COUNT"),
+    ("a slot of two primaries", "fuzz_topology", "lib/cluster/topology.c", "if (m->owner[slot] != SLOT_NOBODY)", "if (m->owner[slot] == place)"),
 ]

@@ -15,6 +15,7 @@ import yaml
 
 from . import paths, ports, wait
 from .ledger import Faults
+from .network import NETWORK
 from .process import Process, http_get
 from .redis import RedisServer
 
@@ -64,37 +65,46 @@ class Node:
     def __init__(self, cluster, role, number):
         self.role, self.number = role, number
         self.name = f"{role}{number}"
+        self.host = cluster.hosts.get(self.name)
+        self.ip = self.host.ip if self.host else "127.0.0.1"
         self.http_port = ports.free_port()
         names = list(cluster.settings.get("listeners") or {"relay": {}}) if role == "ingress" else []
-        self.listeners = {name: ("127.0.0.1", ports.free_port()) for name in names}
+        self.listeners = {name: (self.ip, ports.free_port()) for name in names}
         self.smtp = next(iter(self.listeners.values()), None)
         env = {key: value for key, value in os.environ.items() if not key.startswith("BARID_")}
-        env.update({"BARID_NODE_HTTP_LISTEN": f"127.0.0.1:{self.http_port}",
+        env.update({"BARID_NODE_HTTP_LISTEN": f"{self.ip}:{self.http_port}",
                     "BARID_NODE_NAME": f"{self.name}.relay.test"})
+        if self.host and role == "dispatcher":
+            env["BARID_BUS_LISTEN"] = f"{self.ip}:0"
         for name, (host, port) in self.listeners.items():
             is_set = cluster.settings.get("listeners")
             env[_listener_address(name) if is_set else "BARID_INGRESS_LISTEN"] = f"{host}:{port}"
+        env.update(cluster.user_of(role))
         env.update(cluster.environment)
         binary = os.path.join(cluster.build, "bin", f"barid-{role}")
         self.process = Process(self.name, [binary, "--config", cluster.conf],
-                               os.path.join(cluster.folder, f"{self.name}.log"), env=env, cwd=cluster.folder)
+                               os.path.join(cluster.folder, f"{self.name}.log"), env=env, cwd=cluster.folder, host=self.host)
 
     @property
     def pid(self):
         return self.process.pid
 
     def url(self, path):
-        return f"http://127.0.0.1:{self.http_port}{path}"
+        return f"http://{self.ip}:{self.http_port}{path}"
+
+    def http_get(self, path):
+        """(status, text), with status 0 when it does not answer."""
+        return http_get(self.url(path), host=self.host)
 
     def is_ready(self):
-        return http_get(self.url("/readyz"))[0] == 200
+        return self.http_get("/readyz")[0] == 200
 
     def wait_ready(self, timeout=20):
         self.process.wait_http(self.url("/readyz"), timeout)
 
     def metrics(self):
         """{} when it does not answer."""
-        status, text = http_get(self.url("/metrics"))
+        status, text = self.http_get("/metrics")
         return parse_metrics(text) if status == 200 else {}
 
     def log_text(self):
@@ -105,23 +115,29 @@ class Cluster:
     """
     ingress, dispatchers, couriers: how many of each. settings: nested dict over the defaults, as in
     barid.yaml. listeners: {"submission": {"role": "submission", ...}}: settings of listeners, which get their addresses
-    here. dns_port: resolver on 127.0.0.1. redis: a started RedisServer of the test's own, else one with
-    appendfsync and redis_options is made. build: another build directory. `.faults` notes everything done by
+    here. dns_port: resolver on 127.0.0.1, or "host:port". hosts: {node's name: host of network.py}; those not named are on none. redis: a started RedisServer, RedisWithSentinels or RedisCluster of the test's own, else one with
+    appendfsync and redis_options is made. store_users: {role (or "ctl"): (ACL user, password)}. build: another build directory. `.faults` notes everything done by
     kill(), freeze(), freeze_redis() and cut_redis(), for the Ledger.
     """
 
     def __init__(self, ingress=1, dispatchers=1, couriers=1, settings=None, dns_port=None, redis=None,
-                 appendfsync="always", redis_options=None, build=None, environment=None, seed=None, listeners=None):
+                 appendfsync="always", redis_options=None, build=None, environment=None, seed=None, listeners=None,
+                 store_users=None, hosts=None):
         self.folder = paths.scratch("barid")
         self.build = build or paths.BUILD
         self.environment = dict(environment or {})
+        self.store_users, self.hosts = dict(store_users or {}), dict(hosts or {})
         self.conf = os.path.join(self.folder, "barid.yaml")
         self._own_redis = redis is None
         self.redis = redis or RedisServer(os.path.join(self.folder, "redis"), appendfsync=appendfsync,
                                           options=redis_options)
-        self.settings = merged(_SETTINGS, {"store": {"address": self.redis.url}})
+        self.settings = merged(_SETTINGS, {"store": self.redis.store_settings()})
         if dns_port:
-            self.settings = merged(self.settings, {"dns": {"servers": [f"127.0.0.1:{dns_port}"]}})
+            resolver = dns_port if isinstance(dns_port, str) else f"127.0.0.1:{dns_port}"
+            self.settings = merged(self.settings, {"dns": {"servers": [resolver]}})
+        if self.hosts:
+            self.settings = merged(self.settings, {"courier": {"allow_private": ["127.0.0.0/8", NETWORK]},
+                                                   "ingress": {"trusted_networks": ["127.0.0.0/8", NETWORK]}})
         self.settings = merged(self.settings, settings)
         for name, rows in (listeners or {}).items():  # the address of each node's own comes by its environment
             self.settings = merged(self.settings, {"listeners": {name: {"address": ["127.0.0.1:0"], **rows}}})
@@ -214,6 +230,11 @@ class Cluster:
         """(host, port) of a listener of ingress1, or of another one by its number."""
         return self.node(f"ingress{number}").listeners[listener]
 
+    def user_of(self, role):
+        """The environment that makes a program of this role the ACL user it is in Redis."""
+        user, password = self.store_users.get(role, (None, None))
+        return {"BARID_STORE_USER": user, "BARID_STORE_PASSWORD": password} if user else {}
+
     def add_user(self, name, password, *options):
         """`baridctl user add`: a submission user. options: as on its command line."""
         self.baridctl("user", "add", name, "--password-stdin", *options, stdin=password + "\n")
@@ -271,7 +292,8 @@ class Cluster:
         env = {key: value for key, value in os.environ.items() if not key.startswith("BARID_")}
         argv = [os.path.join(self.build, "bin", "baridctl"), "--config", self.conf, *map(str, arguments)]
         done = subprocess.run(argv, input=stdin.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              timeout=timeout, env={**env, **self.environment}, check=False)
+                              timeout=timeout, env={**env, **self.user_of("ctl"), **self.environment}, check=False,
+                              preexec_fn=next((host.network.eye.enter for host in self.hosts.values()), None))
         if check and done.returncode != 0:
             raise AssertionError(f"baridctl {' '.join(map(str, arguments))} ended with {done.returncode}: "
                                  + done.stderr.decode("utf-8", "replace"))

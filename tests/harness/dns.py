@@ -126,9 +126,9 @@ def query(port, name, kind="A", host="127.0.0.1", timeout=3.0, tcp=False):
     return ask(question, host, port=port, timeout=timeout)
 
 
-def answers(port, name, kind="A", timeout=3.0):
+def answers(port, name, kind="A", timeout=3.0, host="127.0.0.1"):
     """The rdata texts of the answer, sorted."""
-    reply = query(port, name, kind, timeout=timeout)
+    reply = query(port, name, kind, host, timeout=timeout)
     wanted = dns.rdatatype.from_text(kind)
     return sorted(str(rdata) for rrset in reply.answer if rrset.rdtype == wanted for rdata in rrset)
 
@@ -180,9 +180,9 @@ server:
     do-daemonize: no
     verbosity: 1
     num-threads: 1
-    interface: 127.0.0.1@{port}
+    interface: {ip}@{port}
     do-ip6: no
-    access-control: 127.0.0.0/8 allow
+    access-control: 0.0.0.0/0 allow
     do-not-query-localhost: no
     module-config: "{modules}"
     root-hints: ""
@@ -199,21 +199,29 @@ class Dns:
     """
     knot with `zone` behind unbound. `.port` is the resolver's on 127.0.0.1, `.authority_port` knot's. others:
     {"broken.test": port} sends questions below a name to another server on loopback, e.g. a ScriptedDns.
-    A signed zone's key is unbound's trust anchor. .unbound may be killed, and started again, at any time.
+    A signed zone's key is unbound's trust anchor. host: of network.py; `.address` is the resolver's there. .unbound may be killed, and started again, at any time.
     """
 
-    def __init__(self, zone=None, others=None, cache_max_ttl=86400):
-        self.zone = zone or Zone()
+    def __init__(self, zone=None, others=None, cache_max_ttl=86400, host=None):
+        self.zone, self.host = zone or Zone(), host
+        self.ip = host.ip if host else "127.0.0.1"
         self.folder = paths.scratch("dns")
         self.port, self.authority_port = ports.free_port(), ports.free_port()
         self.others = dict(others or {})
         self.cache_max_ttl = cache_max_ttl
         env = paths.peer_environment()
         self.knot = Process("knot", [paths.peer("knotd"), "-c", f"{self.folder}/knot.conf"],
-                            f"{self.folder}/knot.log", env=env, cwd=self.folder)
+                            f"{self.folder}/knot.log", env=env, cwd=self.folder, host=host)
         self.unbound = Process("unbound",
                                [paths.peer("unbound"), "-d", "-p", "-c", f"{self.folder}/unbound.conf"],
-                               f"{self.folder}/unbound.log", env=env, cwd=self.folder)
+                               f"{self.folder}/unbound.log", env=env, cwd=self.folder, host=host)
+
+    @property
+    def address(self):
+        return f"{self.ip}:{self.port}"
+
+    def _answers(self, ip, port, name, kind, timeout=3.0):
+        return self.host.call(answers, port, name, kind, timeout, ip) if self.host else answers(port, name, kind, timeout, ip)
 
     def _write(self, name, text):
         fresh = os.path.join(self.folder, name + ".new")
@@ -239,7 +247,7 @@ class Dns:
     def _anchor(self):
         if not self.zone.is_signed:
             return ""
-        return "".join(f'    trust-anchor: ". 60 IN DNSKEY {key}"\n' for key in answers(self.authority_port, ".", "DNSKEY"))
+        return "".join(f'    trust-anchor: ". 60 IN DNSKEY {key}"\n' for key in self._answers("127.0.0.1", self.authority_port, ".", "DNSKEY"))
 
     def start(self, timeout=15):
         self._write_zones()
@@ -250,7 +258,7 @@ class Dns:
         stubs = [self._stub(name, port) for name, port in [
             *((name, self.authority_port) for name in [".", *self.zone.cuts]), *self.others.items()]]
         self._write("unbound.conf", _UNBOUND.format(
-            folder=self.folder, port=self.port, cache_max_ttl=self.cache_max_ttl, stubs="".join(stubs), anchor=self._anchor(),
+            folder=self.folder, ip=self.ip, port=self.port, cache_max_ttl=self.cache_max_ttl, stubs="".join(stubs), anchor=self._anchor(),
             modules="validator iterator" if self.zone.is_signed else "iterator",
             local_zones="".join(f'    local-zone: "{name}" nodefault\n' for name in _BUILT_IN)))
         self.start_unbound(timeout)
@@ -270,7 +278,7 @@ class Dns:
     def _has_serial(self, port, apex):
         step = 100 if self.zone.is_signed else 1  # each signing counts, too
         try:
-            soa, = answers(port, apex, "SOA", timeout=0.2)
+            soa, = self._answers(self.ip if port == self.port else "127.0.0.1", port, apex, "SOA", timeout=0.2)
             return int(soa.split()[2]) // step == self.zone.serial // step
         except (dns.exception.DNSException, OSError, ValueError):
             return False

@@ -8,6 +8,7 @@ import shutil
 from . import paths
 from .authority import Authority
 from .door import Door
+from .network import NETWORK
 
 PASSWORD = "a secret of theirs"
 USERS = {"ann@origin.test": "shop", "bob": "shop", "eve": "desk", "own": None}  # and their tenants
@@ -15,7 +16,7 @@ MANY = "1000000000"
 LIMITS = {f"{what}_per_{whom}": f"{MANY}/1h" for what in ("connections", "messages", "recipients", "bytes")
           for whom in ("client", "user", "tenant", "listener")}
 LIMITS["sessions_per_client"] = "10000"
-_LISTENERS = {"relay": {"role": "relay", "trusted_networks": ["127.0.0.0/8"]}, "submission": {"role": "submission"}, "submissions": {"role": "submissions"}}
+_LISTENERS = {"relay": {"role": "relay", "trusted_networks": ["127.0.0.0/8", NETWORK]}, "submission": {"role": "submission"}, "submissions": {"role": "submissions"}}
 
 
 class Entrance:
@@ -26,7 +27,7 @@ class Entrance:
 
     def __init__(self, is_limited=True):
         self.folder = paths.scratch("authority")
-        authority = Authority(self.folder)
+        authority = self.authority = Authority(self.folder)
         self.context, self.is_limited = authority.client(), is_limited
         self.settings = {"tls": {"certificates": [authority.issue("localhost")]}}
         self.listeners = {name: {**rows, **({"limits": LIMITS} if is_limited else {})} for name, rows in _LISTENERS.items()}

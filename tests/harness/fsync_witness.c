@@ -17,11 +17,13 @@
 #include <unistd.h>
 
 #define SLOTS 512
-#define NAME_MAX_BYTES 112
+#define NAME_MAX_BYTES 104
 #define SUFFIX ".incr.aof"
+#define TEMPORARY "temp-appendonly.aof.incr" /* of a replica, until its first rewrite has ended */
 
 struct slot {
     char name[NAME_MAX_BYTES];
+    uint64_t inode;
     uint64_t synced;
     uint64_t count;
 };
@@ -50,8 +52,17 @@ __attribute__((constructor)) static void witness_open(void)
     table = map;
 }
 
+static int is_append_only(const char *base)
+{
+    size_t length = strlen(base);
+    if (strcmp(base, TEMPORARY) == 0)
+        return 1;
+    return length >= strlen(SUFFIX) && length < NAME_MAX_BYTES &&
+           strcmp(base + length - strlen(SUFFIX), SUFFIX) == 0;
+}
+
 /* The length before the call is what the call surely covered: another thread may be appending meanwhile. */
-static int64_t append_only_length(int fd, char name[NAME_MAX_BYTES])
+static int64_t append_only_length(int fd, char name[NAME_MAX_BYTES], uint64_t *inode)
 {
     char link[64];
     char path[4096];
@@ -63,29 +74,30 @@ static int64_t append_only_length(int fd, char name[NAME_MAX_BYTES])
     path[n] = '\0';
     const char *slash = strrchr(path, '/');
     const char *base = slash ? slash + 1 : path;
-    size_t length = strlen(base);
-    if (length < strlen(SUFFIX) || length >= NAME_MAX_BYTES ||
-        strcmp(base + length - strlen(SUFFIX), SUFFIX) != 0)
+    if (!is_append_only(base) || fstat(fd, &st) < 0)
         return -1;
-    if (fstat(fd, &st) < 0)
-        return -1;
-    memcpy(name, base, length + 1);
+    memcpy(name, base, strlen(base) + 1);
+    *inode = st.st_ino;
     return st.st_size;
 }
 
-static void note(const char *name, uint64_t length)
+static void note(int fd, const char *name, uint64_t inode, uint64_t length)
 {
+    struct stat st;
     pthread_mutex_lock(&lock);
     int i = 0;
-    while (i < SLOTS && table[i].name[0] && strcmp(table[i].name, name) != 0)
+    while (i < SLOTS && table[i].name[0] && (strcmp(table[i].name, name) != 0 || table[i].inode != inode))
         i++;
     if (i == SLOTS) {
         fprintf(stderr, "fsync_witness: more than %d append-only files\n", SLOTS);
         abort();
     }
-    if (length > table[i].synced)
+    /* Shorter than what was noted: a new file that has the name and the inode of one that is gone. */
+    int is_new = fstat(fd, &st) == 0 && (uint64_t) st.st_size < table[i].synced;
+    if (length > table[i].synced || is_new)
         __atomic_store_n(&table[i].synced, length, __ATOMIC_SEQ_CST);
     table[i].count++;
+    table[i].inode = inode;
     if (!table[i].name[0])
         memcpy(table[i].name, name, strlen(name) + 1);
     pthread_mutex_unlock(&lock);
@@ -94,12 +106,13 @@ static void note(const char *name, uint64_t length)
 static int witnessed(int fd, const char *call)
 {
     char name[NAME_MAX_BYTES];
-    int64_t length = table ? append_only_length(fd, name) : -1;
+    uint64_t inode = 0;
+    int64_t length = table ? append_only_length(fd, name, &inode) : -1;
     int (*next)(int) = (int (*)(int))(uintptr_t) dlsym(RTLD_NEXT, call);
     int result = next(fd);
     int saved = errno;
     if (result == 0 && length >= 0)
-        note(name, (uint64_t) length);
+        note(fd, name, inode, (uint64_t) length);
     errno = saved;
     return result;
 }

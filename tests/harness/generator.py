@@ -91,12 +91,14 @@ class Generator:
     chunked: share of the transactions whose content goes by BDAT, in random pieces. has_wishes: MAIL and RCPT have
     DSN parameters, some SMTPUTF8, that change nothing for the ledger. spoken(recipient) -> the address that is said
     for it: an alias, of several recipients maybe, who share its answers.
+    host: of network.py, where the clients are.
     replies: {(verb, code): how many}; longest: {verb: seconds that its slowest reply took}. Before EHLO the verb is "".
     """
 
     def __init__(self, addresses, make, sessions=10, rate=None, limit=None, linger=0.0, per_connection=20,
                  size=1024, reply_timeout=30.0, retry_after=0.2, prefix=None, seed=None,
-                 roams=False, is_binary=False, chunked=0.0, has_wishes=False, spoken=None):
+                 roams=False, is_binary=False, chunked=0.0, has_wishes=False, spoken=None, host=None):
+        self.host = host
         self.doors, self.make = [door(address) for address in addresses], make
         self.sessions, self.rate, self.limit, self.linger = sessions, rate, limit, linger
         self.per_connection, self.size = per_connection, size
@@ -167,6 +169,8 @@ class Generator:
 
     def _run(self):
         try:
+            if self.host:
+                self.host.enter()
             asyncio.run(self._serve())
         except BaseException as failure:  # told to the test by wait_done()
             self._failure = failure

@@ -139,6 +139,8 @@ class Ledger:
                     copies.setdefault((transaction.ledger_id, recipient), []).append(Copy(transaction))
         for found in copies.values():
             found.sort(key=lambda copy: copy.dot_at)
+        for found in reports.values():
+            found.sort(key=lambda report: report[1].dot_at)
         return copies, reports
 
     # -- the checks

@@ -18,15 +18,15 @@ def program(name):
     return os.path.join(BUILD, "bin", name)
 
 
-def built(name, *variables):
+def built(name, *variables, program=None):
     """
-    Makes the programs with these variables ("PLANT=early_250"), beside those of BUILD, and returns the
-    directory of that kind of build.
+    Makes the programs (or one of them) with these variables ("PLANT=early_250"), beside those of BUILD, and returns the
+    directory of that kind of build, `name`.
     """
     root = BUILD if os.path.exists(os.path.join(BUILD, ".packages-build")) else os.path.dirname(BUILD)
     with open(os.path.join(root, ".building"), "w") as lock:  # suites run side by side
         fcntl.flock(lock, fcntl.LOCK_EX)
-        subprocess.run(["make", "-C", REPOSITORY, f"BUILD={root}", *variables, "all"], check=True,
+        subprocess.run(["make", "-C", REPOSITORY, f"BUILD={root}", *variables, os.path.join(root, name, "bin", program) if program else "all"], check=True,
                        stdout=subprocess.DEVNULL, timeout=600)
     return os.path.join(root, name)
 

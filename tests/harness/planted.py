@@ -1,4 +1,4 @@
-"""Bugs planted in a source, for a unit test that must find them."""
+"""Bugs planted in a source, for a test that must find them."""
 
 import os
 import re
@@ -7,11 +7,8 @@ import subprocess
 from . import paths
 
 
-def is_found_by(unit, name, source, old, new):
-    """
-    Whether the unit test ("tests/unit/io/test_x") fails when in that source, a path in the repository, `old`,
-    which it has once, is `new`.
-    """
+def _made(name, source, old, new, *variables):
+    """What the make of these variables makes with a copy of that source in which `old`, which it has once, is `new`."""
     with open(os.path.join(paths.REPOSITORY, source), encoding="ascii") as file:
         text = file.read()
     assert text.count(old) == 1, f"{name}: the source has changed"
@@ -21,7 +18,16 @@ def is_found_by(unit, name, source, old, new):
     changed = os.path.join(folder, os.path.basename(source))
     with open(changed, "w", encoding="ascii") as file:
         file.write(text.replace(old, new))
-    subprocess.run(["make", "-C", paths.REPOSITORY, f"BUILD={root}", f"UNIT={unit}", f"PLANTED={changed}", "planted-unit"],
-                   check=True, stdout=subprocess.DEVNULL, timeout=600)
-    found = subprocess.run([changed[:-2]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120, check=False)
-    return found.returncode != 0
+    subprocess.run(["make", "-C", paths.REPOSITORY, f"BUILD={root}", f"PLANTED={changed}", *variables], check=True, stdout=subprocess.DEVNULL, timeout=600)
+    return changed[:-2]
+
+
+def is_found_by(unit, name, source, old, new, *arguments):
+    """Whether the unit test ("tests/unit/io/test_x") fails with that source, a path in the repository, changed so. arguments: for the unit test."""
+    made = _made(name, source, old, new, f"UNIT={unit}", "planted-unit")
+    return subprocess.run([made, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120, check=False).returncode != 0
+
+
+def program(role, name, source, old, new, *variables):
+    """The path of barid-<role> with that source changed so; variables: "SAN=address,undefined"."""
+    return _made(name, source, old, new, *variables, f"PROGRAM={role}", "planted-program")

@@ -59,15 +59,16 @@ def group_members(group):
 
 
 class Process:
-    """A program with its log file. Can be started again after its end; the log goes on."""
+    """A program with its log file. Can be started again after its end; the log goes on. host: of network.py, where it runs."""
 
-    def __init__(self, name, argv, log, env=None, cwd=None, stdin=None):
+    def __init__(self, name, argv, log, env=None, cwd=None, stdin=None, host=None):
         self.name = name
         self.argv = [str(arg) for arg in argv]
         self.log = log
         self.env = env
         self.cwd = cwd
         self.stdin = stdin
+        self.host = host
         self.starts = 0
         self.log_start = 0
         self._popen = None
@@ -88,9 +89,14 @@ class Process:
         with open(self.log, "ab") as log:
             started = subprocess.Popen(
                 self.argv, stdin=self.stdin or subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                env=self.env, cwd=self.cwd, start_new_session=True, preexec_fn=_die_with_parent)
+                env=self.env, cwd=self.cwd, start_new_session=True, preexec_fn=self._prepare)
         _tell_guardian(ord("+"), started.pid)
         return started
+
+    def _prepare(self):
+        _die_with_parent()
+        if self.host:
+            self.host.enter()
 
     def __enter__(self):
         return self if self.alive() else self.start()
@@ -189,11 +195,13 @@ class Process:
 
     def wait_http(self, url, timeout=15):
         """Waits until `url` answers 200."""
-        return self.wait_until(lambda: http_get(url)[0] == 200, timeout, f"{self.name} answers 200 at {url}")
+        return self.wait_until(lambda: http_get(url, host=self.host)[0] == 200, timeout, f"{self.name} answers 200 at {url}")
 
 
-def http_get(url, timeout=2):
-    """(status, text), with status 0 when there is no answer."""
+def http_get(url, timeout=2, host=None):
+    """(status, text), with status 0 when there is no answer. host: of network.py, where it is."""
+    if host:
+        return host.network.eye.call(http_get, url, timeout)
     try:
         with urllib.request.urlopen(url, timeout=timeout) as answer:
             return answer.status, answer.read().decode("utf-8", "replace")

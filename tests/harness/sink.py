@@ -245,7 +245,7 @@ class _Stream:
 
 class ScriptedSink:
     """
-    Listens on `port` of each of `hosts`, or on the unix socket `path`. keep: how much of each content is kept, beside its
+    Listens on `port` of each of `hosts`, on the host of network.py that is given, or on the unix socket `path`. keep: how much of each content is kept, beside its
     size and digest. rule(...) adds a Rule, the first that matches acts. `.transactions` holds every MAIL, `.copies()`
     what was taken.
 
@@ -259,7 +259,9 @@ class ScriptedSink:
     """
 
     def __init__(self, hosts=("127.0.0.1",), port=None, features=DEFAULT_FEATURES, keep=1 << 30,
-                 name="sink.test", tls=None, users=None, mechanisms=MECHANISMS, auth_without_tls=False, is_lmtp=False, is_wrapped=False, path=None):
+                 name="sink.test", tls=None, users=None, mechanisms=MECHANISMS, auth_without_tls=False, is_lmtp=False, is_wrapped=False, path=None,
+                 host=None):
+        self.host = host
         self.hosts, self.port, self.path = ([] if path else list(hosts)), port or (None if path else ports.free_port()), path
         self.features, self.keep, self.name = list(features), keep, name
         self.mechanisms, self.auth_without_tls = list(mechanisms), auth_without_tls
@@ -347,6 +349,8 @@ class ScriptedSink:
     # -- on the loop's thread
 
     def _run(self, started):
+        if self.host:
+            self.host.enter()
         asyncio.run(self._serve(started))
 
     async def _serve(self, started):

@@ -143,7 +143,7 @@ class Partition:
 
     def commit(self, job, queue, pieces=("content",), digest="digest", envelope="envelope", state="state",
                size=None, mark_ms=60000, w=0, detail="", tenant="",
-               delay=0, script="commit"):
+               delay=0, back=False, script="commit"):
         """`pieces` are the chunks of the content."""
         chunks = {self.chunk_key(job, i): piece for i, piece in enumerate(pieces)}
         size = sum(len(piece) for piece in pieces) if size is None else size
@@ -151,14 +151,14 @@ class Partition:
             script,
             [self.record(job), self.seen(job), self.queue(queue), self.due_index, self.events, self.never,
              *chunks],
-            [job, queue, digest, envelope, state, size, mark_ms, int(w), detail, tenant, delay], chunks)
+            [job, queue, digest, envelope, state, size, mark_ms, int(w), detail, tenant, delay, *([1] if back else [])], chunks)
 
     def delete(self, job, queue, revoke=False):
         return Call(
             "delete",
             [self.record(job), self.seen(job), self.queue(queue), self.claimed, self.held, self.due_index,
              self.events, self.never],
-            [job, int(revoke), self.tag])
+            [job, revoke if revoke == "moved" else int(revoke), self.tag])
 
     def claim(self, queue, n, incarnation, seq, repeated=False, suspects=1, most_bytes=1000000):
         return Call(
@@ -197,13 +197,13 @@ class Partition:
         keys = [self.claimed, self.due_index, self.held, self.events, self.never]
         return Call("reap", keys, [self.tag, last, *live])
 
-    def order(self, script, job, queue, why="by operator"):
-        """hold, unhold, retry or bounce; why: of a hold."""
+    def order(self, script, job, queue, why="by operator", rule=""):
+        """hold, unhold, retry, bounce or undo; why: of a hold; rule: whose it is, or that is undone."""
         return Call(
             script,
             [self.record(job), self.queue(queue), self.claimed, self.held, self.due_index, self.events,
              self.never],
-            [job, why] if script == "hold" else [job])
+            [job, why, rule] if script == "hold" else [job, rule])
 
     def acquire(self, me, floor=0):
         return Call("acquire", [self.lease, self.never], [me, floor])
@@ -222,6 +222,11 @@ class Partition:
 
     def chunk(self, job, index, content, ttl=CHUNK_TTL_S):
         return Call("chunk", [self.chunk_key(job, index), self.never], [content, ttl])
+
+    def tidy(self, *keys, alone=(), keep_ms=7 * 86400000, jobs=2000):
+        """The janitor's: looks at these keys; alone: those of messages of which no job lives anywhere."""
+        index = [self.claimed, self.due_index, self.held, self.events, self.never]
+        return Call("tidy", [*index, *keys], [self.tag, keep_ms, jobs, *(int(key in alone) for key in keys)])
 
     def limit_key(self, key):
         return f"l:{{{self.tag}}}:{key}"

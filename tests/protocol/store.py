@@ -5,8 +5,10 @@ from .calls import CHUNK_TTL_S, Partition
 
 
 class Store:
-    def __init__(self, redis):
+    def __init__(self, redis, users=None):
+        """users: script -> a client with the rights of that script alone."""
         self.redis = redis
+        self.users = users or {}
         loaded = scripts.assemble(scripts.sources())
         self.hashes = {name: redis.script_load(text) for name, text in loaded.items()}
 
@@ -17,7 +19,7 @@ class Store:
         """The chunks, then the script: the answer of the script."""
         for key, piece in call.chunks.items():
             self.redis.set(key, piece, ex=CHUNK_TTL_S, nx=True)
-        return self.redis.evalsha(self.hashes[call.script], len(call.keys), *call.keys, *call.args)
+        return self.users.get(call.script, self.redis).evalsha(self.hashes[call.script], len(call.keys), *call.keys, *call.args)
 
     def now_ms(self):
         seconds, micros = self.redis.time()

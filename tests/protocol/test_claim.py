@@ -33,7 +33,15 @@ def test_claim_moves_jobs_to_the_courier(store, part, fill):
 def test_claim_answers_with_the_record(store, part, fill):
     fill("A.0", envelope="env", state="st", pieces=("a", "b"), w=1)
     ((_, fields),) = Courier(store, 1).claim(QUEUE)
-    assert fields == ["env", "st", "2", None, None, None, "1", "dgA.0"]
+    assert fields == ["env", "st", "2", None, None, None, "1", "dgA.0", None]
+
+
+def test_claim_tells_which_rule_released_a_job(store, part, fill):
+    fill("A.0")
+    store.run(part.order("hold", "A.0", QUEUE))
+    store.run(part.order("unhold", "A.0", QUEUE, rule="r7"))
+    courier = Courier(store, 1)
+    assert [fields[8].split()[:3] for _, fields in courier.claim(QUEUE)] == [["r7", "h", "q"]]
 
 
 def test_claim_tells_its_token_to_history_in_one_entry(store, part, fill):

@@ -224,3 +224,54 @@ def test_delete_of_a_parent_never_claimed_takes_the_content(store, part, order):
     store.run(part.commit("P.0", "#fanout", w=1))
     assert order("delete", "P.0", "#fanout") == "deleted"
     assert not store.redis.exists(part.chunk_key("P.0", 0))
+
+
+# ---- moved to another store
+
+def moved(store, part, job=JOB, queue=QUEUE):
+    return store.run(part.delete(job, queue, revoke="moved"))
+
+
+def test_a_moved_job_leaves_a_mark_that_says_so(store, part, held):
+    assert moved(store, part) == "deleted"
+    assert store.redis.get(part.seen(JOB)) == "moved dg" and 3500 < store.redis.ttl(part.seen(JOB)) <= 3600
+    assert store.history(part)[-1] == ("deleted", JOB, "moved to another store")
+    before = store.dump()
+    assert moved(store, part) == "gone" and store.dump() == before
+
+
+def test_a_late_commit_of_a_moved_job_is_again(store, part, held):
+    moved(store, part)
+    assert store.run(part.commit(JOB, QUEUE, ("one", "two"), digest="dg")) == "again"
+    assert store.run(part.commit(JOB, QUEUE, ("one", "two"), digest="other")) == "clash"
+    assert store.place(part, JOB, QUEUE) == ""
+
+
+def test_a_moved_job_comes_back_once_whoever_brings_it(store, part, held):
+    moved(store, part)
+    again = part.commit(JOB, QUEUE, ("one", "two"), digest="dg", back=True)
+    assert [store.run(again), store.run(again)] == ["new", "again"], "it lives"
+    courier = Courier(store, 1)
+    courier.claim(QUEUE)
+    assert courier.settle(End(JOB, QUEUE, courier.token, "end", chunks=2)) == ["ok"]
+    assert store.run(again) == "again" and store.place(part, JOB, QUEUE) == "", "it has ended: nobody makes it anew"
+
+
+def test_what_was_revoked_or_has_ended_does_not_come_back(store, part):
+    for mark, answer in (("revoked", "revoked"), ("dg", "again"), ("moved other", "clash")):
+        store.redis.set(part.seen(JOB), mark)
+        assert store.run(part.commit(JOB, QUEUE, digest="dg", back=True)) == answer
+
+
+def test_a_moved_job_is_not_revoked(store, part, held):
+    moved(store, part)
+    assert store.run(part.delete(JOB, QUEUE, revoke=True)) == "claimed", "the other store may have delivered it"
+
+
+def test_a_moved_parent_that_others_read_says_so_to_its_end(store, part, order, parent):
+    order("hold", "P.0", "#fanout")
+    digest = store.record(part, "P.0")["u"]
+    assert moved(store, part, "P.0", "#fanout") == "later" and moved(store, part, "P.0", "#fanout") == "later"
+    record = store.record(part, "P.0")
+    assert (record["f"], record["u"]) == ("delete", f"moved {digest}") and store.place(part, "P.0", "#fanout") == "q"
+    assert store.run(part.commit("P.0", "#fanout", digest=digest, w=1)) == "again"

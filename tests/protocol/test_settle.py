@@ -321,13 +321,29 @@ def test_deleted_parent_whose_content_was_copied_ends(store, part):
     assert store.place(part, "P.0", "#fanout") == ""
 
 
-@pytest.mark.parametrize("order", ["bounce", "delete"])
-def test_a_parent_put_aside_stays_held_whatever_was_ordered(store, part, order):
-    """Nobody could expand it, nor look for its children: an order would only send it round."""
+def test_a_parent_put_aside_stays_held_though_its_bounce_was_ordered(store, part):
+    """Nobody could expand it: the order would only send it round."""
     courier = fanout_parent(store, part, 1)
-    store.run(part.delete("P.0", "#fanout") if order == "delete" else part.order(order, "P.0", "#fanout"))
+    store.run(part.order("bounce", "P.0", "#fanout"))
     courier.settle(End("P.0", "#fanout", courier.token, "hold", state="s", event="held", detail="too old"))
     assert store.place(part, "P.0", "#fanout") == "h" and "f" not in store.record(part, "P.0")
+
+
+# proves: A10
+def test_a_parent_put_aside_is_deleted_if_that_was_promised(store, part):
+    """Its children are looked for by whoever claims it next; nobody needs its content for that."""
+    courier = fanout_parent(store, part, 1)
+    assert store.run(part.delete("P.0", "#fanout")) == "later"
+    courier.settle(End("P.0", "#fanout", courier.token, "hold", state="s", event="held", detail="too old"))
+    assert store.place(part, "P.0", "#fanout") == "q" and store.record(part, "P.0")["f"] == "delete"
+    assert 0 < store.due(part, "P.0", "#fanout") <= 1000
+
+
+def test_a_parent_that_cannot_be_read_stays_held_whatever_was_ordered(store, part):
+    courier = fanout_parent(store, part, 1)
+    store.run(part.delete("P.0", "#fanout"))
+    courier.settle(End("P.0", "#fanout", courier.token, "hold", event="held", detail="the record cannot be read"))
+    assert store.place(part, "P.0", "#fanout") == "h"
 
 
 # proves: A10

@@ -3,7 +3,8 @@
 from .ledger import DOMAINS, LANES, PARTS, TAGS, home
 from .world import Node, Send, Sleep, ask, call
 
-ORDERS = ["hold", "unhold", "unhold", "retry", "bounce", "delete", "pause"]
+ORDERS = ["hold", "unhold", "unhold", "retry", "bounce", "delete", "pause", "undo", "undo"]
+RULES = ["", "r1", "r2"]  # an order of no rule cannot be undone
 
 
 class Operator:
@@ -31,14 +32,23 @@ class Operator:
             if order == "delete":
                 yield from ask(call(part.delete(job, queue), self.deleted(job)), tries=3)
             else:
-                yield from ask(call(part.order(order, job, queue)), tries=3)
+                rule = random.choice(RULES[order == "undo":])
+                yield from ask(call(part.order(order, job, queue, rule=rule), self.obeyed(order)), tries=3)
 
     def choose(self, part, order):
         redis, random = self.world.redis, self.world.random
         held = sorted(redis.zrange(part.held, 0, -1)) if order == "unhold" else []
+        if order == "undo":
+            held = sorted(key.split(":", 2)[2] for key in redis.keys(part.record("*")) if redis.hexists(key, "r"))
         jobs = held or sorted(key.split(":", 2)[2] for key in redis.keys(part.record("*")))
         job = random.choice(jobs + [f"M{random.randrange(1, 500)}.0"])
         return job, redis.hget(part.record(job), "q") or "a.x"
+
+    def obeyed(self, order):
+        def done(answer):
+            if order == "undo" and answer == "ok":
+                self.world.counts["orders undone"] += 1
+        return done
 
     def deleted(self, job):
         def done(answer):
@@ -56,7 +66,7 @@ class Operator:
             for job in redis.zrange(part.held, 0, -1):
                 queue = redis.hget(part.record(job), "q")
                 if queue:
-                    self.world.execute(call(part.order("unhold", job, queue)))
+                    self.world.deliver(call(part.order("unhold", job, queue)))
             left += len(redis.keys(part.record("*"))) + redis.zcard(part.held)
         return left
 

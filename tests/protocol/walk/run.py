@@ -5,9 +5,10 @@ from protocol import scripts
 from .courier import Courier
 from .dispatcher import Dispatcher
 from .ingress import Ingress
+from .janitor import Janitor
 from .ledger import PARTS, Ledger
 from .operator import Accidents, Operator
-from .world import World
+from .world import START_MS, World
 
 DRAIN_MS = 60 * 60000
 INGRESSES, COURIERS, DISPATCHERS = 3, 3, 2
@@ -15,7 +16,11 @@ INGRESSES, COURIERS, DISPATCHERS = 3, 3, 2
 
 def walk(redis, seed, steps, sources=None, roughness=None):
     """`steps` commands with faults, then on to the end. Raises Violation; returns the world, for its counts."""
-    world = World(redis, seed, sources or scripts.sources(), roughness)
+    return walk_in(World(redis, seed, sources or scripts.sources(), roughness), steps, 400 if sources is None else 5000)
+
+
+def walk_in(world, steps, janitor_ms=400):
+    """janitor_ms: it rests so long at most."""
     ledger = Ledger(world)
     hints, couriers = [], []
 
@@ -28,6 +33,7 @@ def walk(redis, seed, steps, sources=None, roughness=None):
     tokens = {}
     for i in range(DISPATCHERS):
         Dispatcher(world, ledger, f"dispatcher {i}", hints, tokens)
+    Janitor(world, janitor_ms)
     operator = Operator(world, ledger)
     Accidents(world, couriers)
 
@@ -40,7 +46,7 @@ def walk(redis, seed, steps, sources=None, roughness=None):
     drain(world, operator)
     check_empty(world)
     ledger.close()
-    world.counts["virtual seconds"] = int(world.now / 1000) - 1_800_000_000
+    world.counts["virtual seconds"] = int((world.now - START_MS) / 1000)
     return world
 
 

@@ -40,6 +40,9 @@ local function call(command, ...)
     forget_limits(args[1])
     real.call("ZADD", "ttl", clock + tonumber(args[2]), args[1])
     return 1
+  elseif command == "PTTL" then
+    local ends = real.call("ZSCORE", "ttl", args[1])
+    return real.call("EXISTS", args[1]) == 0 and -2 or ends and math.max(0, tonumber(ends) - clock) or -1
   elseif command == "UNLINK" then
     forget_limits(...)
   end

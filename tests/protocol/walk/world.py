@@ -13,7 +13,7 @@ from protocol import scripts
 from protocol.calls import CHUNK_TTL_S, Call
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-START_MS = 1_800_000_000_000
+START_MS = 4_000_000_000_000  # far ahead: in a real Redis no time limit of this clock passes by itself
 UNKNOWN = types.SimpleNamespace(name="unknown")  # no answer came: it may have been done, now or later
 QUIET = {"beat", "nodes", "read", "bury", "join", "due", "acquire", "keep"}  # touch no job: seldom checked
 
@@ -87,6 +87,9 @@ class World:
         self.recent = collections.deque(maxlen=60)
         self._agenda = []
         self._order = itertools.count()
+        self.set_up(redis, sources)
+
+    def set_up(self, redis, sources):
         redis.flushall()
         redis.response_callbacks.pop("XRANGE", None)  # would fold the fields of an entry into a dict
         loaded = scripts.assemble(sources, before=read("virtual.lua"))
@@ -115,6 +118,10 @@ class World:
 
     # ---- Redis
 
+    def deliver(self, request, then=lambda answer: None):
+        """The request reaches Redis."""
+        then(self.execute(request))
+
     def execute(self, request):
         """Runs a request now, and checks the partitions that it touched."""
         pipe = self.redis.pipeline(transaction=False)
@@ -129,7 +136,7 @@ class World:
                 pipe.execute_command(*command)
         place = len(pipe.command_stack) - 1
         self.steps += place
-        checked = self._partitions(request)
+        checked = self.partitions_of(request)
         for tag in checked:
             pipe.evalsha(self._invariants, 0, tag)
         try:
@@ -137,10 +144,7 @@ class World:
         except client.exceptions.ResponseError as error:
             self.fail(f"{request.name} failed: {error}")
         answer = answers[place]
-        self.counts["request " + request.name] += 1
-        if request.name not in QUIET and answer:
-            line = f"  {self.now - START_MS:10.0f} {request.name} {self._short(request)} -> {answer}"
-            self.recent.append(line[:240])
+        self.note(request, answer)
         if request.done:
             request.done(answer)
         for sentences in answers[place + 1:]:
@@ -148,12 +152,18 @@ class World:
                 self.fail(f"{sentence} (after {request.name})")
         return answer
 
+    def note(self, request, answer):
+        self.counts["request " + request.name] += 1
+        if request.name not in QUIET and answer:
+            line = f"  {self.now - START_MS:10.0f} {request.name} {self._short(request)} -> {answer}"
+            self.recent.append(line[:240])
+
     @staticmethod
     def _short(request):
         command = request.commands[-1]
         return " ".join(str(arg) for arg in (command.args if isinstance(command, Call) else command))
 
-    def _partitions(self, request):
+    def partitions_of(self, request):
         if request.name in QUIET and self.steps % 50:
             return []
         keys = [key for command in request.commands if isinstance(command, Call) for key in command.keys]
@@ -198,14 +208,11 @@ class World:
                 self._execute_late(request, 12000)
             self.at(self.random.uniform(300, 1500), lambda: resume(UNKNOWN))
         elif not self.has_faults or chance < 1 - fault:
-            def arrive():
-                answer = self.execute(request)
-                self.at(latency, lambda: resume(answer))
-            self.at(latency, arrive)
+            self.at(latency, lambda: self.deliver(request, lambda answer: self.at(latency, lambda: resume(answer))))
         else:
             if chance < 1 - 0.6 * fault:
                 self.counts["reply lost"] += 1
-                self.at(latency, lambda: self.execute(request))
+                self.at(latency, lambda: self.deliver(request))
             elif chance < 1 - 0.3 * fault:
                 self.counts["request lost"] += 1
             else:
@@ -214,7 +221,7 @@ class World:
 
     def _execute_late(self, request, most_ms):
         self.counts["request late"] += 1
-        self.at(self.random.uniform(50, most_ms), lambda: self.execute(request))
+        self.at(self.random.uniform(50, most_ms), lambda: self.deliver(request))
 
 
 def ask(request, repeat=None, tries=None):

@@ -451,7 +451,8 @@ static void the_environment_reaches_listeners_and_makes_them(void **state)
         "BARID_LISTENERS_A_TLS", "x",
         "BARID_LISTENERS_A_TLS: expected one of off offered required implicit, got \"x\"");
     assert_variable_refused("BARID_LISTENERS_A_TSL", "off", "BARID_LISTENERS_A_TSL: no such setting");
-    assert_variable_refused("BARID_LISTENERS_TLS", "off", "BARID_LISTENERS_TLS: no such setting");
+    assert_variable_refused("BARID_LISTENERS_TLS", "off",
+                            "BARID_LISTENERS_TLS: no such setting; did you mean BARID_STORE_TLS?");
     assert_variable_refused("BARID_LISTENERS__TLS", "off", "BARID_LISTENERS__TLS: no such setting");
     assert_variable_refused("BARID_LISTENERS_a_TLS", "off", "BARID_LISTENERS_a_TLS: no such setting");
 }

@@ -55,7 +55,7 @@ static void labels_count_by_word(void **state)
     AUTO_BUF struct buf out = {.data = NULL}, before = {.data = NULL};
     metric_print(&before);
     assert_has(&before, "# TYPE barid_failed_total counter\n# HELP");
-    metric_label(METRIC_FAILED_TOTAL, "class", words, 2);
+    metric_label(METRIC_FAILED_TOTAL, words, 2);
     metric_add_labelled(METRIC_FAILED_TOTAL, 1, 2);
     metric_add_labelled(METRIC_FAILED_TOTAL, 1, 1);
     metric_add_labelled(METRIC_FAILED_TOTAL, 0, 4);
@@ -63,6 +63,45 @@ static void labels_count_by_word(void **state)
     metric_print(&out);
     assert_has(&out, "# TYPE barid_failed_total counter\nbarid_failed_total{class=\"full\"} 4\n"
                      "barid_failed_total{class=\"rate\"} 3\n# HELP");
+}
+
+static void ages_are_set_in_milliseconds_and_printed_in_seconds(void **state)
+{
+    (void) state;
+    static const char *const words[] = {"waiting", "due"};
+    AUTO_BUF struct buf out = {.data = NULL};
+    metric_label(METRIC_QUEUE_OLDEST_SECONDS, words, 2);
+    metric_set_labelled(METRIC_QUEUE_OLDEST_SECONDS, 1, 7000);
+    metric_set_labelled(METRIC_QUEUE_OLDEST_SECONDS, 1, 1500);
+    metric_set(METRIC_QUEUE_TARDINESS_SECONDS, 20);
+    metric_print(&out);
+    assert_has(&out, "barid_queue_oldest_seconds{state=\"waiting\"} 0\n"
+                     "barid_queue_oldest_seconds{state=\"due\"} 1.5\n");
+    assert_has(&out, "\nbarid_queue_tardiness_seconds 0.02\n");
+    assert_int_equal(metric_get(METRIC_QUEUE_OLDEST_SECONDS), 1500);
+}
+
+static void a_histogram_tells_its_word(void **state)
+{
+    (void) state;
+    static const char *const words[] = {"replicas-1"};
+    AUTO_BUF struct buf out = {.data = NULL};
+    metric_label(METRIC_ACCEPT_SECONDS, words, 1);
+    metric_print(&out);
+    assert_has(&out, "\nbarid_accept_seconds_bucket{durability=\"replicas-1\",le=\"+Inf\"} 4\n");
+    assert_has(&out, "\nbarid_accept_seconds_count{durability=\"replicas-1\"} 4\n");
+}
+
+static void names_of_strangers_break_no_line(void **state)
+{
+    (void) state;
+    static const char *const words[] = {"delivered", "deferred"};
+    AUTO_BUF struct buf out = {.data = NULL};
+    metric_label(METRIC_SITE_RECIPIENTS_TOTAL, words, 2);
+    metric_add_busiest(METRIC_SITE_RECIPIENTS_TOTAL, SPAN("a\"\\\n\xff.test"), 1, 2);
+    metric_print(&out);
+    assert_has(&out, "\nbarid_site_recipients_total{site=\"a?\?\?\?.test\",verdict=\"deferred\"} 2\n");
+    assert_has(&out, "\nbarid_site_recipients_total{site=\"other\",verdict=\"delivered\"} 0\n");
 }
 
 static void *add_many(void *unused)
@@ -90,6 +129,9 @@ int main(void)
         cmocka_unit_test(counters_and_gauges_print),
         cmocka_unit_test(histograms_add_up),
         cmocka_unit_test(labels_count_by_word),
+        cmocka_unit_test(ages_are_set_in_milliseconds_and_printed_in_seconds),
+        cmocka_unit_test(a_histogram_tells_its_word),
+        cmocka_unit_test(names_of_strangers_break_no_line),
         cmocka_unit_test(threads_lose_no_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

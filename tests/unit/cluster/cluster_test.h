@@ -43,3 +43,4 @@ void loop_go(void); /* until loop_stop(); a test that hangs ends after 20 s with
     while (!(condition))    \
     loop_pass()
 void loop_pass(void);
+void loop_patience(void); /* of a loop of the test's own: WAIT_FOR begins to count */

@@ -85,7 +85,7 @@ void redis_server_kill(struct redis_server *s)
     (void) close(s->log);
 }
 
-static void remove_all(const char *path)
+void folder_remove(const char *path)
 {
     DIR *dir = opendir(path);
     struct dirent *entry;
@@ -96,7 +96,7 @@ static void remove_all(const char *path)
             continue;
         (void) snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
         if (entry->d_type == DT_DIR)
-            remove_all(inner);
+            folder_remove(inner);
         else
             (void) unlink(inner);
     }
@@ -109,7 +109,7 @@ void redis_server_end(struct redis_server *s)
 {
     if (s->pid)
         redis_server_kill(s);
-    remove_all(s->dir);
+    folder_remove(s->dir);
     s->dir[0] = '\0';
 }
 

@@ -39,3 +39,6 @@ struct proxy *proxy_open(struct loop *l, const char *socket, const char *server_
 void proxy_lose(struct proxy *p, const char *lose);
 bool proxy_has_lost(const struct proxy *p);
 void proxy_close(struct proxy *p);
+
+/* A folder of the test's own, with all that is in it. */
+void folder_remove(const char *path);

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "cluster/lane.h"
+#include "cluster/rule.h"
 #include "cluster/settings_check.h"
 #include "cluster/transport.h"
 
@@ -200,6 +201,27 @@ static void the_more_exact_domain_wins_then_the_row_with_the_lane(void **state U
     conf_release(c);
 }
 
+static void what_travels_apart_keeps_domain_and_lane(void **state UNUSED)
+{
+    static const struct {
+        const char *lane, *name;
+    } rows[] = {{"", "a.test/~r7"}, {"bulk", "a.test/bulk~r7"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        AUTO_BUF struct buf name = {.data = NULL};
+        struct span domain, lane;
+        queue_name_apart(SPAN("a.test"), rows[i].lane, 7, &name);
+        assert_true(span_equal(buf_span(&name), span_of(rows[i].name)));
+        assert_true(span_equal(queue_apart(buf_span(&name)), SPAN("r7")));
+        queue_split(buf_span(&name), &domain, &lane);
+        assert_true(span_equal(domain, SPAN("a.test")) && span_equal(lane, span_of(rows[i].lane)));
+        assert_int_equal(partition_of(buf_span(&name)), partition_of(SPAN("a.test")));
+        assert_true(rule_queue_fits("a.test", rows[i].name) == !*rows[i].lane);
+        assert_true(rule_queue_fits(".test", rows[i].name) && rule_queue_fits(rows[i].name, rows[i].name));
+    }
+    assert_int_equal(queue_apart(SPAN("a.test/bulk")).len, 0);
+}
+
 /* ---- what is no good */
 
 /* An order of the operator whose lane is an empty word of a script is for no queue, never for all of them. */
@@ -301,6 +323,7 @@ int main(void)
         cmocka_unit_test(a_queue_is_a_domain_and_maybe_a_lane),
         cmocka_unit_test(the_lane_says_the_pool_else_it_is_the_default_one),
         cmocka_unit_test(the_more_exact_domain_wins_then_the_row_with_the_lane),
+        cmocka_unit_test(what_travels_apart_keeps_domain_and_lane),
         cmocka_unit_test(a_slash_without_a_lane_means_no_queue),
         cmocka_unit_test(settings_that_mean_nothing_are_refused_with_their_line),
         cmocka_unit_test(a_socket_of_this_host_needs_no_tls_for_a_password),

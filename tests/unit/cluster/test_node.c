@@ -5,10 +5,11 @@
 #include "cluster_test.h"
 
 #define NODES "barid:{c}:nodes"
+#define ORDERS "barid:{c}:orders"
 
 /* What a node told its owner. */
 static struct told {
-    unsigned joined, dead, views, failures, stats, left;
+    unsigned joined, dead, views, failures, stats, left, ordered, freed, joined_when_ordered;
     uint64_t incarnation;
     struct node *node;
 } told;
@@ -41,6 +42,16 @@ static void on_view(void *owner, const struct node_view *view)
         t->failures++;
 }
 
+static void on_drain(void *owner, bool is_ordered)
+{
+    struct told *t = owner;
+
+    t->ordered += is_ordered;
+    t->joined_when_ordered = t->joined;
+    t->freed += !is_ordered;
+    assert_int_equal(node_is_ordered_to_drain(node), is_ordered);
+}
+
 static void on_stats(void *owner, struct node_stats *stats)
 {
     struct told *t = owner;
@@ -51,8 +62,12 @@ static void on_stats(void *owner, struct node_stats *stats)
 
 static void open_node(uint64_t view_every_ms)
 {
-    static const struct node_events events = {
-        .on_joined = on_joined, .on_dead = on_dead, .on_view = on_view, .on_stats = on_stats, .owner = &told};
+    static const struct node_events events = {.on_joined = on_joined,
+                                              .on_dead = on_dead,
+                                              .on_view = on_view,
+                                              .on_drain = on_drain,
+                                              .on_stats = on_stats,
+                                              .owner = &told};
     const struct node_stats stats = {.role = ROLE_COURIER,
                                      .name = "host",
                                      .version = "1",
@@ -200,6 +215,56 @@ static void leaving_before_it_joined_ends_at_once(void **state)
     leave();
 }
 
+/* ---- orders ---- */
+
+static void an_order_is_known_before_the_first_life_begins(void **state)
+{
+    (void) state;
+    tell(&server, "HSET " ORDERS " drain:host 1");
+    open_node(1000);
+    WAIT_FOR(told.ordered == 1);
+    assert_int_equal(told.joined_when_ordered, 0);
+    WAIT_FOR(has_beaten());
+    assert_true(node_is_ordered_to_drain(node));
+    assert_int_equal(node_view(node)->orders.count, 1);
+    leave();
+}
+
+static void an_order_comes_once_and_goes_once(void **state)
+{
+    (void) state;
+    tell(&server, "HSET " ORDERS " drain:other 1 drain:host.test 1 rekey 1");
+    open_node(50);
+    WAIT_FOR(told.views >= 3);
+    assert_int_equal(told.ordered + told.freed, 0);
+    tell(&server, "HSET " ORDERS " drain:host 1");
+    WAIT_FOR(told.ordered == 1);
+    unsigned views = told.views;
+    WAIT_FOR(told.views >= views + 3);
+    assert_int_equal(told.ordered, 1);
+    tell(&server, "DEL " ORDERS);
+    WAIT_FOR(told.freed == 1);
+    assert_int_equal(told.ordered, 1);
+    leave();
+}
+
+static void spoiled_orders_change_nothing_and_stop_no_beat(void **state)
+{
+    (void) state;
+    tell(&server, "HSET " ORDERS " drain:host 1");
+    open_node(50);
+    WAIT_FOR(told.ordered == 1);
+    tell(&server, "DEL " ORDERS);
+    tell(&server, "SET " ORDERS " rubbish");
+    unsigned views = told.views, stats = told.stats;
+    WAIT_FOR(told.views >= views + 5 && told.stats >= stats + 2);
+    assert_true(has_beaten() && node_is_ordered_to_drain(node));
+    assert_int_equal(told.freed + told.dead + told.failures, 0);
+    tell(&server, "DEL " ORDERS);
+    WAIT_FOR(told.freed == 1);
+    leave();
+}
+
 /* ---- bury ---- */
 
 static struct {
@@ -338,6 +403,9 @@ int main(void)
         TEST(three_seconds_without_a_beat_forbid_the_dot),
         TEST(leaving_in_an_outage_ends_in_time),
         TEST(leaving_before_it_joined_ends_at_once),
+        TEST(an_order_is_known_before_the_first_life_begins),
+        TEST(an_order_comes_once_and_goes_once),
+        TEST(spoiled_orders_change_nothing_and_stop_no_beat),
         TEST(only_a_silent_node_is_buried),
         TEST(peers_without_readable_stats_are_kept),
         cmocka_unit_test(partitions_are_shared_and_move_only_from_the_lost),

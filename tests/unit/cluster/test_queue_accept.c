@@ -48,6 +48,17 @@ static void a_second_commit_is_told_from_the_first(void **state)
     assert_int_equal(commit(&job, true, 5000), COMMIT_CLASH);
 }
 
+/* Found by chaos: a courier of the next version made it, and one of this version could not be told that it is there. */
+static void a_child_is_the_same_in_the_words_of_another_version(void **state)
+{
+    struct queue_job job = some_job("01KATQ5S8Z4G5W0V0E3HJ2M9XK.2", "example.com");
+
+    (void) state;
+    assert_int_equal(commit(&job, true, 5000), COMMIT_NEW);
+    job.envelope = SPAN("the same, with a field that nobody knew before");
+    assert_int_equal(commit(&job, true, 5000), COMMIT_AGAIN);
+}
+
 static void a_missing_chunk_is_incomplete(void **state)
 {
     struct queue_job job = some_job("M1.0", "example.com");
@@ -134,6 +145,7 @@ int main(void)
         TEST(a_commit_makes_the_job_whole),
         TEST(a_commit_without_content_is_a_childs),
         TEST(a_second_commit_is_told_from_the_first),
+        TEST(a_child_is_the_same_in_the_words_of_another_version),
         TEST(a_missing_chunk_is_incomplete),
         TEST(a_lost_reply_ends_as_again),
         TEST(a_full_redis_takes_carries_but_no_commits),

@@ -1,17 +1,20 @@
 /* Operator's calls, and reads: hold, unhold, retry, bounce, pause; compare, exist. */
 #include "queue_test.h"
 
-static void on_rule(void *context, enum rule_answer answer)
+static void on_rule(void *context, enum act_answer answer)
 {
     *(int *) context = (int) answer;
     loop_stop(loop);
 }
 
-static int rule(enum rule what, const char *job)
+static int rule(enum act what, const char *job)
 {
     int answer = -1;
 
-    queue_rule(store, what, TEST_PARTITION, job, "example.com", NULL, 5000, on_rule, &answer);
+    struct queue_act a = {
+        .act = what, .partition = TEST_PARTITION, .job = job, .queue = "example.com", .rule = "r7"};
+
+    queue_act(store, &a, 5000, on_rule, &answer);
     assert_int_equal(answer, -1);
     loop_go();
     return answer;
@@ -20,16 +23,20 @@ static int rule(enum rule what, const char *job)
 static void a_rule_moves_what_waits_and_marks_what_is_claimed(void **state)
 {
     (void) state;
-    assert_int_equal(rule(RULE_HOLD, "M1.0"), RULE_GONE);
+    assert_int_equal(rule(ACT_HOLD, "M1.0"), ACT_GONE);
     make("M1.0", "example.com");
-    assert_int_equal(rule(RULE_HOLD, "M1.0"), RULE_OK);
+    assert_int_equal(rule(ACT_HOLD, "M1.0"), ACT_OK);
     assert_int_equal(count_of(&server, "ZCARD h:{%s}", T), 1);
-    assert_int_equal(rule(RULE_UNHOLD, "M1.0"), RULE_OK);
-    assert_int_equal(rule(RULE_RETRY, "M1.0"), RULE_OK);
+    assert_int_equal(rule(ACT_UNDO, "M1.0"), ACT_OK);
+    assert_int_equal(count_of(&server, "ZCARD h:{%s}", T), 0);
+    assert_int_equal(rule(ACT_UNDO, "M1.0"), ACT_LEFT);
+    assert_int_equal(rule(ACT_HOLD, "M1.0"), ACT_OK);
+    assert_int_equal(rule(ACT_UNHOLD, "M1.0"), ACT_OK);
+    assert_int_equal(rule(ACT_RETRY, "M1.0"), ACT_OK);
     assert_int_equal(count_of(&server, "ZCARD q:{%s}:example.com", T), 1);
     claim("example.com", 1);
-    assert_int_equal(rule(RULE_HOLD, "M1.0"), RULE_LATER);
-    assert_int_equal(rule(RULE_BOUNCE, "M1.0"), RULE_LATER);
+    assert_int_equal(rule(ACT_HOLD, "M1.0"), ACT_LATER);
+    assert_int_equal(rule(ACT_BOUNCE, "M1.0"), ACT_LATER);
     assert_true(answers(&server, "bounce", "HGET j:{%s}:M1.0 f", T));
 }
 
@@ -46,7 +53,7 @@ static void a_pause_stops_a_queue_and_zero_resumes_it(void **state)
                                 .error = "no route to host"};
     queue_pause(store, &pause, 5000, on_rule, &answer);
     loop_go();
-    assert_int_equal(answer, RULE_OK);
+    assert_int_equal(answer, ACT_OK);
     assert_true(answers(&server, "no route to host", "HGET s:{%s}:example.com error", T));
     claim("example.com", 1);
     assert_int_equal(claimed.answer, CLAIM_WAIT);
@@ -152,8 +159,10 @@ static void on_exist(void *context, bool ok, const bool *exist, size_t count)
 
 static void exist_looks_into_any_partition_and_leaves_nothing(void **state)
 {
-    static const struct queue_place places[] = {
-        {TEST_PARTITION, "M1.1"}, {TEST_PARTITION, "M1.2"}, {200, "M1.3"}, {TEST_PARTITION, "M1.4"}};
+    static const struct queue_place places[] = {{.partition = TEST_PARTITION, .job = "M1.1"},
+                                                {.partition = TEST_PARTITION, .job = "M1.2"},
+                                                {.partition = 200, .job = "M1.3"},
+                                                {.partition = TEST_PARTITION, .job = "M1.4"}};
 
     (void) state;
     make("M1.1", "example.com");

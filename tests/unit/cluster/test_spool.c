@@ -43,7 +43,7 @@ static int spool_put(uint32_t index, struct span bytes, bool by_courier)
 
 static enum spool_result spool_get(uint32_t index)
 {
-    spool_read(store, &message, index, on_read, &content);
+    spool_read(store, &message, index, UINT64_MAX, on_read, &content);
     loop_go();
     return read_result;
 }
@@ -139,7 +139,7 @@ static void an_outage_ends_a_write_but_not_a_read(void **state)
     spool_write(store, PARTITION, "M1.0", 1, SPAN("b"), false, 100, on_written, &written);
     loop_go();
     assert_int_equal(written, SPOOL_UNKNOWN);
-    spool_read(store, &message, 0, on_read, &content);
+    spool_read(store, &message, 0, UINT64_MAX, on_read, &content);
     redis_server_start(&server);
     loop_go();
     assert_int_equal(read_result, SPOOL_OK);
@@ -149,7 +149,7 @@ static void an_outage_ends_a_write_but_not_a_read(void **state)
 static void closing_leaves_a_read_unknown(void **state)
 {
     (void) state;
-    spool_read(store, &message, 0, on_read, &content);
+    spool_read(store, &message, 0, UINT64_MAX, on_read, &content);
     read_result = SPOOL_OK;
     store = store_close(store);
     assert_int_equal(read_result, SPOOL_UNKNOWN);

@@ -146,10 +146,13 @@ static struct job_state make_state(const struct envelope *e)
     s.cursor = 2;
     s.is_waiting = true;
     s.rounds = 7;
-    s.unknown = mem_array(2, sizeof *s.unknown);
-    s.unknown[0] = 1;
-    s.unknown[1] = 3;
-    s.unknown_count = 2;
+    s.reached = e->queue_count > 3 ? 4 : (uint32_t) e->queue_count;
+    s.unknown = mem_array(1, sizeof *s.unknown);
+    s.unknown[0] = 3;
+    s.unknown_count = e->queue_count > 2;
+    s.left = mem_array(1, sizeof *s.left);
+    s.left[0] = 4;
+    s.left_count = e->queue_count > 3;
     s.recipients[0].is_done = true;
     verdict_set(&s.recipients[0].last, STATUS_NO_SUCH_DOMAIN, "d0");
     s.recipients[2].last = (struct verdict){
@@ -291,10 +294,33 @@ static void reads_back_a_state(void **state)
     assert_int_equal(back.cursor, 2);
     assert_true(back.is_waiting);
     assert_int_equal(back.rounds, 7);
-    assert_int_equal(back.unknown_count, 2);
-    assert_int_equal(back.unknown[1], 3);
+    assert_int_equal(back.reached, 4);
+    assert_int_equal(back.unknown_count, 1);
+    assert_int_equal(back.unknown[0], 3);
+    assert_int_equal(back.left_count, 1);
+    assert_int_equal(back.left[0], 4);
     job_state_done(&back);
     job_state_done(&s);
+    envelope_done(&e);
+}
+
+/* What it goes on from is cursor, and what it made since is not to be made again: a list says nothing of children up to there. */
+static void reads_what_an_older_version_did_with_children(void **state)
+{
+    (void) state;
+    AUTO_BUF struct buf body = {0}, record = {0};
+    struct envelope e = make_envelope(4, 4);
+    struct job_state back;
+    put_number(&body, 3, 4);
+    put_number(&body, 5, 2);
+    put_number(&body, 8, 2); /* it copies this list */
+    put_number(&body, 8, 4);
+    seal(&record, &body, 1);
+    assert_int_equal(wire_get_state(buf_span(&record), &e, &back), 0);
+    assert_int_equal(back.cursor, 2);
+    assert_int_equal(back.reached, 2);
+    assert_int_equal(back.unknown_count, 0);
+    job_state_done(&back);
     envelope_done(&e);
 }
 
@@ -336,7 +362,18 @@ static void reads_back_stats(void **state)
         .capacity = 2000,
         .partitions = 256,
         .queues_active = 10,
+        .settings = mem_string("bus=1f2e3d4c"),
+        .busy = mem_array(1, sizeof(struct node_busy)),
+        .busy_count = 1,
     };
+    s.busy[0] = (struct node_busy){.queue = mem_string("a.test"),
+                                   .site = mem_string("mx.a.test"),
+                                   .connections = 2,
+                                   .granted = 3,
+                                   .rate = 60,
+                                   .jobs = 9};
+    s.deferred_as[BOUNCE_OTHER] = 4;
+    s.failed_as[BOUNCE_COUNT - 1] = 5;
     struct node_stats back;
     wire_put_stats(&s, &record);
     assert_int_equal(wire_get_stats(buf_span(&record), &back), 0);
@@ -352,6 +389,14 @@ static void reads_back_stats(void **state)
     assert_int_equal(back.in_doubt, 6);
     assert_int_equal(back.capacity, 2000);
     assert_int_equal(back.partitions, 256);
+    assert_string_equal(back.settings, "bus=1f2e3d4c");
+    assert_memory_equal(back.deferred_as, s.deferred_as, sizeof(s.deferred_as));
+    assert_memory_equal(back.failed_as, s.failed_as, sizeof(s.failed_as));
+    assert_int_equal(back.busy_count, 1);
+    assert_string_equal(back.busy[0].queue, "a.test");
+    assert_string_equal(back.busy[0].site, "mx.a.test");
+    assert_int_equal(back.busy[0].granted, 3);
+    assert_int_equal(back.busy[0].jobs, 9);
     node_stats_done(&back);
     node_stats_done(&s);
 }
@@ -543,6 +588,10 @@ static void refuses_hostile_numbers_of_a_state(void **state)
     assert_int_equal(get_hostile_state(&e, 8, 2, 0, 0, NULL), 0); /* child not known, not packed */
     assert_int_equal(get_hostile_state(&e, 8, 3, 0, 0, NULL), -EBADMSG);
     assert_int_equal(get_hostile_state(&e, 8, 0, 0, 0, NULL), -EBADMSG);
+    assert_int_equal(get_hostile_state(&e, 11, 2, 0, 0, NULL), 0); /* reached */
+    assert_int_equal(get_hostile_state(&e, 11, 3, 0, 0, NULL), -EBADMSG);
+    assert_int_equal(get_hostile_state(&e, 12, 2, 0, 0, NULL), 0); /* child left */
+    assert_int_equal(get_hostile_state(&e, 12, 3, 0, 0, NULL), -EBADMSG);
     assert_int_equal(get_hostile_state(&e, 0, 0, 1, 2, NULL), -EBADMSG); /* index */
     assert_int_equal(get_hostile_state(&e, 0, 0, 1, UINT32_MAX, NULL), -EBADMSG);
     assert_int_equal(get_hostile_state(&e, 0, 0, 3, 0, NULL), -EBADMSG); /* class */
@@ -869,6 +918,7 @@ int main(void)
         cmocka_unit_test(reads_back_the_content_job_of_another_message),
         cmocka_unit_test(a_small_envelope_is_small),
         cmocka_unit_test(reads_back_a_state),
+        cmocka_unit_test(reads_what_an_older_version_did_with_children),
         cmocka_unit_test(refuses_the_state_of_another_envelope),
         cmocka_unit_test(reads_back_stats),
         cmocka_unit_test(refuses_a_record_cut_at_any_byte),

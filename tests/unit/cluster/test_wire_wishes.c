@@ -234,11 +234,12 @@ static void what_is_still_to_be_told_is_kept(void **state UNUSED)
     verdict_set(&s.recipients[2].last, STATUS_NO_CONNECTION, NULL);
     s.recipients[2].is_delay_told = true;
     s.is_past_hold = true;
+    s.past_rule = 17;
     wire_put_state(&s, &record);
     assert_int_equal(wire_get_state(buf_span(&record), &envelope, &back), 0);
     assert_true(back.recipients[0].is_report_due && !back.recipients[0].is_delay_told);
     assert_true(!back.recipients[2].is_report_due && back.recipients[2].is_delay_told);
-    assert_true(back.is_past_hold);
+    assert_true(back.is_past_hold && back.past_rule == 17);
     job_state_done(&s);
     job_state_done(&back);
 }

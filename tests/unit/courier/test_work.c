@@ -102,6 +102,21 @@ static void a_late_grant_changes_nothing(void **state UNUSED)
     assert_int_equal(w->serial, 1);
 }
 
+/* proves: M05 */
+static void one_said_again_ends_no_sooner(void **state UNUSED)
+{
+    struct work *w = grant(10, 5, 3);
+    const struct grant again = {
+        .partition = 7, .queue = SPAN("example.com"), .token = 10, .serial = 5, .connections = 1};
+    uint64_t until_ms = w->until_ms;
+
+    work_grant(&courier, &again, until_ms - 1000);
+    assert_int_equal(w->until_ms, until_ms);
+    assert_int_equal(w->connections_max, 3);
+    work_grant(&courier, &again, until_ms + 1);
+    assert_int_equal(w->until_ms, until_ms + 1);
+}
+
 static void one_taken_back_is_remembered_until_its_time_is_over(void **state UNUSED)
 {
     struct work *w = grant(10, 5, 3);
@@ -267,6 +282,7 @@ int main(void)
         TEST(the_first_grant_makes_a_work),
         TEST(what_was_never_granted_is_not_taken_back),
         TEST(a_late_grant_changes_nothing),
+        TEST(one_said_again_ends_no_sooner),
         TEST(one_taken_back_is_remembered_until_its_time_is_over),
         TEST(less_is_told_at_once),
         TEST(a_lower_rate_is_told_at_once),

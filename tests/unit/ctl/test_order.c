@@ -96,10 +96,34 @@ static void bounce_is_counted_once(void **state)
     expect(ORDER_BOUNCE, PLACE_CLAIMED, 0, &bounced, EFFECT_NONE);
 }
 
+static void undo_concerns_what_is_where_its_rule_put_it(void **state)
+{
+    static char held[] = "r7 q h 5", retried[] = "r7 q q 5", later[] = "r7 c h 0", damaged[] = "r7";
+    struct record r = whole;
+
+    (void) state;
+    r.ruled = held;
+    expect(ORDER_UNDO, PLACE_HELD, 0, &r, EFFECT_DONE);
+    expect(ORDER_UNDO, PLACE_WAITING, DUE, &r, EFFECT_NONE);
+    expect(ORDER_UNDO, PLACE_CLAIMED, 0, &r, EFFECT_NONE);
+    assert_true(order_is_of(&r, "r7"));
+    assert_false(order_is_of(&r, "r") || order_is_of(&r, "r70"));
+    r.is_readable = false; /* a courier would only put it aside again */
+    expect(ORDER_UNDO, PLACE_HELD, 0, &r, EFFECT_UNREADABLE);
+    r = whole;
+    r.ruled = retried;
+    expect(ORDER_UNDO, PLACE_WAITING, DUE, &r, EFFECT_DONE);
+    expect(ORDER_UNDO, PLACE_HELD, 0, &r, EFFECT_NONE);
+    r.ruled = later;
+    expect(ORDER_UNDO, PLACE_CLAIMED, 0, &r, EFFECT_DONE);
+    r.ruled = damaged;
+    expect(ORDER_UNDO, PLACE_HELD, 0, &r, EFFECT_NONE);
+}
+
 static void nothing_is_done_to_what_is_gone(void **state)
 {
     (void) state;
-    for (enum order order = ORDER_RETRY; order <= ORDER_BOUNCE; order++)
+    for (enum order order = ORDER_RETRY; order <= ORDER_UNDO; order++)
         expect(order, PLACE_GONE, 0, &none, EFFECT_NONE);
 }
 
@@ -112,6 +136,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_read_is_neither_released_nor_returned),
         cmocka_unit_test(delete_says_later_while_content_is_read),
         cmocka_unit_test(bounce_is_counted_once),
+        cmocka_unit_test(undo_concerns_what_is_where_its_rule_put_it),
         cmocka_unit_test(nothing_is_done_to_what_is_gone),
     };
 

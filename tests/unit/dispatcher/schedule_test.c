@@ -48,7 +48,8 @@ void hear(uint64_t incarnation, const struct report *reports, size_t count, uint
         memcpy(copies, reports, count * sizeof(*reports));
     name[3] = (char) ('0' + incarnation - 1000);
     wire_put_frame(&f, &bytes);
-    assert_int_equal(ring_take_frame(&w.schedule, NULL, span_of(name), buf_span(&bytes), w.now), 0);
+    assert_int_equal(ring_take_frame(&w.schedule, NULL, span_of(name), incarnation, buf_span(&bytes), w.now),
+                     0);
 }
 
 void hello(uint64_t incarnation)

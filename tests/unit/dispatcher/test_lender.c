@@ -64,6 +64,26 @@ static uint32_t borrow(uint64_t incarnation, uint32_t used, uint32_t wanted, con
     return w.last.connections;
 }
 
+/* proves: M05 */
+static void a_borrow_said_again_or_overtaken_changes_nothing(void **state)
+{
+    (void) state;
+    struct hello hello = {.incarnation = A, .clock_ms = w.now - 5, .count = 7};
+    struct borrow b = {.site = SITE, .connections = 0, .wanted = 3};
+
+    w.partitions.of[partition_of(SITE)].sent_ms = w.now;
+    assert_true(lender_hear(&w.lender, &hello, &b, w.now, &w.last));
+    const struct loan first = w.last;
+    b.wanted = 9;
+    assert_false(lender_hear(&w.lender, &hello, &b, w.now, &w.last));
+    hello.count = 6;
+    assert_false(lender_hear(&w.lender, &hello, &b, w.now, &w.last));
+    assert_memory_equal(&first, &w.last, sizeof(first));
+    hello.count = 8;
+    assert_true(lender_hear(&w.lender, &hello, &b, w.now, &w.last));
+    assert_int_equal(w.last.serial, first.serial + 1);
+}
+
 /* proves: H16 */
 static void one_gets_what_it_wants_within_the_limit(void **state)
 {
@@ -307,6 +327,7 @@ static void never_is_more_lent_than_the_limit_whoever_owns_it_and_whatever_is_lo
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_borrow_said_again_or_overtaken_changes_nothing),
         TEST(one_gets_what_it_wants_within_the_limit),
         TEST(another_gets_what_the_first_is_known_to_have_given_back),
         TEST(what_one_does_not_want_the_others_have),

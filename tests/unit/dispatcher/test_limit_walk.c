@@ -127,8 +127,9 @@ static void deliver(const struct packet *packet)
     struct dispatcher_sim *d = &w.d[packet->to];
     AUTO_FREE char *name = mem_format("%u", packet->from);
     if (!d->is_dead)
-        assert_int_equal(ring_take_frame(&d->schedule, NULL, span_of(name), buf_span(&packet->bytes), w.now),
-                         0);
+        assert_int_equal(
+            ring_take_frame(&d->schedule, NULL, span_of(name), packet->life, buf_span(&packet->bytes), w.now),
+            0);
 }
 
 static void deliver_all(void)
@@ -234,13 +235,13 @@ static void see_nodes(void)
 
 static void acquire(unsigned i)
 {
-    w.d[i].partitions.of[w.p] = (struct partition){.is_held = true,
-                                                   .is_named = true,
-                                                   .token = ++w.next_token,
-                                                   .sent_ms = w.now,
-                                                   .acquired_ms = w.now,
-                                                   .settled_ms = w.was_killed ? w.now
-                                                                              : w.now + LEASE_SETTLE_MS};
+    w.d[i].partitions.of[w.p] = (struct partition){
+        .is_held = true,
+        .is_named = true,
+        .token = ++w.next_token,
+        .sent_ms = w.now,
+        .acquired_ms = w.now,
+        .settled_ms = w.now + (w.was_killed ? LEASE_EXPIRED_MS : LEASE_SETTLE_MS)};
     w.owner = i;
     w.last_keep_ms = w.now;
 }

@@ -1,5 +1,6 @@
 /* The table of grants: rings, reports, owners, rates. */
 #include "base/mem.h"
+#include "base/metric.h"
 #include "dispatcher/ring.h"
 #include "unit/dispatcher/schedule_test.h"
 
@@ -176,6 +177,44 @@ static void connections_still_in_use_at_the_last_courier_are_kept_off_the_limit(
     assert_int_equal(w.sent[0].grant.connections, 20);
 }
 
+static void more_connections_than_the_limit_are_counted(void **state)
+{
+    (void) state;
+    ring(Q);
+    assert_int_equal(run(), 1);
+    uint64_t holder = w.sent[0].to;
+    uint32_t limit = limits_of(w.limits, Q).connections;
+    int64_t before = metric_get(METRIC_LIMIT_OVERSHOOT_TOTAL);
+    report(holder, (struct report){.claimed = 1, .connections = limit});
+    assert_int_equal(metric_get(METRIC_LIMIT_OVERSHOOT_TOTAL), before);
+    report(holder == X ? Y : X, (struct report){.claimed = 1, .connections = 1});
+    assert_int_equal(metric_get(METRIC_LIMIT_OVERSHOOT_TOTAL), before + 1);
+    report(holder, (struct report){.claimed = 1, .connections = limit - 1});
+    assert_int_equal(metric_get(METRIC_LIMIT_OVERSHOOT_TOTAL), before + 1);
+}
+
+static void the_worst_overshoot_is_told_until_it_has_been_over_for_a_while(void **state)
+{
+    (void) state;
+    ring(Q);
+    assert_int_equal(run(), 1);
+    uint64_t holder = w.sent[0].to;
+    uint32_t limit = limits_of(w.limits, Q).connections;
+    schedule_check(&w.schedule, w.now);
+    assert_int_equal(metric_get(METRIC_LIMIT_OVERSHOOT_CONNECTIONS), 0);
+    report(holder, (struct report){.claimed = 1, .connections = limit + 3});
+    report(holder, (struct report){.claimed = 1, .connections = limit + 1});
+    assert_int_equal(metric_get(METRIC_LIMIT_OVERSHOOT_CONNECTIONS), 3);
+    report(holder, (struct report){.claimed = 1, .connections = limit});
+    pass(10500, true, false);
+    schedule_check(&w.schedule, w.now);
+    assert_int_equal(metric_get(METRIC_LIMIT_OVERSHOOT_CONNECTIONS),
+                     3); /* of the ten seconds that are over */
+    pass(10500, true, false);
+    schedule_check(&w.schedule, w.now);
+    assert_int_equal(metric_get(METRIC_LIMIT_OVERSHOOT_CONNECTIONS), 0);
+}
+
 static void a_full_courier_gets_no_further_queues(void **state)
 {
     (void) state;
@@ -235,13 +274,13 @@ static void a_new_owner_grants_at_once_when_all_couriers_came_after_it(void **st
     assert_int_equal(run(), 1);
 }
 
-static void a_new_owner_waits_4_s_for_a_courier_it_does_not_hear(void **state)
+static void a_new_owner_waits_5_s_for_a_courier_it_does_not_hear(void **state)
 {
     (void) state;
     see_couriers(2); /* Y is not heard */
     hold_partitions(w.now);
     ring(Q);
-    for (unsigned i = 0; i < 39; i++) {
+    for (unsigned i = 0; i < LEASE_ALONE_MS / 100 - 1; i++) {
         pass(100, true, false);
         assert_int_equal(run(), 0);
     }
@@ -437,9 +476,9 @@ static void a_queue_is_taken_back_from_a_courier_that_has_lost_its_pool(void **s
     w.peers[0].stats.pools = mem_free(w.peers[0].stats.pools);
 }
 
-static void a_queue_moves_to_a_better_placed_courier(void **state)
+/* is_light: each claim takes all there is, and more comes meanwhile. */
+static void move_to_the_better_placed(bool is_light)
 {
-    (void) state;
     char name[32];
     struct span queue = {0};
     /* Which queue would Y have, were it there? */
@@ -460,13 +499,14 @@ static void a_queue_moves_to_a_better_placed_courier(void **state)
     assert_int_equal(w.sent[0].to, X);
     for (unsigned i = 0; i < 6; i++) {
         pass(1000, true, false);
-        report(X, (struct report){.queue = queue, .claimed = 1, .connections = 1});
+        report(X, (struct report){.queue = queue, .claimed = 1, .connections = 1, .is_empty = is_light});
         run();
     }
     see_couriers(2);
     hello(Y);
     pass(1000, true, true);
-    report(X, (struct report){.queue = queue, .claimed = 1, .connections = 1});
+    ring(queue);
+    report(X, (struct report){.queue = queue, .claimed = 1, .connections = 1, .is_empty = is_light});
     assert_int_equal(run(), 1);
     assert_int_equal(w.sent[0].to, X);
     assert_int_equal(w.sent[0].grant.connections, 0); /* taken back first */
@@ -475,6 +515,18 @@ static void a_queue_moves_to_a_better_placed_courier(void **state)
     assert_int_equal(run(), 1);
     assert_int_equal(w.sent[0].to, Y);
     assert_int_equal(w.sent[0].grant.connections, 20);
+}
+
+static void a_queue_moves_to_a_better_placed_courier(void **state)
+{
+    (void) state;
+    move_to_the_better_placed(false);
+}
+
+static void a_light_queue_moves_too(void **state)
+{
+    (void) state;
+    move_to_the_better_placed(true);
 }
 
 /* ---- frames ---- */
@@ -494,9 +546,9 @@ static void refuses_frames_that_no_node_sends_here(void **state)
     for (size_t i = 0; i < ARRAY_LEN(frames); i++) {
         AUTO_BUF struct buf bytes = {0};
         wire_put_frame(&frames[i], &bytes);
-        assert_true(ring_take_frame(&w.schedule, NULL, SPAN("1.0"), buf_span(&bytes), w.now) < 0);
+        assert_true(ring_take_frame(&w.schedule, NULL, SPAN("1.0"), 1, buf_span(&bytes), w.now) < 0);
     }
-    assert_true(ring_take_frame(&w.schedule, NULL, SPAN("1.0"), SPAN("\xff\xff\xff"), w.now) < 0);
+    assert_true(ring_take_frame(&w.schedule, NULL, SPAN("1.0"), 1, SPAN("\xff\xff\xff"), w.now) < 0);
     assert_int_equal(w.schedule.works.count, 0);
     assert_int_equal(run(), 0);
 }
@@ -517,11 +569,13 @@ int main(void)
         TEST(a_queue_goes_to_another_at_once_when_its_courier_is_gone),
         TEST(a_returned_queue_with_work_is_granted_anew),
         TEST(connections_still_in_use_at_the_last_courier_are_kept_off_the_limit),
+        TEST(more_connections_than_the_limit_are_counted),
+        TEST(the_worst_overshoot_is_told_until_it_has_been_over_for_a_while),
         TEST(a_full_courier_gets_no_further_queues),
         TEST(a_paused_queue_is_left_to_due),
         TEST(a_new_owner_waits_for_the_reports_of_couriers_it_knows),
         TEST(a_new_owner_grants_at_once_when_all_couriers_came_after_it),
-        TEST(a_new_owner_waits_4_s_for_a_courier_it_does_not_hear),
+        TEST(a_new_owner_waits_5_s_for_a_courier_it_does_not_hear),
         TEST(a_new_owner_leaves_a_queue_where_it_is),
         TEST(a_new_owner_goes_on_at_the_pace_it_finds),
         TEST(work_found_before_the_holder_is_known_is_not_lost),
@@ -530,6 +584,7 @@ int main(void)
         TEST(a_rate_of_one_a_minute_holds_over_grants),
         TEST(the_table_is_bounded),
         TEST(a_queue_moves_to_a_better_placed_courier),
+        TEST(a_light_queue_moves_too),
         TEST(a_queue_is_taken_back_from_a_courier_that_has_lost_its_pool),
         TEST(a_queue_is_granted_to_those_who_can_bind_its_pool),
         TEST(a_queue_whose_pool_nobody_can_bind_is_granted_after_a_while),

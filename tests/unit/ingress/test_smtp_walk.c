@@ -46,7 +46,7 @@ struct walk {
 };
 
 /* How far the walks went: a walk that never commits anything finds nothing. */
-static uint64_t commits, chunked, ended;
+static uint64_t commits, chunked, ended, compared;
 
 static uint64_t draw(struct walk *w, uint64_t below)
 {
@@ -622,7 +622,7 @@ static void draw_profile(struct walk *w)
     };
 }
 
-static void walk(uint64_t seed)
+static void walk(uint64_t seed, void (*at_end)(struct walk *w))
 {
     static const struct smtp_answer welcome = {220, "", "", NULL, 0};
     struct walk w = {.random = seed * 2654435761 + 88172645463325252, .seed = seed, .now_ms = 1000000};
@@ -634,6 +634,8 @@ static void walk(uint64_t seed)
     assert_int_equal(hear(&w), 220);
     for (w.step = 0; w.step < STEPS && w.place != CLOSED; w.step++)
         take_step(&w);
+    if (at_end && w.place != CLOSED)
+        at_end(&w);
     smtp_server_done(&w.engine);
     buf_done(&w.in);
     buf_done(&w.out);
@@ -653,15 +655,91 @@ static void no_walk_finds_anything_left_of_an_earlier_transaction(void **state U
     uint64_t first = setting("SMTP_WALK_SEED", (uint64_t) time(NULL)), walks = setting("SMTP_WALKS", WALKS);
     (void) printf("SMTP_WALK_SEED=%llu\n", (unsigned long long) first);
     for (uint64_t i = 0; i < walks; i++)
-        walk(first + i);
+        walk(first + i, NULL);
     (void) printf("%llu transactions ended, %llu by a commit, %llu of these in chunks\n",
                   (unsigned long long) ended, (unsigned long long) commits, (unsigned long long) chunked);
     assert_true(commits >= walks / 4 && chunked >= walks / 16 && ended > 2 * commits);
 }
 
+/* ---- what a session that has been through much answers */
+
+/* One line to a session; what it answered is in w->out. */
+static void say_probe(struct walk *w, const char *line, uint64_t random)
+{
+    buf_clear(&w->out);
+    w->random = random;
+    w->answer = 250;
+    w->list_count = 0;
+    say(w, span_of(line));
+    if (strncmp(line, "MAIL", 4) == 0 && w->out.len > 3 && memcmp(w->out.data, "250", 3) == 0)
+        w->place = OPEN;
+}
+
+/* Errors of all kinds, and a transaction: octet for octet as in a session that has just begun, and knows as much of its client. */
+static void compare_with_a_new_session(struct walk *w)
+{
+    static const struct smtp_answer welcome = {220, "", "", NULL, 0};
+    static const char *const lines[] = {"RSET\r\n",
+                                        "EHLO probe\r\n",
+                                        "FOO\r\n",
+                                        "RCPT TO:<p@d.example>\r\n",
+                                        "DATA\r\n",
+                                        "MAIL FROM:<\xff\x1b@b.example>\r\n",
+                                        "MAIL FROM:<p@b.example> FOO=BAR\r\n",
+                                        "MAIL FROM:<p@b.example> SIZE=99999999\r\n",
+                                        "VRFY p\r\n",
+                                        "MAIL FROM:<p@b.example>\r\n",
+                                        "RCPT TO:<\x1b@d.example>\r\n",
+                                        "RCPT TO:<p@d.example>\r\n",
+                                        "RCPT TO:p\r\n",
+                                        "MAIL FROM:<p@b.example>\r\n",
+                                        "NOOP\r\n",
+                                        "RSET\r\n",
+                                        "HELP\r\n"};
+    struct walk fresh = {.seed = w->seed, .step = w->step, .now_ms = w->now_ms};
+
+    w->profile.limits.transactions = UINT32_MAX; /* what it has used up is not forgotten */
+    fresh.profile = w->profile;
+    smtp_server_init(&fresh.engine, "mx.relay.example", &fresh.profile);
+    fresh.engine.is_xclient_allowed = w->engine.is_xclient_allowed;
+    fresh.engine.is_secured = w->engine.is_secured;
+    smtp_server_greet(&fresh.engine, &welcome, fresh.now_ms, &fresh.out);
+    fresh.engine.is_authenticated = w->engine.is_authenticated;
+    forget(w);
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        (void) snprintf(w->sender, sizeof w->sender, "p@b.example");
+        (void) snprintf(fresh.sender, sizeof fresh.sender, "p@b.example");
+        say_probe(w, lines[i], w->random | 1);
+        say_probe(&fresh, lines[i], w->random | 1);
+        if (!span_equal(buf_span(&w->out), buf_span(&fresh.out)) &&
+            i > 0) /* without EHLO before, RSET may be answered otherwise */
+            fail_msg("SMTP_WALK_SEED=%llu: to %.40s\n%.*sa new session answers\n%.*s",
+                     (unsigned long long) w->seed, lines[i], SPAN_ARG(buf_span(&w->out)),
+                     SPAN_ARG(buf_span(&fresh.out)));
+    }
+    smtp_server_done(&fresh.engine);
+    buf_done(&fresh.in);
+    buf_done(&fresh.out);
+    buf_done(&fresh.content);
+    buf_done(&fresh.sent);
+    compared++;
+}
+
+/* proves: B07 */
+static void after_any_error_all_is_answered_as_in_a_new_session(void **state UNUSED)
+{
+    uint64_t first = setting("SMTP_WALK_SEED", (uint64_t) time(NULL)),
+             walks = setting("SMTP_WALKS", WALKS) / 5;
+    (void) printf("SMTP_WALK_SEED=%llu\n", (unsigned long long) first);
+    for (uint64_t i = 0; i < walks; i++)
+        walk(first + i, compare_with_a_new_session);
+    assert_true(compared >= walks / 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(after_any_error_all_is_answered_as_in_a_new_session),
         cmocka_unit_test(no_walk_finds_anything_left_of_an_earlier_transaction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

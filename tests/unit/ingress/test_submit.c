@@ -118,9 +118,14 @@ void spool_discard(struct store *s UNUSED, unsigned partition UNUSED, const char
     store.discards++;
 }
 
-int64_t store_clock_offset_ms(const struct store *s UNUSED)
+uint64_t store_partition_ms(const struct store *s UNUSED, unsigned partition UNUSED)
 {
-    return store.clock_offset_ms;
+    return clock_wall_ms() + (uint64_t) store.clock_offset_ms;
+}
+
+unsigned store_partition_healthy(const struct store *s UNUSED, unsigned first)
+{
+    return first;
 }
 
 uint64_t store_redis_ms(const struct store *s UNUSED)

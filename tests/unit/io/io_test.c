@@ -56,7 +56,7 @@ bool buf_is(const struct buf *b, const char *text)
 
 /* ---- redis-server */
 
-static uint16_t free_port(void)
+uint16_t free_port(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
     socklen_t len = sizeof(address);
@@ -80,8 +80,14 @@ static void redis_server_exec(const struct redis_server *s, int out)
         _exit(126);
     if (dup2(out, 1) < 0 || dup2(out, 2) < 0 || chdir(s->dir) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         _exit(126);
-    execl(program, "redis-server", "--port", port, "--bind", "127.0.0.1", "--unixsocket", socket_path,
-          "--save", "", "--daemonize", "no", "--enable-debug-command", "yes", (char *) NULL);
+    const char *arguments[16 + ARRAY_LEN(s->options)] = {
+        "redis-server", "--port", port, "--bind",      "127.0.0.1", "--unixsocket",
+        socket_path,    "--save", "",   "--daemonize", "no",        "--enable-debug-command",
+        "yes"};
+    size_t count = 13;
+    for (size_t i = 0; i < ARRAY_LEN(s->options) && s->options[i]; i++)
+        arguments[count++] = s->options[i];
+    execv(program, (char *const *) arguments);
     _exit(127);
 }
 

@@ -30,10 +30,12 @@ struct redis_server {
     int pid;
     uint16_t port;
     char dir[64];
-    char address[32];      /* host:port */
-    char unix_address[96]; /* unix:/path */
+    char address[32];        /* host:port */
+    char unix_address[96];   /* unix:/path */
+    const char *options[40]; /* more arguments of its command line, set before it starts; NULL ends them */
 };
 /* Starts it and waits until it takes connections; the same struct again: on the same port. */
 void redis_server_start(struct redis_server *s);
+uint16_t free_port(void);
 void redis_server_kill(struct redis_server *s, int signal);
 void redis_server_end(struct redis_server *s); /* and removes the directory */

@@ -13,23 +13,40 @@ static struct buf got;
 static int calls;
 static bool closes;
 
-static unsigned on_get(void *owner, const char *path, struct buf *out, const char **ret_type)
+static struct http_exchange *kept; /* to be answered later */
+static struct ip client_ip;
+static char agent[64];
+
+static void answer(struct http_exchange *x, unsigned status, const char *type, struct span body)
+{
+    static const char *const headers[] = {"X-One", "1", "X-Two", "2", NULL};
+    const struct http_answer a = {.status = status, .type = type, .headers = headers, .body = body};
+    http_exchange_answer(x, &a);
+}
+
+static void on_get(void *owner, struct http_exchange *x, const char *path)
 {
     (void) owner;
+    AUTO_BUF struct buf out = {.data = NULL};
+    struct span header = http_exchange_header(x, "User-Agent");
     calls++;
+    assert_true(http_exchange_client(x, &client_ip));
+    (void) snprintf(agent, sizeof(agent), "%.*s", SPAN_ARG(header));
     if (closes)
         server = http_server_close(server);
+    if (strcmp(path, "/later") == 0) {
+        kept = x;
+        loop_stop(loop);
+        return;
+    }
     if (strcmp(path, "/metrics") == 0) {
-        *ret_type = "text/plain; version=0.0.4";
-        buf_add_text(out, "barid_up 1\n");
-        return 200;
+        answer(x, 200, "text/plain; version=0.0.4", SPAN("barid_up 1\n"));
+        return;
     }
-    if (strcmp(path, "/large") == 0) {
+    if (strcmp(path, "/large") == 0)
         for (int i = 0; i < 100000; i++)
-            buf_add_text(out, "0123456789");
-        return 200;
-    }
-    return strcmp(path, "/busy") == 0 ? 503 : 404;
+            buf_add_text(&out, "0123456789");
+    answer(x, out.len ? 200 : strcmp(path, "/busy") == 0 ? 503 : 404, "text/plain", buf_span(&out));
 }
 
 static size_t on_data(void *owner, struct span in)
@@ -149,6 +166,68 @@ static void may_be_closed_while_it_answers(void **state)
     assert_int_equal(calls, 1);
 }
 
+static void escapes_in_a_path_are_not_read(void **state)
+{
+    (void) state;
+    assert_non_null(strstr(talk("GET /%6detrics HTTP/1.0\r\n\r\n"), " 404 "));
+    assert_non_null(strstr(talk("GET /metrics%00x HTTP/1.0\r\n\r\n"), " 404 "));
+}
+
+static void tells_who_asks_and_what_headers_it_sent(void **state)
+{
+    (void) state;
+    struct ip ip = loopback();
+    (void) talk("GET /metrics HTTP/1.0\r\nuser-agent: curl/8\r\n\r\n");
+    assert_true(ip_equal(&client_ip, &ip));
+    assert_string_equal(agent, "curl/8");
+    (void) talk("GET /metrics HTTP/1.0\r\n\r\n");
+    assert_string_equal(agent, "");
+}
+
+static void sends_the_headers_it_is_given(void **state)
+{
+    (void) state;
+    const char *reply = talk("GET /busy HTTP/1.0\r\n\r\n");
+    assert_non_null(strstr(reply, "\r\nX-One: 1\r\n"));
+    assert_non_null(strstr(reply, "\r\nX-Two: 2\r\n"));
+    assert_non_null(strstr(reply, "\r\n\r\n503\n"));
+}
+
+static void an_answer_may_come_later(void **state)
+{
+    (void) state;
+    (void) talk("GET /later HTTP/1.0\r\n\r\n"); /* the loop stops when it was asked */
+    assert_non_null(kept);
+    buf_clear(&got);
+    answer(STEAL(kept), 200, "text/plain", SPAN("at last"));
+    loop_go();
+    buf_add_char(&got, '\0');
+    assert_non_null(strstr(got.data, "\r\n\r\nat last"));
+    assert_int_equal(calls, 1);
+}
+
+static void others_are_served_while_one_waits(void **state)
+{
+    (void) state;
+    (void) talk("GET /later HTTP/1.0\r\n\r\n");
+    struct stream *waits = client;
+    assert_non_null(strstr(talk("GET /metrics HTTP/1.0\r\n\r\n"), "barid_up"));
+    client = waits;
+    answer(STEAL(kept), 200, "text/plain", SPAN("at last"));
+    loop_go();
+    assert_int_equal(calls, 2);
+}
+
+static void may_be_closed_while_one_waits(void **state)
+{
+    (void) state;
+    (void) talk("GET /later HTTP/1.0\r\n\r\n");
+    server = http_server_close(server);
+    kept = NULL;
+    loop_go();
+    assert_null(client);
+}
+
 static void refuses_a_taken_port_and_a_bad_address(void **state)
 {
     (void) state;
@@ -170,6 +249,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(sends_large_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(garbage_gets_an_error_or_the_door, setup, teardown),
         cmocka_unit_test_setup_teardown(may_be_closed_while_it_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(escapes_in_a_path_are_not_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(tells_who_asks_and_what_headers_it_sent, setup, teardown),
+        cmocka_unit_test_setup_teardown(sends_the_headers_it_is_given, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_answer_may_come_later, setup, teardown),
+        cmocka_unit_test_setup_teardown(others_are_served_while_one_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(may_be_closed_while_one_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_a_taken_port_and_a_bad_address, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

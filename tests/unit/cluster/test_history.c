@@ -1,6 +1,14 @@
 /* Entries of the event streams, also such as nobody of ours wrote. */
-#include "ctl/history.h"
-#include "ctl_test.h"
+#include "cluster/history.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
 
 static char told[1000];
 

@@ -1,0 +1,19 @@
+"""The tests of who is asked for the store, of the rules, and of limits find what they are there for: each guard is taken away once."""
+
+import pytest
+from harness import planted
+
+PLANTS = [
+    ("a Sentinel that is behind is followed", "tests/unit/cluster/test_shard a_sentinel_that_is_behind_is_not_followed", "lib/cluster/finder.c", "} else if (epoch < f->epoch) {",
+     "} else if (epoch == UINT64_MAX) {"),
+    ("Redis is shown the former certificate", "tests/unit/io/test_access", "lib/cluster/access.c", "if (!a->tls || !tls_client_files_changed(a->tls))", "if (!a->tls || a->tls)"),
+    ("what travels apart has no rules", "tests/unit/cluster/test_rule", "lib/cluster/rule_walk.c", "if (queue_apart(span_of(queue)).len > 0) {", "if (!queue) {"),
+    ("rules come in any order", "tests/unit/cluster/test_rule", "lib/cluster/rule_walk.c", "at(w, i)->number < first->number", "at(w, i)->number > first->number"),
+    ("an overshoot is forgotten", "tests/unit/dispatcher/test_schedule", "dispatcher/report.c", "    *worst = used - limit;\n", "    *worst = 0;\n"),
+]
+
+
+@pytest.mark.parametrize("name, unit, source, old, new", PLANTS, ids=[plant[0].replace(" ", "_") for plant in PLANTS])
+def test_a_guard_that_is_gone_is_missed(name, unit, source, old, new):
+    unit, *only = unit.split()
+    assert planted.is_found_by(unit, name, source, old, new, *only)
