@@ -32,7 +32,7 @@ PLANTS = [
     ("claim leaves jobs waiting", "claim",
      'redis.call("ZREM", q, unpack(taken))', ''),
     ("a repeated claim gets jobs of other claims too", "claim",
-     'if record and record[9] == token then', 'if record then'),
+     'if record and record[10] == token then', 'if record then'),
     ("reap of incarnations above last", "reap",
      'redis.call("ZRANGEBYSCORE", c, previous, last, "WITHSCORES", "LIMIT", 0, 1)',
      'redis.call("ZRANGEBYSCORE", c, previous, "+inf", "WITHSCORES", "LIMIT", 0, 1)'),
