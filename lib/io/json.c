@@ -107,9 +107,29 @@ void json_put(struct json *to, const char *key, struct json *child)
     put(to, key, unwrap(child));
 }
 
+/* U+007F to U+009F, which JSON lets through and a terminal obeys (jansson cuts no sequence in two). The length of it, 0 when it is none. */
+static size_t control_len(const char *at, size_t len)
+{
+    const unsigned char *c = (const unsigned char *) at;
+
+    if (c[0] == 0x7f)
+        return 1;
+    return len > 1 && c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0 ? 2 : 0;
+}
+
 static int add_to_buf(const char *bytes, size_t size, void *out)
 {
-    buf_add(out, bytes, size);
+    size_t from = 0;
+
+    for (size_t i = 0, len; i < size; i += len ? len : 1) {
+        len = control_len(bytes + i, size - i);
+        if (!len)
+            continue;
+        buf_add(out, bytes + from, i - from);
+        buf_printf(out, "\\u%04x", (unsigned char) bytes[i + len - 1]);
+        from = i + len;
+    }
+    buf_add(out, bytes + from, size - from);
     return 0;
 }
 

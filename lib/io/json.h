@@ -22,7 +22,8 @@ void json_put_real(struct json *to, const char *key, double value); /* infinitie
 void json_put_flag(struct json *to, const char *key, bool value);
 void json_put_null(struct json *to, const char *key);
 void json_put(struct json *to, const char *key, struct json *child);
-void json_print(const struct json *value, struct buf *out);      /* indented by two, ends with a newline */
+/* Indented by two, ends with a newline; no byte of it is a control character of a terminal's, newlines apart. */
+void json_print(const struct json *value, struct buf *out);
 void json_print_line(const struct json *value, struct buf *out); /* in one line, which ends with a newline */
 struct json *json_free(struct json *value);                      /* always NULL */
 

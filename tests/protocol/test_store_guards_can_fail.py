@@ -6,6 +6,10 @@ from harness import planted
 PLANTS = [
     ("a Sentinel that is behind is followed", "tests/unit/cluster/test_shard a_sentinel_that_is_behind_is_not_followed", "lib/cluster/finder.c", "} else if (epoch < f->epoch) {",
      "} else if (epoch == UINT64_MAX) {"),
+    ("one replica is as good as all that follow", "tests/unit/cluster/test_shard a_replica_that_follows_no_more_is_left_behind_in_time", "lib/cluster/store_probe.c",
+     "ss->held_by = ss->followers > s->replicas ? ss->followers : s->replicas;", "ss->held_by = s->replicas;"),
+    ("a replica is left behind at once", "tests/unit/cluster/test_shard a_replica_that_follows_no_more_is_left_behind_in_time", "lib/cluster/store_probe.c",
+     "ss->probe_sent_ms >= ss->followers_ms + FOLLOWER_KEPT_MS", "ss->probe_sent_ms >= ss->followers_ms"),
     ("Redis is shown the former certificate", "tests/unit/io/test_access", "lib/cluster/access.c", "if (!a->tls || !tls_client_files_changed(a->tls))", "if (!a->tls || a->tls)"),
     ("what travels apart has no rules", "tests/unit/cluster/test_rule", "lib/cluster/rule_walk.c", "if (queue_apart(span_of(queue)).len > 0) {", "if (!queue) {"),
     ("rules come in any order", "tests/unit/cluster/test_rule", "lib/cluster/rule_walk.c", "at(w, i)->number < first->number", "at(w, i)->number > first->number"),

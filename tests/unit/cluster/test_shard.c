@@ -696,19 +696,26 @@ static void slots_that_come_back_to_a_ready_shard_are_news(void **state)
     liar_end(&liar);
 }
 
+/* What INFO says of one replica that follows, and of another as told. */
+static char *replication(const char *second)
+{
+    AUTO_FREE char *info = mem_format(
+        "run_id:1234567890\r\nredis_version:7.0.15\r\nrole:master\r\ncluster_enabled:1\r\nconnected_slaves:%d\r\n"
+        "slave0:ip=127.0.0.1,port=1,state=online,offset=1,lag=0\r\n%s",
+        1 + (*second != '\0'), second);
+
+    return mem_format("$%zu\r\n%s\r\n", strlen(info), info);
+}
+
 static void a_primary_that_takes_no_writes_is_not_ready(void **state)
 {
-    static const char info[] =
-        "run_id:1234567890\r\nredis_version:7.0.15\r\nrole:master\r\ncluster_enabled:1\r\n"
-        "connected_slaves:2\r\nslave0:ip=127.0.0.1,port=1,state=online,offset=1,lag=0\r\n"
-        "slave1:ip=127.0.0.1,port=2,state=online,offset=1,lag=0\r\n";
     static const char *const refusals[] = {
         "-CLUSTERDOWN The cluster is down\r\n",
         "-NOREPLICAS Not enough good replicas to write.\r\n",
         "-MISCONF Errors writing to the AOF file\r\n",
         "-NOPERM this user has no permissions\r\n",
     };
-    AUTO_FREE char *replicated = mem_format("$%zu\r\n%s\r\n", sizeof info - 1, info);
+    AUTO_FREE char *replicated = replication("slave1:ip=127.0.0.1,port=2,state=online,offset=1,lag=0\r\n");
     struct lie lies[] = {{"INFO", replicated}, {"WAIT", ":2\r\n"}, {"nothing", NULL}, {NULL, NULL}};
     struct liar liar;
 
@@ -726,6 +733,39 @@ static void a_primary_that_takes_no_writes_is_not_ready(void **state)
         lies[2].words = "nothing";
     }
     WAIT_FOR(store_is_ready(store));
+    store = store_close(store);
+    liar_end(&liar);
+}
+
+/* Any that follows may be promoted, so one that is lost, lags or still copies all is waited for: as long as who promotes may take it for a good one. */
+static void a_replica_that_follows_no_more_is_left_behind_in_time(void **state)
+{
+    enum { KEPT_MS = 3000, LOOK_MS = 1000 }; /* the latest look that saw both may be that old */
+    static const char *const seconds[] = {"", "slave1:ip=127.0.0.1,port=2,state=online,offset=1,lag=2\r\n",
+                                          "slave1:ip=127.0.0.1,port=2,state=wait_bgsave,offset=0,lag=0\r\n"};
+    AUTO_FREE char *both = replication("slave1:ip=127.0.0.1,port=2,state=online,offset=1,lag=1\r\n");
+    struct lie lies[] = {{"INFO", both}, {"WAIT", ":2\r\n"}, {NULL, NULL}};
+    struct liar liar;
+
+    (void) state;
+    liar_start(&liar, lies);
+    set("BARID_STORE_ADDRESS", liar.address);
+    set("BARID_STORE_REPLICAS", "1");
+    open_store();
+    for (size_t i = 0; i < ARRAY_LEN(seconds); i++) {
+        AUTO_FREE char *one_left = replication(seconds[i]);
+        WAIT_FOR(store_is_ready(store));
+        lies[1].reply = ":1\r\n";
+        WAIT_FOR(strstr(store_trouble(store), "1 of 2 replicas hold what is written (all that follow"));
+        lies[0].reply = one_left;
+        uint64_t since_ms = clock_ms();
+        WAIT_FOR(store_is_ready(store));
+        assert_true(clock_ms() - since_ms >= KEPT_MS - LOOK_MS);
+        lies[0].reply = both; /* and back, with all it missed */
+        WAIT_FOR(!store_is_ready(store));
+        lies[1].reply = ":2\r\n";
+        WAIT_FOR(store_is_ready(store));
+    }
     store = store_close(store);
     liar_end(&liar);
 }
@@ -830,6 +870,7 @@ int main(int argc, char **argv)
         ALONE(redirections_do_not_open_servers_without_end),
         ALONE(slots_that_come_back_to_a_ready_shard_are_news),
         ALONE(a_primary_that_takes_no_writes_is_not_ready),
+        ALONE(a_replica_that_follows_no_more_is_left_behind_in_time),
         ALONE(a_cluster_that_is_down_is_not_ready),
         ALONE(a_slot_that_nobody_has_keeps_no_connection_away),
         ALONE(a_single_redis_has_one_address),

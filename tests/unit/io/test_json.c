@@ -66,6 +66,7 @@ static void makes_any_bytes_valid(void **state)
         {SPAN("\xf0\x9f\xa4"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
         {SPAN("\xf4\x90\x80\x80"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
         {SPAN("\xf5"), "\xef\xbf\xbd"},
+        {SPAN("a\x7f\xc2\x80z\xc2\x9b\xc2\xa0"), "a\\u007f\\u0080z\\u009b\xc2\xa0"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct buf want AUTO_BUF = {.data = NULL};
