@@ -8,6 +8,7 @@
 #include "cluster/lane.h"
 #include "ctl/away.h"
 #include "ctl/order.h"
+#include "ctl/rulebook.h"
 #include "ctl/survey.h"
 
 enum { PAGE_JOBS = 500, CURSOR_MAX = 24 };
@@ -57,7 +58,36 @@ int queue_name_check(const char *queue)
     return say_usage("\"%s\" is not a queue's name: a domain, a domain/lane, or " QUEUE_FANOUT, queue);
 }
 
-int selection_each_queue(struct ask *k, const char *pattern, selection_on_queue *on_queue, void *context)
+/* A queue, and those where mail of it travels apart: of each rule that sends some of it another way, or did lately. */
+static int each_of_one(struct ask *k, const char *queue, selection_on_queue *on_queue, void *context)
+{
+    struct rules rules;
+    struct span domain, lane;
+    uint64_t now_ms;
+    int status = on_queue(context, partition_of(span_of(queue)), queue);
+
+    if (status != EXIT_OK || strcmp(queue, QUEUE_FANOUT) == 0 || queue_apart(span_of(queue)).len > 0)
+        return status;
+    status = rulebook_read(k, &rules, &now_ms);
+    if (status != EXIT_OK)
+        return status;
+    queue_split(span_of(queue), &domain, &lane);
+    AUTO_FREE char *lane_text = mem_text(lane.at, lane.len);
+    for (size_t i = 0; status == EXIT_OK && i < rules.count; i++) {
+        const struct rule *r = &rules.items[i];
+        AUTO_BUF struct buf name = {.data = NULL};
+        if (r->action != RULE_REDIRECT || rule_filter_is_queue_only(&r->filter) ||
+            !rule_queue_fits(r->filter.queue, queue))
+            continue;
+        queue_name_apart(domain, lane_text, r->number, &name);
+        buf_add_char(&name, '\0');
+        status = on_queue(context, partition_of(span_of(name.data)), name.data);
+    }
+    rules_done(&rules);
+    return status;
+}
+
+static int each_of_pattern(struct ask *k, const char *pattern, selection_on_queue *on_queue, void *context)
 {
     struct survey survey;
     bool has_fanout = false;
@@ -74,6 +104,12 @@ int selection_each_queue(struct ask *k, const char *pattern, selection_on_queue 
     }
     survey_done(&survey);
     return status;
+}
+
+int selection_each_queue(struct ask *k, const char *queue, selection_on_queue *on_queue, void *context)
+{
+    return is_queue_pattern(queue) ? each_of_pattern(k, queue, on_queue, context)
+                                   : each_of_one(k, queue, on_queue, context);
 }
 
 /* ---- filters */
@@ -287,7 +323,7 @@ struct many { /* queues, one by one */
     void *context;
 };
 
-static int walk_waiting(void *context, unsigned partition, const char *queue)
+static int walk_one(void *context, unsigned partition, const char *queue)
 {
     struct many *m = context;
 
@@ -301,11 +337,13 @@ int selection_walk(struct ask *k, const struct selection *s, selection_on_page *
 {
     struct many m = {k, *s, on_page, context};
 
+    if (s->queue && !is_queue_pattern(s->queue) && s->with_apart)
+        return selection_each_queue(k, s->queue, walk_one, &m);
     if (!s->queue || !is_queue_pattern(s->queue))
         return walk_partitions(k, s, on_page, context);
     m.selection.waiting = false;
     int status = walk_partitions(k, &m.selection, on_page, context);
     m.selection.waiting = true;
     m.selection.claimed = m.selection.held = false;
-    return status == EXIT_OK && s->waiting ? selection_each_queue(k, s->queue, walk_waiting, &m) : status;
+    return status == EXIT_OK && s->waiting ? selection_each_queue(k, s->queue, walk_one, &m) : status;
 }

@@ -47,6 +47,7 @@ struct selection {
     struct filter filter;
     bool waiting, claimed, held; /* places to look in */
     bool with_texts;
+    bool with_apart; /* of one queue: also what a rule sends another way, in queues of its own (lane.h); a pattern means these in any case */
 };
 int selection_walk(struct ask *k, const struct selection *s, selection_on_page *on_page, void *context);
 
@@ -58,8 +59,8 @@ bool is_interrupted(void);
 void queue_partitions(const char *queue, unsigned *ret_first, unsigned *ret_last);
 /* "*", ".example.com", "*" with a lane: as in courier.routes. */
 bool is_queue_pattern(const char *queue);
-/* Each queue that the pattern means and that has waiting jobs or a pause; #fanout once. EXIT_OK: go on. */
+/* A queue and where mail of it travels apart; of a pattern each that it means and that has waiting jobs or a pause, #fanout once. EXIT_OK: go on. */
 typedef int selection_on_queue(void *context, unsigned partition, const char *queue);
-int selection_each_queue(struct ask *k, const char *pattern, selection_on_queue *on_queue, void *context);
+int selection_each_queue(struct ask *k, const char *queue, selection_on_queue *on_queue, void *context);
 /* EXIT_OK, or EXIT_BAD_USAGE and said: it cannot be a queue's name. */
 int queue_name_check(const char *queue);

@@ -62,9 +62,7 @@ static int go_through_queue(struct campaign *c, const void *context)
     } while (status == EXIT_OK && c->orders && tally_sum(&c->tally) > before && ++passes < PASSES_MAX);
     if (status != EXIT_OK || c->order == ORDER_UNDO)
         return status;
-    if (is_queue_pattern(selection->queue))
-        return selection_each_queue(c->ask, selection->queue, on_queue, c);
-    return on_queue(c, partition_of(span_of(selection->queue)), selection->queue);
+    return selection_each_queue(c->ask, selection->queue, on_queue, c);
 }
 
 static const enum rule_action actions[] = {[ORDER_RETRY] = RULE_RETRY,
@@ -96,7 +94,7 @@ static int choose_places(const struct arguments *a, struct selection *s)
 
 static int order_queue(const struct arguments *a, enum order order)
 {
-    struct selection s = {.queue = a->operands[0]};
+    struct selection s = {.queue = a->operands[0], .with_apart = true};
     struct campaign_plan p = {.order = order,
                               .subject = a->operands[0],
                               .rule = {.action = actions[order], .to = "", .by = ""},

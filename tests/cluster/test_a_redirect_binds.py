@@ -3,6 +3,8 @@
 and the way the settings have when the rule is undone.
 """
 
+import json
+
 import pytest
 from post import Places
 from ruler import Ruler
@@ -102,6 +104,21 @@ def test_of_one_sender_alone(scene):
     scene.unruling(rule)
     assert hosts(scene, [late]) == {place.first}
     scene.sink.clear(no)
+
+
+def test_orders_to_a_queue_mean_what_travels_apart_too(scene):
+    place = scene.places.take()
+    rule = scene.ruling("queue", "redirect", place.domain, "--sender", "@shop.test", "--to", "smart")
+    no = scene.sink.rule("rcpt", reply("450 4.2.1 later"), host=SMART)
+    letter = scene.send(place.address("a"), sender="s@shop.test")
+    scene.wait_told(letter, "deferred")
+    for order in "hold", "release":
+        if order == "release":
+            scene.sink.clear(no)
+        told = json.loads(scene.cluster.baridctl("queue", order, place.domain, "--yes", "--json"))
+        assert told["done"] == told["jobs"] == 1, told
+    assert hosts(scene, [letter]) == {SMART}
+    scene.unruling(rule)
 
 
 def test_a_mistake_in_the_way_returns_no_mail(scene):
