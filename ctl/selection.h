@@ -47,7 +47,8 @@ struct selection {
     struct filter filter;
     bool waiting, claimed, held; /* places to look in */
     bool with_texts;
-    bool with_apart; /* of one queue: also what a rule sends another way, in queues of its own (lane.h); a pattern means these in any case */
+    bool
+        with_apart; /* of one queue: also what a rule sends another way, in queues of its own (lane.h); a pattern means these in any case */
 };
 int selection_walk(struct ask *k, const struct selection *s, selection_on_page *on_page, void *context);
 
