@@ -259,4 +259,4 @@ class Hands:
         self.world.redis.wait_ready(STORE_READY_S)
 
     def _rotate_keys(self, _):
-        self.cluster.baridctl("keys", "rotate", timeout=READY_S)
+        self._order("keys", "rotate")
