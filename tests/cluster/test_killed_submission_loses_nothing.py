@@ -128,12 +128,11 @@ def test_ingresses_restarted_one_by_one_refuse_nobody():
         assert scene.assert_all_is_well().explained == [], "a second copy"
 
 
-def outage(scene, seconds):
-    """So long, and until the clients have been told; one logs in meanwhile, whatever those of the load are at."""
+def outage(scene, seconds, client):
+    """So long, and until the clients have been told; this one logs in meanwhile, whatever those of the load are at."""
     told = sum(count for (_, code), count in scene.generator.replies.items() if code in TEMPORARY)
     end = time.monotonic() + seconds
-    with Client(scene.cluster.of("ingress")[0].listeners["submission"], scene.entrance.context) as client:
-        assert client.code(f"AUTH PLAIN {plain('eve', PASSWORD)}") == 454
+    assert client.code(f"AUTH PLAIN {plain('eve', PASSWORD)}") == 454
     wait.until(lambda: time.monotonic() >= end, seconds + 5, "the end of the outage")
     assert sum(count for (_, code), count in scene.generator.replies.items() if code in TEMPORARY) > told
 
@@ -145,16 +144,17 @@ def test_submission_lives_through_an_outage_of_redis(is_away):
     with Submission(SEED + 2, settings=settings) as scene:
         scene.more(60)
         lived = [node.pid for node in scene.cluster.of("ingress")]
-        if is_away:
-            fault = scene.cluster.faults.note("redis", "redis", scene.cluster.redis.pid, "cut", lasting=True)
-            scene.cluster.redis.kill_and_cut()
-            outage(scene, 5)
-            scene.cluster.redis.start()
-            fault.end()
-        else:
-            fault = scene.cluster.freeze_redis()
-            outage(scene, 5)
-            scene.cluster.thaw_redis(fault)
+        with Client(scene.cluster.of("ingress")[0].listeners["submission"], scene.entrance.context) as client:
+            if is_away:
+                fault = scene.cluster.faults.note("redis", "redis", scene.cluster.redis.pid, "cut", lasting=True)
+                scene.cluster.redis.kill_and_cut()
+                outage(scene, 5, client)
+                scene.cluster.redis.start()
+                fault.end()
+            else:
+                fault = scene.cluster.freeze_redis()
+                outage(scene, 5, client)
+                scene.cluster.thaw_redis(fault)
         began = time.monotonic()
         scene.more(100)
         print(f"100 recipients {time.monotonic() - began:.1f} s after the outage; slowest replies {dict(scene.generator.longest)}")

@@ -78,6 +78,11 @@ class Place:
         for node in self.cluster.of("ingress") + self.cluster.of("courier"):
             wait.until(lambda node=node: node.metrics().get("barid_rules") == count, 10, lambda node=node: f"{node.name} knows {count} rules")
 
+    def wait_over(self, trace):
+        """Its rule is, and all nodes know: or the next one could take their word for its own."""
+        wait.until(lambda: trace.rule not in self.rules(), 10, "the rule is over")
+        self.wait_obeyed()
+
     def client(self, listener="submission", tls=True):
         return Client(self.cluster.address(listener), self.authority.client() if tls else None)
 
@@ -257,10 +262,10 @@ def test_a_flood_is_counted_and_no_line_is_longer_than_told(place):
 def test_it_ends_by_itself_and_leaves_nothing(place):
     trace = Trace(place, "--for", "1s")
     assert trace.process.wait(20) == 0
-    wait.until(lambda: trace.rule not in place.rules(), 10, "the rule is over")
+    place.wait_over(trace)
     trace = Trace(place, "--for", "2s")
     trace.process.kill()  # nobody ends its rule
-    wait.until(lambda: trace.rule not in place.rules(), 10, "the rule is over")
+    place.wait_over(trace)
     trace = Trace(place, "--limit", "3")
     place.mail()
     assert trace.process.wait(20) == 0 and len(trace.end()) == 3

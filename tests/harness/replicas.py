@@ -480,7 +480,14 @@ class RedisCluster(Servers):
             done.append(self._move_slot(slot, source, target, rng))
         return done
 
+    def _wait_agreed(self, timeout=60):
+        """As redis-cli wants it before it moves a slot: all primaries tell the same of all, or one that has not heard of the last move could undo it."""
+        def views():
+            return {tuple(sorted((node["id"], node["epoch"], *node["slots"]) for node in self.nodes(server) if node["slots"])) for server in self._owners()}
+        wait.until(lambda: len(views()) == 1, timeout, lambda: f"agreement about slots: {views()}", pause=0.02)
+
     def _move_slot(self, slot, source, target, rng):
+        self._wait_agreed()
         moved = Moved(slot, source.name, target.name)
         self.ask(target, "CLUSTER SETSLOT", slot, "IMPORTING", self.ids[source.name])
         self.ask(source, "CLUSTER SETSLOT", slot, "MIGRATING", self.ids[target.name])
