@@ -61,15 +61,15 @@ def test_messages_deferred_together_come_back_spread_out(scene, place):
     rules = refuse(scene, place)
     letters = scene.send_many([place.address(f"r{n}") for n in range(60)])
     for letter in letters:
-        scene.wait_told(letter, "deferred", 3)
+        scene.wait_told(letter, "deferred", 5)
     scene.sink.clear(*rules)
     for letter in letters:
         scene.wait_delivered(letter)
-    gaps = [tried[2] - max(tried[1], FIRST_MS) - tried[1] for tried in (ages(scene, letter) for letter in letters)]
+    gaps = [tried[4] - min(max(tried[3], FIRST_MS), LONGEST_MS) - tried[3] for tried in (ages(scene, letter) for letter in letters)]
     mean = sum(gaps) / len(gaps)
     spread = math.sqrt(sum((gap - mean) ** 2 for gap in gaps) / len(gaps))
-    # 15 percent to either side of at least 300 ms: evenly drawn, that deviates by 26 ms. Polls and load only widen it.
-    assert spread >= 15, sorted(gaps)
+    # 15 percent to either side of a second: evenly drawn, that deviates by 87 ms. A host that puts off all is asked ten times a second, which is 29.
+    assert spread >= 40, sorted(gaps)
 
 
 # proves: J01 J05
