@@ -234,6 +234,14 @@ static void selected_done(struct selected *s)
     mem_free(s->job);
 }
 
+/* What travels apart from a queue is walked by its own name, and met once, though both may be in one partition. */
+static bool is_of_queue(const struct selection *s, const char *queue)
+{
+    bool is_one = s->queue && !is_queue_pattern(s->queue);
+
+    return is_one ? strcmp(s->queue, queue) == 0 : rule_queue_fits(s->queue, queue);
+}
+
 /* Keeps what is meant, at the front. */
 static void sift(struct walk *w)
 {
@@ -242,8 +250,7 @@ static void sift(struct walk *w)
 
     for (size_t i = 0; i < w->count; i++) {
         struct selected *job = &w->jobs[i];
-        if (rule_queue_fits(s->queue, job->record.queue) &&
-            filter_passes(&s->filter, job->job, &job->record, w->now_ms))
+        if (is_of_queue(s, job->record.queue) && filter_passes(&s->filter, job->job, &job->record, w->now_ms))
             w->jobs[kept++] = *job;
         else
             selected_done(job);
