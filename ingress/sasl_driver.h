@@ -15,13 +15,14 @@ enum { SASL_MAGIC = 0x5a51, MECHANISM_NAME_MAX = 32 };
 
 struct sasl {
     unsigned magic;
-    bool is_starting; /* inside sasl_start(): nobody has the pointer yet */
-    bool is_over;     /* on_result has had the last state */
-    bool is_counted;  /* as a failure */
-    bool is_right;    /* what the client showed; the locks are looked at once more */
-    bool is_locked;   /* the failure was one too many */
-    bool is_left;     /* the owner has gone: what still comes finds nobody */
-    unsigned waits;   /* answers that come in any case */
+    bool is_starting;  /* inside sasl_start(): nobody has the pointer yet */
+    bool is_over;      /* on_result has had the last state */
+    bool is_counted;   /* as a failure */
+    bool is_right;     /* what the client showed; the locks are looked at once more */
+    bool is_locked;    /* the failure was one too many */
+    bool is_uncounted; /* Redis did not say in time that it counted the failure */
+    bool is_left;      /* the owner has gone: what still comes finds nobody */
+    unsigned waits;    /* answers that come in any case */
     struct reactor *reactor;
     const struct sasl_client *client;
     sasl_on_result *on_result;

@@ -54,11 +54,17 @@ static size_t lock_wants(const struct sasl *s, uint64_t count, struct buf keys[2
     return n;
 }
 
-/* It is answered when the delay is over, and when every node can know of it. */
+/* It is answered when the delay is over, and when every node can know of it; a failure that nobody counted is not told. */
 static void answer_refused(struct sasl *s)
 {
     if (s->is_delay_over && s->counting == 0)
-        sasl_finish(s, s->is_locked ? SASL_LOCKED : SASL_REFUSED);
+        sasl_finish(s, s->is_locked ? SASL_LOCKED : s->is_uncounted ? SASL_AWAY : SASL_REFUSED);
+}
+
+static void note_count(struct sasl *s, const struct limit_result *result)
+{
+    s->is_locked = s->is_locked || result->answer == LIMIT_REFUSED;
+    s->is_uncounted = s->is_uncounted || result->answer == LIMIT_UNKNOWN;
 }
 
 static void on_counted(void *context, const struct limit_result *result)
@@ -67,7 +73,7 @@ static void on_counted(void *context, const struct limit_result *result)
     if (!sasl_is_waiting(s))
         return;
     s->counting--;
-    s->is_locked = s->is_locked || result->answer == LIMIT_REFUSED;
+    note_count(s, result);
     answer_refused(s);
 }
 
@@ -83,7 +89,7 @@ void sasl_count_failure(struct sasl *s)
     size_t n = lock_wants(s, 1, keys, wants);
     for (size_t i = 0; i < n; i++) {
         if (limit_take(s->reactor->limiter, &wants[i], 1, on_counted, s, &result)) {
-            s->is_locked = s->is_locked || result.answer == LIMIT_REFUSED;
+            note_count(s, &result);
             continue;
         }
         s->counting++;

@@ -70,12 +70,23 @@ class Client:
 
     def scram(self, name, password, mechanism="SCRAM-SHA-256", gs2="n,,", channel=b"", binding=None):
         """The whole exchange; the last code. gs2: the header said first; binding: said in the final message, when not that header and channel."""
+        code, final, signature = self.scram_begin(name, password, mechanism, gs2, channel, binding)
+        if code != 334:
+            return code
+        code, lines = self.say(final)
+        if code != 334:
+            return code
+        assert base64.b64decode(lines[0]) == b"v=" + b64(signature).encode(), "the server does not know the password"
+        return self.code("")
+
+    def scram_begin(self, name, password, mechanism="SCRAM-SHA-256", gs2="n,,", channel=b"", binding=None):
+        """All but the proof: (334, the line with it, the server's signature), or another code and None."""
         nonce = b64(os.urandom(18))
         quoted = name.replace("=", "=3D").replace(",", "=2C")
         bare = f"n={quoted},r={nonce}"
         code, lines = self.say(f"AUTH {mechanism} {b64(gs2 + bare)}")
         if code != 334:
-            return code
+            return code, None, None
         server_first = base64.b64decode(lines[0]).decode()
         attributes = dict(part.split("=", 1) for part in server_first.split(","))
         assert attributes["r"].startswith(nonce)
@@ -85,12 +96,7 @@ class Client:
         message = ",".join((bare, server_first, without)).encode()
         signature = hmac.digest(hashlib.sha256(key).digest(), message, "sha256")
         proof = bytes(a ^ b for a, b in zip(key, signature))
-        code, lines = self.say(b64(f"{without},p={b64(proof)}"))
-        if code != 334:
-            return code
-        expected = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), message, "sha256")
-        assert base64.b64decode(lines[0]) == b"v=" + b64(expected).encode(), "the server does not know the password"
-        return self.code("")
+        return code, b64(f"{without},p={b64(proof)}"), hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), message, "sha256")
 
     def end_point_binding(self):
         """tls-server-end-point of this connection (RFC 5929): the hash of the server's certificate."""
