@@ -8,13 +8,14 @@
 #include "base/conf.h"
 #include "base/mem.h"
 #include "cluster/access.h"
+#include "cluster/topology.h"
 #include "ctl/away.h"
 
 /* CLOCKS_APART_MS: couriers end no message's life while they differ by a minute; clocks that are kept right differ by milliseconds. */
 enum { VISIT_TIME_MS = 4000, REPLY_TIME_MS = 3000, CLOCKS_APART_MS = 1000, LAG_S = 10, SENTINELS_LEAST = 3 };
 
-/* Replies of a server with data, behind those of the audit; and of a Sentinel. */
-enum reply { REPLY_TIME = AUDIT_ANSWERS, REPLY_COUNT };
+/* Replies of a server with data, behind those of the audit; of a cluster's primary one more; and of a Sentinel. */
+enum reply { REPLY_TIME = AUDIT_ANSWERS, REPLY_COUNT, REPLY_SLOTS = REPLY_COUNT, REPLY_COUNT_OF_CLUSTER };
 enum sentinel_reply { SENTINEL_PRIMARY, SENTINEL_QUORUM, SENTINEL_COUNT };
 
 struct tour {
@@ -31,6 +32,7 @@ struct visit {
     struct redis *redis;
     struct tour *tour;
     struct server *server;
+    struct slot_map *map; /* what a primary of a cluster says; else NULL */
     char *refusal;
 };
 
@@ -154,6 +156,15 @@ static void visit_replicas(struct visit *v, const struct redis_value *info)
     }
 }
 
+static void take_map(struct visit *v, const struct redis_value *slots)
+{
+    v->map = NEW(struct slot_map);
+    if (slot_map_read(slots, v->server->address, v->map) == 0)
+        return;
+    v->map = mem_free(v->map);
+    find(&v->server->findings, AUDIT_WEAK, "does not say who has which slot: see CLUSTER SLOTS", "");
+}
+
 static void on_visited(struct redis_request *request, enum redis_result result,
                        const struct redis_value *values)
 {
@@ -173,6 +184,8 @@ static void on_visited(struct redis_request *request, enum redis_result result,
         s->clock_ms = (int64_t) answer_time_ms(&values[REPLY_TIME]) - (int64_t) middle_ms;
         if (!demand.is_replica)
             visit_replicas(v, info);
+        if (v->request.reply_count == REPLY_COUNT_OF_CLUSTER)
+            take_map(v, &values[REPLY_SLOTS]);
     }
     visit_over(v);
 }
@@ -210,18 +223,27 @@ static void ask_sentinel(struct redis_request *request)
     request->on_done = on_sentinel_visited;
 }
 
-static void ask_server(struct redis_request *request)
+static void ask_server(struct redis_request *request, bool has_slots)
 {
     audit_ask(&request->bytes);
     resp_command(&request->bytes, 1);
     resp_arg_text(&request->bytes, "TIME");
     request->reply_count = REPLY_COUNT;
+    if (has_slots) {
+        resp_command(&request->bytes, 2);
+        resp_arg_text(&request->bytes, "CLUSTER");
+        resp_arg_text(&request->bytes, "SLOTS");
+        request->reply_count = REPLY_COUNT_OF_CLUSTER;
+    }
     request->on_done = on_visited;
 }
 
 static void visit_free(struct visit *v)
 {
     redis_request_done(&v->request);
+    if (v->map)
+        slot_map_done(v->map);
+    mem_free(v->map);
     mem_free(v->refusal);
     mem_free(v);
 }
@@ -252,7 +274,7 @@ static void visit_start(struct tour *t, struct server *s, const char *role)
     if (is_sentinel)
         ask_sentinel(&v->request);
     else
-        ask_server(&v->request);
+        ask_server(&v->request, !s->primary && shards_kind(ask_shards(t->ask)) == STORE_CLUSTER);
     v->request.give_up_ms = clock_ms() + VISIT_TIME_MS;
     list_append(&t->visits, &v->link);
     t->open++;
@@ -303,6 +325,46 @@ static void look_at_memory(struct server *s)
     find(&s->findings, AUDIT_WEAK, text, "new mail is answered 452");
 }
 
+static const char *owner_of(const struct slot_map *m, unsigned slot)
+{
+    return m->owner[slot] == SLOT_NOBODY ? "nobody" : m->addresses[m->owner[slot]];
+}
+
+/* Of two whom one asks about a slot, each may send to the other for ever: a move that ended half way, told to one of them only. */
+static void compare_maps(struct inspection *n, const struct visit *one, const struct visit *other)
+{
+    unsigned count = 0, first = 0;
+
+    for (unsigned slot = SLOT_COUNT; slot-- > 0;) {
+        if (strcmp(owner_of(one->map, slot), owner_of(other->map, slot)) == 0)
+            continue;
+        count++;
+        first = slot;
+    }
+    if (count == 0)
+        return;
+    AUTO_FREE char *text = mem_format(
+        "primaries disagree about %u slot%s (who has slot %u? %s says %s, %s says %s): if it stays so, run redis-cli --cluster fix %s",
+        count, count == 1 ? "" : "s", first, one->server->address, owner_of(one->map, first),
+        other->server->address, owner_of(other->map, first), one->server->address);
+    find(&n->findings, AUDIT_WEAK, text, "mail of such a slot waits, and new mail for it is answered 451");
+}
+
+static void look_at_slots(struct tour *t)
+{
+    const struct visit *first = NULL;
+
+    LIST_EACH(&t->visits, at, next) {
+        const struct visit *v = LIST_ENTRY(at, struct visit, link);
+        if (!v->map)
+            continue;
+        if (first)
+            compare_maps(t->inspection, first, v);
+        else
+            first = v;
+    }
+}
+
 static void sum_up(struct tour *t)
 {
     struct inspection *n = t->inspection;
@@ -311,6 +373,7 @@ static void sum_up(struct tour *t)
     if (*trouble)
         find(&n->findings, AUDIT_UNFIT, trouble, "");
     look_at_clocks(n);
+    look_at_slots(t);
     for (size_t i = 0; i < n->count; i++) {
         look_at_memory(n->servers[i]);
         n->worst = n->servers[i]->findings.worst > n->worst ? n->servers[i]->findings.worst : n->worst;

@@ -4,6 +4,7 @@ check`: a finding for everything that is not as it should be, on primaries, repl
 """
 
 import json
+import re
 import subprocess
 import time
 
@@ -14,7 +15,7 @@ from harness import paths, wait
 from harness.authority import Authority
 from harness.cluster import Cluster
 from harness.redis import RedisServer
-from harness.replicas import RedisWithSentinels
+from harness.replicas import RedisCluster, RedisWithSentinels
 
 ACL = "user anna on >anna-secret ~* &* +@all\nuser poor on >poor-secret ~* +ping\n"
 GOOD = {"maxmemory": "1gb", "client-output-buffer-limit": "replica 1gb 512mb 60", "auto-aof-rewrite-min-size": "512mb"}
@@ -156,3 +157,21 @@ def test_replicas_and_sentinels_are_looked_at_too(tmp_path):
         assert status == 1 and told["level"] == "unfit"
         assert any("does not answer" in text for text in findings(told, "unfit"))
         assert any("has 1 replica, and store.replicas 1" in text for text in findings(told, "weak")), said
+
+
+# proves: A18
+def test_primaries_that_disagree_about_a_slot_are_found(tmp_path):
+    """A move of a slot that ended half way: the former owner says the new one has it, and that one, never told, says the former."""
+    with RedisCluster(replicas=0, options=GOOD) as redis:
+        settings, slot = redis.store_settings(), 7
+        status, said = ctl(tmp_path, settings, "store", "check")
+        assert "disagree" not in said and said.count("primary") == 3, said
+        owner = redis.owner_of_slot(slot)
+        other = next(one for one in redis.owners() if one is not owner)
+        redis.ask(owner, "CLUSTER SETSLOT", slot, "NODE", redis.ids[other.name])
+        status, said = ctl(tmp_path, settings, "store", "check", "--json")
+        told = [text for text in findings(json.loads(said), "weak") if "disagree about 1 slot (who has slot 7?" in text]
+        assert status == 1 and told and f"{owner.address} says {other.address}" in said and f"{other.address} says {owner.address}" in said, said
+        advised = re.search(r"run (redis-cli --cluster fix \S+)", told[0]).group(1)
+        mended = subprocess.run(advised.split(), input=b"yes\n", stdout=subprocess.PIPE, timeout=60, check=False)
+        wait.until(lambda: "disagree" not in ctl(tmp_path, settings, "store", "check")[1], 20, lambda: f"the advice to help: {mended.stdout.decode()}")
