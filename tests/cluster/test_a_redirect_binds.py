@@ -12,6 +12,7 @@ from ruler import Ruler
 from harness import wait
 from harness.cluster import Cluster
 from harness.sink import Gate, ScriptedSink, reply, stall
+from harness.slots import partition_of
 
 SMART, OURS = "127.0.3.1", "127.0.3.2"
 
@@ -117,6 +118,20 @@ def test_orders_to_a_queue_mean_what_travels_apart_too(scene):
             scene.sink.clear(no)
         told = json.loads(scene.cluster.baridctl("queue", order, place.domain, "--yes", "--json"))
         assert told["done"] == told["jobs"] == 1, told
+    assert hosts(scene, [letter]) == {SMART}
+    scene.unruling(rule)
+
+
+def test_what_travels_apart_is_counted_once_where_both_queues_are_in_one_partition(scene):
+    rule = scene.ruling("queue", "redirect", "*", "--sender", "@twin.test", "--to", "smart")
+    domain = next(name for name in (f"twin{n}.test" for n in range(100000)) if partition_of(name) == partition_of(f"{name}/~{rule}"))
+    no = scene.sink.rule("rcpt", reply("450 4.2.1 later"), host=SMART)
+    letter = scene.send(f"a@{domain}", sender="s@twin.test")
+    scene.wait_told(letter, "deferred")
+    assert json.loads(scene.cluster.baridctl("queue", "hold", domain, "--yes", "--json"))["jobs"] == 1
+    assert json.loads(scene.cluster.baridctl("queue", "release", domain, "--dry-run", "--json"))["jobs"] == 1
+    scene.sink.clear(no)
+    assert json.loads(scene.cluster.baridctl("queue", "release", domain, "--yes", "--json"))["done"] == 1
     assert hosts(scene, [letter]) == {SMART}
     scene.unruling(rule)
 
