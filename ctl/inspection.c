@@ -12,11 +12,18 @@
 #include "ctl/away.h"
 
 /* CLOCKS_APART_MS: couriers end no message's life while they differ by a minute; clocks that are kept right differ by milliseconds. */
-enum { VISIT_TIME_MS = 4000, REPLY_TIME_MS = 3000, CLOCKS_APART_MS = 1000, LAG_S = 10, SENTINELS_LEAST = 3 };
+enum {
+    VISIT_TIME_MS = 4000,
+    REPLY_TIME_MS = 3000,
+    CLOCKS_APART_MS = 1000,
+    LAG_S = 10,
+    SENTINELS_LEAST = 3,
+    DOWN_AFTER_MOST_MS = 5000
+};
 
 /* Replies of a server with data, behind those of the audit; of a cluster's primary one more; and of a Sentinel. */
 enum reply { REPLY_TIME = AUDIT_ANSWERS, REPLY_COUNT, REPLY_SLOTS = REPLY_COUNT, REPLY_COUNT_OF_CLUSTER };
-enum sentinel_reply { SENTINEL_PRIMARY, SENTINEL_QUORUM, SENTINEL_COUNT };
+enum sentinel_reply { SENTINEL_PRIMARY, SENTINEL_QUORUM, SENTINEL_MASTER, SENTINEL_COUNT };
 
 struct tour {
     struct ask *ask;
@@ -190,6 +197,16 @@ static void on_visited(struct redis_request *request, enum redis_result result,
     visit_over(v);
 }
 
+static void look_at_patience(struct server *s, uint64_t down_after_ms)
+{
+    if (down_after_ms <= DOWN_AFTER_MOST_MS)
+        return;
+    AUTO_FREE char *text = mem_format(
+        "has down-after-milliseconds %llu: set it to %d or less (SENTINEL SET, on each Sentinel)",
+        (unsigned long long) down_after_ms, DOWN_AFTER_MOST_MS);
+    find(&s->findings, AUDIT_ADVICE, text, "so long new mail waits before a lost primary is replaced");
+}
+
 static void on_sentinel_visited(struct redis_request *request, enum redis_result result,
                                 const struct redis_value *values)
 {
@@ -205,13 +222,16 @@ static void on_sentinel_visited(struct redis_request *request, enum redis_result
         AUTO_FREE char *text = mem_format(
             "could not fail over now (%.*s): start the Sentinels that are missing", SPAN_ARG(quorum->text));
         find(&v->server->findings, AUDIT_WEAK, text, "");
+    } else if (v->server->has_answered) {
+        look_at_patience(v->server,
+                         sentinel_number_read(&values[SENTINEL_MASTER], "down-after-milliseconds"));
     }
     visit_over(v);
 }
 
 static void ask_sentinel(struct redis_request *request)
 {
-    static const char *const words[SENTINEL_COUNT] = {"GET-MASTER-ADDR-BY-NAME", "CKQUORUM"};
+    static const char *const words[SENTINEL_COUNT] = {"GET-MASTER-ADDR-BY-NAME", "CKQUORUM", "MASTER"};
 
     for (size_t i = 0; i < SENTINEL_COUNT; i++) {
         resp_command(&request->bytes, 3);

@@ -9,7 +9,7 @@
 
 enum { VERSION_LEAST = 7 };
 
-enum relation { IS, AT_LEAST, GIVEN, BUFFER };
+enum relation { IS, AT_LEAST, AT_MOST, GIVEN, BUFFER };
 enum place { ALWAYS, EVICTION, CLUSTER, COPIES };
 
 static const struct row {
@@ -265,6 +265,10 @@ static char *wish(const struct row *row, struct span has)
     case AT_LEAST:
         if (number_of(has) < number_of(span_of(row->value)))
             return mem_format("%s or more", row->value);
+        break;
+    case AT_MOST:
+        if (number_of(has) > number_of(span_of(row->value)))
+            return mem_format("%s or less", row->value);
         break;
     case GIVEN:
         if (number_of(has) == 0)

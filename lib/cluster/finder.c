@@ -155,7 +155,7 @@ static void on_answer(struct redis_request *question, enum redis_result result,
     if (result != REDIS_OK)
         fail(f, mem_format("%s does not answer", f->asked));
     else if (f->settings.kind == STORE_SENTINEL)
-        take_primary(f, &values[0], sentinel_epoch_read(&values[1]));
+        take_primary(f, &values[0], sentinel_number_read(&values[1], "config-epoch"));
     else
         take_map(f, values);
 }

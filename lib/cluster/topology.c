@@ -182,16 +182,16 @@ bool redirection_read(struct span error, const char *asked, struct redirection *
 
 /* ---- Sentinel */
 
-uint64_t sentinel_epoch_read(const struct redis_value *answer)
+uint64_t sentinel_number_read(const struct redis_value *answer, const char *name)
 {
-    uint64_t epoch = 0;
+    uint64_t value = 0;
 
     if (answer->type != REDIS_ARRAY)
         return 0;
     for (size_t i = 0; i + 1 < answer->count; i += 2)
-        if (redis_is_text(&answer->items[i], "config-epoch"))
-            (void) span_number(redis_text(&answer->items[i + 1]), UINT64_MAX, &epoch); /* stays 0 */
-    return epoch;
+        if (redis_is_text(&answer->items[i], name))
+            (void) span_number(redis_text(&answer->items[i + 1]), UINT64_MAX, &value); /* stays 0 */
+    return value;
 }
 
 int sentinel_primary_read(const struct redis_value *answer, char ret_address[static SHARD_ADDRESS_MAX])

@@ -37,7 +37,7 @@ struct redirection {
 /* False: the error is no redirection; nonsense after the word is none either. */
 bool redirection_read(struct span error, const char *asked, struct redirection *ret_redirection);
 
-/* Of SENTINEL MASTER: how new what it knows is; 0: it does not say. */
-uint64_t sentinel_epoch_read(const struct redis_value *answer);
+/* A number of SENTINEL MASTER: config-epoch says how new what it knows is; 0: it does not say. */
+uint64_t sentinel_number_read(const struct redis_value *answer, const char *name);
 /* Of SENTINEL get-master-addr-by-name. */
 int sentinel_primary_read(const struct redis_value *answer, char ret_address[static SHARD_ADDRESS_MAX]);

@@ -139,6 +139,12 @@ def test_replicas_and_sentinels_are_looked_at_too(tmp_path):
         told = json.loads(said)
         assert status == 0 and sorted(server["role"] for server in told["servers"]) == ["primary"] + ["replica"] * 2 + ["sentinel"] * 3, said
         assert findings(told) == []
+        patient = redis.sentinels[1]
+        patient.ask("SENTINEL SET", redis.MASTER, "down-after-milliseconds", 30000)
+        status, said = ctl(tmp_path, safe, "store", "check", "--json")
+        assert status == 0 and findings(json.loads(said), "advice") == \
+            ["has down-after-milliseconds 30000: set it to 5000 or less (SENTINEL SET, on each Sentinel)"], said
+        patient.ask("SENTINEL SET", redis.MASTER, "down-after-milliseconds", redis.down_after_ms)
         status, said = ctl(tmp_path, {**safe, "replicas": 0}, "store", "check")
         assert status == 1 and "set store.replicas to 1 at least, 1 at most" in said
         status, said = ctl(tmp_path, {**safe, "replicas": 2}, "store", "check")

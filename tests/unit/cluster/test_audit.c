@@ -54,6 +54,7 @@ static int setup(void **state)
     set("min-replicas-to-write", "0");
     set("cluster-require-full-coverage", "no");
     set("cluster-allow-reads-when-down", "no");
+    set("cluster-node-timeout", "2000");
     set("maxmemory", "1000000000");
     set("repl-backlog-size", "268435456");
     set("client-output-buffer-limit", "normal 0 0 0 slave 1073741824 536870912 60 pubsub 0 0 0");
@@ -250,6 +251,20 @@ static void a_look_tells_advice_too(void **state)
     assert_non_null(strstr(findings, "set latency-tracking no"));
 }
 
+static void patience_with_a_lost_primary_is_advised_about(void **state)
+{
+    (void) state;
+    set("cluster-node-timeout", "15000");
+    for (unsigned i = 0; i < 2; i++) {
+        findings[0] = '\0';
+        demand.kind = i ? STORE_CLUSTER : STORE_STANDALONE;
+        audit_look(&demand, answers(), on_finding, NULL);
+        const char *found = strstr(findings,
+                                   "has cluster-node-timeout 15000: set cluster-node-timeout 5000 or less");
+        assert_int_equal(found != NULL, i);
+    }
+}
+
 static void a_replica_is_looked_at_as_one(void **state)
 {
     (void) state;
@@ -276,6 +291,7 @@ int main(void)
         cmocka_unit_test_setup(a_default_user_that_may_not_write_is_unsafe, setup),
         cmocka_unit_test_setup(what_would_stop_it_is_weak, setup),
         cmocka_unit_test_setup(a_look_tells_advice_too, setup),
+        cmocka_unit_test_setup(patience_with_a_lost_primary_is_advised_about, setup),
         cmocka_unit_test_setup(a_replica_is_looked_at_as_one, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -259,10 +259,10 @@ static void a_sentinel_tells_how_new_its_knowledge_is(void **state)
     struct redis_value v = reply("*4\r\n$4\r\nname\r\n$5\r\nbarid\r\n$12\r\nconfig-epoch\r\n$2\r\n17\r\n");
 
     (void) state;
-    assert_int_equal(sentinel_epoch_read(&v), 17);
+    assert_int_equal(sentinel_number_read(&v, "config-epoch"), 17);
     for (size_t i = 0; i < ARRAY_LEN(without); i++) {
         v = reply(without[i]);
-        assert_int_equal(sentinel_epoch_read(&v), 0);
+        assert_int_equal(sentinel_number_read(&v, "config-epoch"), 0);
     }
 }
 
