@@ -10,6 +10,8 @@ import os
 import subprocess
 import threading
 
+from .served import Served
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
 _NET = "10.77.0"
@@ -165,61 +167,30 @@ class Network:
                 self.cut(other, host, one_way)
 
 
-class DelayProxy:
+class DelayProxy(Served):
     """
     Forwards TCP from (ip, port) on a host, to `target` (host, port), each octet `delay` seconds late both ways, as on a long way; `delay` may
     change at any time.
     """
 
     def __init__(self, target, delay, port, host=None, ip=None):
-        self.target, self.delay, self.port, self.host = target, delay, port, host
+        super().__init__("delay", host)
+        self.target, self.delay, self.port = target, delay, port
         self.ip = ip or (host.ip if host else "127.0.0.1")
-        self._loop = self._server = None
-        self._tasks = set()
 
     @property
     def address(self):
         return f"{self.ip}:{self.port}"
 
-    def start(self):
-        started = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True, name="delay")
-        self._thread.start()
-        if not started.wait(10) or self._server is None:
-            raise OSError(f"the proxy cannot listen at {self.address}")
-        return self
-
-    def stop(self):
-        if self._loop and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stopped.set)
-            self._thread.join(10)
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def _run(self, started):
-        if self.host:
-            self.host.enter()
-        try:
-            asyncio.run(self._serve(started))
-        finally:
-            started.set()
-
-    async def _serve(self, started):
-        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+    async def _open(self):
         self._server = await asyncio.start_server(self._on_client, self.ip, self.port)
-        started.set()
-        await self._stopped.wait()
+
+    async def _close(self):
         self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
 
     async def _on_client(self, reader, writer):
         task = asyncio.current_task()
-        self._tasks.add(task)
+        self.tasks.add(task)
         try:
             there_reader, there_writer = await asyncio.open_connection(*self.target)
             await asyncio.gather(self._pass(reader, there_writer), self._pass(there_reader, writer))
@@ -227,7 +198,7 @@ class DelayProxy:
             pass
         finally:
             writer.transport.abort()
-            self._tasks.discard(task)
+            self.tasks.discard(task)
 
     async def _pass(self, reader, writer):
         """Reads at once and writes later, in order."""

@@ -13,6 +13,7 @@ import threading
 import time
 
 from . import ports, wait
+from .served import Served
 from .sink_auth import MECHANISMS, Refused, authenticate
 
 STAGES = ("connect", "ehlo", "starttls", "handshake", "challenge", "auth", "mail", "rcpt", "data", "body", "dot", "rset", "quit")
@@ -243,7 +244,7 @@ class _Stream:
         return bytes(head), size, digest.hexdigest()
 
 
-class ScriptedSink:
+class ScriptedSink(Served):
     """
     Listens on `port` of each of `hosts`, on the host of network.py that is given, or on the unix socket `path`. keep: how much of each content is kept, beside its
     size and digest. rule(...) adds a Rule, the first that matches acts. `.transactions` holds every MAIL, `.copies()`
@@ -261,38 +262,18 @@ class ScriptedSink:
     def __init__(self, hosts=("127.0.0.1",), port=None, features=DEFAULT_FEATURES, keep=1 << 30,
                  name="sink.test", tls=None, users=None, mechanisms=MECHANISMS, auth_without_tls=False, is_lmtp=False, is_wrapped=False, path=None,
                  host=None):
-        self.host = host
+        super().__init__(name, host)
         self.hosts, self.port, self.path = ([] if path else list(hosts)), port or (None if path else ports.free_port()), path
-        self.features, self.keep, self.name = list(features), keep, name
+        self.features, self.keep = list(features), keep
         self.mechanisms, self.auth_without_tls = list(mechanisms), auth_without_tls
         self.is_lmtp, self.is_wrapped = is_lmtp, is_wrapped
         self._tls = {None: _context(tls)} if tls else {}
         self._users = {None: users} if users is not None else {}
         self._names = {}  # id of a session's TLS: the name it asked for
         self.rules, self.sessions, self.transactions = [], [], []
-        self._loop = self._thread = None
-        self._tasks, self._servers, self._writers = set(), {}, {}
+        self._servers, self._writers = {}, {}
 
     # -- from the test's threads
-
-    def start(self):
-        started = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True, name=self.name)
-        self._thread.start()
-        if not started.wait(10) or self._loop is None:
-            raise OSError(f"the sink cannot listen on port {self.port} of {self.hosts}")
-        return self
-
-    def stop(self):
-        if self._thread and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stopped.set)
-            self._thread.join(10)
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, *_):
-        self.stop()
 
     def rule(self, stage, action, **where):
         added = Rule(stage, action, **where)
@@ -348,27 +329,14 @@ class ScriptedSink:
 
     # -- on the loop's thread
 
-    def _run(self, started):
-        if self.host:
-            self.host.enter()
-        asyncio.run(self._serve(started))
+    async def _open(self):
+        await self._listen(self.hosts)
+        if self.path:
+            self._servers[self.path] = await asyncio.start_unix_server(lambda r, w: self._accept(self.path, r, w), self.path, backlog=1000)
 
-    async def _serve(self, started):
-        self._stopped = asyncio.Event()
-        try:
-            await self._listen(self.hosts)
-            if self.path:
-                self._servers[self.path] = await asyncio.start_unix_server(
-                    lambda r, w: self._accept(self.path, r, w), self.path, backlog=1000)
-            self._loop = asyncio.get_running_loop()
-        finally:
-            started.set()
-        await self._stopped.wait()
+    async def _close(self):
         for server in self._servers.values():
             server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _listen(self, hosts):
         for host in hosts:
@@ -383,7 +351,7 @@ class ScriptedSink:
                 writer.transport.abort()
 
     async def _accept(self, host, reader, writer):
-        self._tasks.add(asyncio.current_task())
+        self.tasks.add(asyncio.current_task())
         session = Session(host, writer.get_extra_info("peername"))
         self.sessions.append(session)
         self._writers[session] = writer
@@ -397,7 +365,7 @@ class ScriptedSink:
             session.closed_at = time.monotonic()
             del self._writers[session]
             writer.transport.abort() if session.commands[-1:] != ["QUIT"] else writer.close()
-            self._tasks.discard(asyncio.current_task())
+            self.tasks.discard(asyncio.current_task())
 
     def _action(self, stage, session, transaction, recipient=None):
         for rule in self.rules:
