@@ -222,11 +222,11 @@ class Hands:
 
     def _isolate_primary(self, done):
         """From everybody."""
-        self._with_primary(done, "part", lambda server: self.network.cut_off(server.host), lambda server: self.network.mend(server.host))
+        self._with_primary(done, "part", lambda server: self.network.split(server.host), lambda server: self.network.mend(server.host))
 
     def _split_off_primary(self, done):
         """From the other servers: the nodes go on talking to it."""
-        self._with_primary(done, "part", lambda server: self.network.cut_off(server.host, but=[*self.world.nodes, "clients", "world"]),
+        self._with_primary(done, "part", lambda server: self.network.split(server.host, but=[*self.world.nodes, "clients", "world"]),
                            lambda server: self.network.mend(server.host))
 
     def _kill_replica(self, done):

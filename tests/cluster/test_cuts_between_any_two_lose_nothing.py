@@ -81,7 +81,7 @@ def test_redis_cut_off_from_all_loses_nothing():
         for _ in range(3):
             scene.more(100)
             fault = scene.cluster.faults.note("redis", "redis", scene.cluster.redis.pid, "cut off", lasting=True)
-            network.cut_off("redis")
+            network.split("redis")
             wait.until(lambda: not any(node.is_ready() for node in scene.cluster.nodes), 30, "all to notice")
             network.mend()
             fault.end()

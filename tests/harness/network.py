@@ -142,7 +142,7 @@ class Network:
             self._rules.append((at, [*words, "-j", how], (source, target)))
 
     def split(self, *side, but=()):
-        """The hosts of `side` and all others, except `but`, hear nothing of one another, at once."""
+        """The hosts of `side` and all others, except `but`, hear nothing of one another, at once: one command, as each takes long on a busy machine."""
         here = [self.host(one) for one in side]
         there = ",".join(ip for host in self.hosts.values() if host not in here and host.name not in but for ip in host.ips)
         with self._lock:
@@ -158,13 +158,6 @@ class Network:
             for rule in [rule for rule in self._rules if ends <= set(rule[2])]:
                 rule[0].run("iptables", "-w", "-D", *rule[1])
                 self._rules.remove(rule)
-
-    def cut_off(self, which, but=(), one_way=False):
-        """From all other hosts, except `but`. one_way: it hears them no more, they hear it."""
-        host = self.host(which)
-        for other in self.hosts.values():
-            if other is not host and other.name not in but:
-                self.cut(other, host, one_way)
 
 
 class DelayProxy(Served):

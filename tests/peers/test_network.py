@@ -82,7 +82,7 @@ def test_a_cut_may_be_one_way(network):
 
 def test_a_host_is_cut_off_from_all_but_some(network):
     a, b, c = (network.host(name) for name in "abc")
-    network.cut_off("b", but="c")
+    network.split("b", but=["c"])
     assert not hears(a, b) and not hears(b, a) and hears(b, c) and hears(c, b)
     network.mend("b")
     assert hears(a, b)
@@ -141,7 +141,7 @@ def test_sentinels_on_the_larger_side_promote_while_the_primary_lives_on():
     with Network(*names) as network:
         with RedisWithSentinels(replicas=2, hosts=[network.host(name) for name in names]) as redis:
             old = redis.primary
-            network.cut_off(old.host)
+            network.split(old.host)
             new = redis.wait_failover(old)
             with old.client(single_connection_client=True) as cut_off:
                 assert cut_off.set("written", "nowhere") and cut_off.execute_command("WAIT", 1, 500) == 0
@@ -155,7 +155,7 @@ def test_a_cluster_goes_on_at_the_larger_side():
         hosts = [network.host(name) for name in ("one", "two", "three", "two", "three", "one")]
         with RedisCluster(replicas=1, hosts=hosts) as redis:
             old = redis.owner()
-            network.cut_off(old.host)
+            network.split(old.host)
             wait.until(lambda: not old.client().info("cluster") or redis.ask(old, "CLUSTER INFO").startswith("cluster_state:fail"), 20,
                        "the smaller side to notice")
             wait.until(lambda: redis.owner() is not old, 20, "a primary at the larger side")
