@@ -20,6 +20,9 @@ enum {
     ANSWER_TIME_MS = 1000
 };
 
+/* Replies of a Sentinel. */
+enum { ANSWER_PRIMARY, ANSWER_MASTER, ANSWER_REPLICAS, ANSWER_COUNT };
+
 struct finder {
     struct loop *loop;
     struct finder_settings settings;
@@ -89,8 +92,10 @@ static void succeed(struct finder *f)
 }
 
 /* Each failover has an epoch of its own: a Sentinel of an older one was cut off, maybe together with the primary it names. */
-static void take_primary(struct finder *f, const struct redis_value *answer, uint64_t epoch)
+static void take_primary(struct finder *f, const struct redis_value *values)
 {
+    const struct redis_value *answer = &values[ANSWER_PRIMARY];
+    uint64_t epoch = sentinel_number_read(&values[ANSWER_MASTER], "config-epoch");
     char address[SHARD_ADDRESS_MAX];
     int r = sentinel_primary_read(answer, address);
 
@@ -108,7 +113,8 @@ static void take_primary(struct finder *f, const struct redis_value *answer, uin
         fail(f, mem_format("the Sentinel at %s is behind the others", f->asked));
     } else {
         f->epoch = epoch;
-        f->settings.on_primary(f->settings.owner, address);
+        f->settings.on_primary(f->settings.owner, address,
+                               sentinel_successors_read(&values[ANSWER_REPLICAS], SUCCESSOR_AWAITED_MS));
         succeed(f);
     }
 }
@@ -155,7 +161,7 @@ static void on_answer(struct redis_request *question, enum redis_result result,
     if (result != REDIS_OK)
         fail(f, mem_format("%s does not answer", f->asked));
     else if (f->settings.kind == STORE_SENTINEL)
-        take_primary(f, &values[0], sentinel_number_read(&values[1], "config-epoch"));
+        take_primary(f, values);
     else
         take_map(f, values);
 }
@@ -196,20 +202,23 @@ static int connect_next(struct finder *f)
 
 static void question_encode(struct finder *f)
 {
+    static const char *const asks[ANSWER_COUNT] = {
+        [ANSWER_PRIMARY] = "get-master-addr-by-name",
+        [ANSWER_MASTER] = "MASTER",
+        [ANSWER_REPLICAS] = "REPLICAS",
+    };
     struct buf *b = &f->question.bytes;
 
     if (b->len)
         return;
     if (f->settings.kind == STORE_SENTINEL) {
-        resp_command(b, 3);
-        resp_arg(b, SPAN("SENTINEL"));
-        resp_arg(b, SPAN("get-master-addr-by-name"));
-        resp_arg_text(b, f->conf->store.master);
-        resp_command(b, 3);
-        resp_arg(b, SPAN("SENTINEL"));
-        resp_arg(b, SPAN("MASTER"));
-        resp_arg_text(b, f->conf->store.master);
-        f->question.reply_count = 2;
+        for (size_t i = 0; i < ANSWER_COUNT; i++) {
+            resp_command(b, 3);
+            resp_arg(b, SPAN("SENTINEL"));
+            resp_arg_text(b, asks[i]);
+            resp_arg_text(b, f->conf->store.master);
+        }
+        f->question.reply_count = ANSWER_COUNT;
         return;
     }
     resp_command(b, 2);

@@ -16,7 +16,7 @@ struct finder_settings {
     enum store_kind kind; /* not STORE_STANDALONE */
     const struct access *access;
     uint64_t timeout_ms;
-    void (*on_primary)(void *owner, const char *address); /* under Sentinels */
+    void (*on_primary)(void *owner, const char *address, unsigned successors); /* under Sentinels */
     void (*on_map)(void *owner, const struct slot_map *map);
     bool (*is_well)(void *owner); /* all slots have somebody who is connected */
     void *owner;

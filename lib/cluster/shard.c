@@ -21,7 +21,12 @@
 #include "cluster/finder.h"
 #include "cluster/topology.h"
 
-enum { SWEEP_EVERY_MS = 1000, FILES_EVERY_MS = 1000, STRANGERS_MAX = 16 /* shards that no map names */ };
+enum {
+    SWEEP_EVERY_MS = 1000,
+    FILES_EVERY_MS = 1000,
+    SUCCESSORS_KEPT_MS = 5000,
+    STRANGERS_MAX = 16 /* shards that no map names */
+};
 
 struct shards {
     struct loop *loop;
@@ -173,6 +178,17 @@ static void shard_close(struct shard *shard)
     mem_free(shard);
 }
 
+/* One Sentinel may not reach a replica that others reach, and promote: the largest number counts until all were asked. */
+static void see_successors(struct shard *shard, unsigned successors)
+{
+    uint64_t now = clock_ms();
+
+    if (successors < shard->successors && now < shard->successors_ms + SUCCESSORS_KEPT_MS)
+        return;
+    shard->successors = successors;
+    shard->successors_ms = now;
+}
+
 /* ---- who goes */
 
 static bool shard_is_over(const struct shard *shard, uint64_t now)
@@ -242,17 +258,20 @@ static void take_over(struct shards *s, struct shard *shard)
         s->settings.on_moved(s->settings.owner, SLOT_COUNT);
 }
 
-static void on_primary(void *owner, const char *address)
+static void on_primary(void *owner, const char *address, unsigned successors)
 {
     struct shards *s = owner;
-    struct shard *shard, *before = s->next;
+    struct shard *shard = shard_at(s, address), *before = s->next;
 
-    if (s->next && strcmp(s->next->address, address) == 0)
+    if (shard)
+        see_successors(shard, successors);
+    if (s->next && shard == s->next)
         return;
     s->next = NULL;
     if (before)
         before->used_ms = 0; /* over: it was never asked anything */
-    if ((!s->only || strcmp(s->only->address, address) != 0) && shard_get(s, address, &shard) == 0) {
+    if ((!s->only || shard != s->only) && shard_get(s, address, &shard) == 0) {
+        see_successors(shard, successors);
         s->next = shard;
         shard->heir = NULL;
         if (redis_is_up(shard->redis)) /* it was primary a moment ago, and is again */
@@ -289,6 +308,8 @@ static void on_map(void *owner, const struct slot_map *map)
     for (size_t i = 0; i < map->count; i++)
         if (shard_get(s, map->addresses[i], &shards[i]) < 0)
             shards[i] = NULL;
+        else
+            see_successors(shards[i], map->successors[i]);
     s->mapped = map->count;
     for (unsigned slot = 0; slot < SLOT_COUNT; slot++) {
         struct shard *to = map->owner[slot] == SLOT_NOBODY ? NULL : shards[map->owner[slot]];

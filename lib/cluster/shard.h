@@ -15,6 +15,12 @@
 /* The words of store.kind, in its order. */
 enum store_kind { STORE_STANDALONE, STORE_SENTINEL, STORE_CLUSTER };
 
+/*
+ * For how long one that may be promoted, and does not follow, is waited for: who promotes leaves it behind by then, which is ten times what a
+ * lost primary is waited for (down-after-milliseconds, cluster-node-timeout: 5 s at most, audit.def).
+ */
+enum { SUCCESSOR_AWAITED_MS = 60 * 1000 };
+
 struct shards;
 struct shard { /* one primary; to be read only, but for data */
     struct list link;
@@ -22,12 +28,14 @@ struct shard { /* one primary; to be read only, but for data */
     char *address; /* as in store.address, or as a Sentinel or the cluster says it */
     struct redis *redis;
     unsigned slot_count; /* that are its own; 0: nobody is to be sent here any more, save by ASK */
+    unsigned successors; /* replicas that may be promoted, as the Sentinels or the map say */
     void *data;          /* the owner's, from on_open to on_closed */
     bool
         is_amiss; /* the owner's: it is connected, but no good: who is primary is asked of others, until it is well */
     /* private */
-    uint64_t used_ms;   /* last had slots, or was named by a redirection */
-    struct shard *heir; /* who took its last slot */
+    uint64_t used_ms;       /* last had slots, or was named by a redirection */
+    uint64_t successors_ms; /* when so many were told last */
+    struct shard *heir;     /* who took its last slot */
 };
 
 struct shards_settings {

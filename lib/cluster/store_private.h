@@ -22,6 +22,7 @@ struct store_shard {
     uint64_t probe_sent_ms;
     unsigned followers;    /* replicas that follow, or did a moment ago: store_probe.c */
     uint64_t followers_ms; /* when it was so last */
+    uint64_t gathers_ms;   /* since when its successors gather: when it came up; 0: all have followed */
     unsigned held_by;      /* replicas that must hold what counts: all that follow, store.replicas at least */
     uint64_t short_ms;     /* when replicas fell short: only a probe sent later shows that they are back */
     unsigned fence;        /* the partition that fences write to; PARTITION_COUNT: to the common keys */
@@ -82,7 +83,7 @@ void store_shard_probe_later(struct store_shard *ss);
 void store_shard_suspect(struct store_shard *ss);
 /* Do as many replicas hold what was answered as must? */
 bool store_shard_is_held(const struct store_shard *ss, const struct redis_request *request);
-/* It was away, or is new: replicas that followed are given time to come back before they are left behind. */
+/* It was away, or is new: replicas that followed, and all that may be promoted, are given time to come before they are left behind. */
 void store_shard_await_followers(struct store_shard *ss);
 /* Fewer replicas hold the request than must. False: that may be the fence's fault, and nothing follows from it. */
 bool store_shard_short(struct store_shard *ss, const struct redis_request *request);

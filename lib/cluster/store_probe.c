@@ -133,9 +133,10 @@ bool store_shard_serves(struct store_shard *ss, const struct redis_value *answer
 
 /* ---- followers: who promotes a replica by itself chooses by figures that are seconds old, so it may take any that follows, not the one that has
  * most: all that follow must hold what is confirmed. One that was lost or is behind is waited for until its being so is old news too; for a primary
- * that was away that time begins anew, because those who promote may not have seen it come back. ---- */
+ * that was away that time begins anew, because those who promote may not have seen it come back. A primary that starts anew counts its stream from
+ * nought, and a replica that has not copied it yet has the higher figure: until all that may be promoted have followed, all of them must. ---- */
 
-enum { FOLLOWER_LAG_S = 1, FOLLOWER_KEPT_MS = 3000 };
+enum { FOLLOWER_LAG_S = 1, FOLLOWER_KEPT_MS = 3000, GATHER_LEAST_MS = 5000 };
 
 static unsigned follower_count(const struct redis_value *info)
 {
@@ -148,20 +149,42 @@ static unsigned follower_count(const struct redis_value *info)
     return followers;
 }
 
+static unsigned larger(unsigned a, unsigned b)
+{
+    return a > b ? a : b;
+}
+
+static void set_held_by(struct store_shard *ss)
+{
+    ss->held_by = ss->store->replicas;
+#ifndef PLANT_ANY_REPLICA /* a planted bug, for the test that must find it: one replica is as good as another */
+    ss->held_by = larger(ss->held_by, ss->followers);
+#ifndef PLANT_NO_GATHERING /* another: who has not followed yet is not waited for */
+    if (ss->gathers_ms)
+        ss->held_by = larger(ss->held_by, ss->shard->successors);
+#endif
+#endif
+    if (ss->held_by)
+        redis_use_replicas(ss->shard->redis, ss->held_by);
+}
+
+static bool counts_followers(const struct store *s)
+{
+    return s->fails_over && s->replicas;
+}
+
 static void see_followers(struct store_shard *ss, const struct redis_value *info)
 {
-    const struct store *s = ss->store;
-    unsigned followers = s->fails_over && s->replicas ? follower_count(info) : 0;
+    unsigned followers = counts_followers(ss->store) ? follower_count(info) : 0;
 
     if (followers >= ss->followers || ss->probe_sent_ms >= ss->followers_ms + FOLLOWER_KEPT_MS) {
         ss->followers = followers;
         ss->followers_ms = ss->probe_sent_ms;
     }
-#ifndef PLANT_ANY_REPLICA /* a planted bug, for the test that must find it: one replica is as good as another */
-    ss->held_by = ss->followers > s->replicas ? ss->followers : s->replicas;
-#endif
-    if (ss->held_by)
-        redis_use_replicas(ss->shard->redis, ss->held_by);
+    bool have_come = followers >= ss->shard->successors;
+    if (ss->probe_sent_ms >= ss->gathers_ms + (have_come ? GATHER_LEAST_MS : SUCCESSOR_AWAITED_MS))
+        ss->gathers_ms = 0;
+    set_held_by(ss);
 }
 
 /* Of the smaller number: who came since it was sent is not asked for, nor who is left behind by now. */
@@ -175,6 +198,8 @@ bool store_shard_is_held(const struct store_shard *ss, const struct redis_reques
 void store_shard_await_followers(struct store_shard *ss)
 {
     ss->followers_ms = clock_ms();
+    ss->gathers_ms = counts_followers(ss->store) ? ss->followers_ms : 0;
+    set_held_by(ss);
 }
 
 /* ---- each second ---- */
@@ -274,13 +299,23 @@ void store_shard_suspect(struct store_shard *ss)
         store_shard_probe(ss);
 }
 
+static char *short_text(const struct store_shard *ss, unsigned replicas)
+{
+    if (ss->gathers_ms)
+        return mem_format(
+            "Redis at %s is primary since a moment ago, and %u of the %u replicas that may be promoted have what it writes: "
+            "wait, or mend those whose INFO replication says master_link_status:down",
+            ss->shard->address, replicas, ss->held_by);
+    return mem_format("Redis at %s: %u of %u replicas hold what is written (%s): see INFO replication there",
+                      ss->shard->address, replicas, ss->held_by,
+                      ss->held_by > ss->store->replicas ? "all that follow, as any may be promoted"
+                                                        : "store.replicas");
+}
+
 bool store_shard_short(struct store_shard *ss, const struct redis_request *request)
 {
-    AUTO_FREE char *text = mem_format(
-        "Redis at %s: %u of %u replicas hold what is written (%s): see INFO replication there",
-        ss->shard->address, request->replicas, ss->held_by,
-        ss->held_by > ss->store->replicas ? "all that follow, as any may be promoted" : "store.replicas");
-    bool was_ready = ss->is_ready;
+    AUTO_FREE char *text = short_text(ss, request->replicas);
+    bool was_ready = ss->is_ready, is_long = clock_ms() >= ss->gathers_ms + FOLLOWER_KEPT_MS;
 
     if (request->replicas == 0 && request->sent_ms <= ss->fence_ms)
         return false;
@@ -290,5 +325,7 @@ bool store_shard_short(struct store_shard *ss, const struct redis_request *reque
     store_shard_lost(ss, text, false);
     if (was_ready)
         store_shard_probe(ss);
+    else if (ss->gathers_ms && is_long)
+        report_refused(ss->shard->address, text);
     return true;
 }

@@ -37,7 +37,7 @@ void store_shard_ready(struct store_shard *ss)
 {
     struct store *s = ss->store;
 
-    ss->shard->is_amiss = false;
+    ss->shard->is_amiss = ss->gathers_ms > 0; /* who may be promoted is asked of others until then */
     if (ss->is_ready)
         return;
     ss->is_ready = true;

@@ -53,7 +53,7 @@ static int node_address(const struct redis_value *node, const char *asked,
 }
 
 /* The place of the address among those of the map, where it is put if new. */
-static int address_place(struct slot_map *m, const char *address, size_t *ret_place)
+static int address_place(struct slot_map *m, const char *address, unsigned successors, size_t *ret_place)
 {
     size_t i = 0;
 
@@ -65,7 +65,9 @@ static int address_place(struct slot_map *m, const char *address, size_t *ret_pl
     if (i == m->count) {
         if (m->count == SLOT_MAP_PRIMARIES_MAX)
             return -EBADMSG;
-        (void) snprintf(m->addresses[m->count++], SHARD_ADDRESS_MAX, "%s", address); /* it fits */
+        (void) snprintf(m->addresses[i], SHARD_ADDRESS_MAX, "%s", address); /* it fits */
+        m->successors[i] = successors;
+        m->count++;
     }
     *ret_place = i;
     return 0;
@@ -87,7 +89,7 @@ static int range_read(struct slot_map *m, const struct redis_value *range, const
     int r = node_address(&range->items[2], asked, address);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
-    r = address_place(m, address, &place);
+    r = address_place(m, address, (unsigned) range->count - 3, &place);
     if (r < 0)
         return r;
     for (int64_t slot = first; slot <= last; slot++) {
@@ -105,13 +107,14 @@ int slot_map_read(const struct redis_value *slots, const char *asked, struct slo
 
     size_t room = r == 0 && slots->count < SLOT_MAP_PRIMARIES_MAX ? slots->count : SLOT_MAP_PRIMARIES_MAX;
     m->addresses = mem_array(room + 1, sizeof *m->addresses);
+    m->successors = mem_array(room + 1, sizeof *m->successors);
     memset(m->owner, 0xff, sizeof m->owner);
     for (size_t i = 0; r == 0 && i < slots->count; i++)
         r = range_read(m, &slots->items[i], asked);
     if (r == 0)
         *ret_map = *m;
     else
-        mem_free(m->addresses);
+        slot_map_done(m);
     mem_free(m);
     return r;
 }
@@ -119,6 +122,7 @@ int slot_map_read(const struct redis_value *slots, const char *asked, struct slo
 void slot_map_done(struct slot_map *m)
 {
     m->addresses = mem_free(m->addresses);
+    m->successors = mem_free(m->successors);
     m->count = 0;
 }
 
@@ -182,16 +186,47 @@ bool redirection_read(struct span error, const char *asked, struct redirection *
 
 /* ---- Sentinel */
 
+/* What is behind that name; empty: nothing. */
+static struct span sentinel_field(const struct redis_value *answer, const char *name)
+{
+    struct span field = {.at = NULL};
+
+    if (answer->type != REDIS_ARRAY)
+        return field;
+    for (size_t i = 0; i + 1 < answer->count; i += 2)
+        if (redis_is_text(&answer->items[i], name))
+            field = redis_text(&answer->items[i + 1]);
+    return field;
+}
+
 uint64_t sentinel_number_read(const struct redis_value *answer, const char *name)
 {
     uint64_t value = 0;
 
-    if (answer->type != REDIS_ARRAY)
-        return 0;
-    for (size_t i = 0; i + 1 < answer->count; i += 2)
-        if (redis_is_text(&answer->items[i], name))
-            (void) span_number(redis_text(&answer->items[i + 1]), UINT64_MAX, &value); /* stays 0 */
+    (void) span_number(sentinel_field(answer, name), UINT64_MAX, &value); /* stays 0 */
     return value;
+}
+
+/*
+ * As Sentinel chooses: it is reached (else the flags say more), has told something since it was met, is not forbidden, and has not been without
+ * its primary for too long. Whoever was primary and does not follow yet comes last with any Sentinel, and is waited for by nobody.
+ */
+static bool is_successor(const struct redis_value *replica, uint64_t link_down_most_ms)
+{
+    return span_equal(sentinel_field(replica, "flags"), SPAN("slave")) &&
+           span_equal(sentinel_field(replica, "role-reported"), SPAN("slave")) &&
+           sentinel_number_read(replica, "info-refresh") > 0 &&
+           sentinel_number_read(replica, "slave-priority") > 0 &&
+           sentinel_number_read(replica, "master-link-down-time") <= link_down_most_ms;
+}
+
+unsigned sentinel_successors_read(const struct redis_value *answer, uint64_t link_down_most_ms)
+{
+    unsigned successors = 0;
+
+    for (size_t i = 0; answer->type == REDIS_ARRAY && i < answer->count; i++)
+        successors += is_successor(&answer->items[i], link_down_most_ms);
+    return successors;
 }
 
 int sentinel_primary_read(const struct redis_value *answer, char ret_address[static SHARD_ADDRESS_MAX])

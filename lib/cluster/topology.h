@@ -15,6 +15,7 @@ enum { SLOT_NOBODY = UINT16_MAX, SLOT_MAP_PRIMARIES_MAX = 1000, SHARD_ADDRESS_MA
 /* Who has which slot. */
 struct slot_map {
     char (*addresses)[SHARD_ADDRESS_MAX]; /* of primaries, "host:port" */
+    unsigned *successors;                 /* of each: how many replicas it names */
     size_t count;
     uint16_t owner[SLOT_COUNT]; /* which of them; SLOT_NOBODY */
 };
@@ -41,3 +42,5 @@ bool redirection_read(struct span error, const char *asked, struct redirection *
 uint64_t sentinel_number_read(const struct redis_value *answer, const char *name);
 /* Of SENTINEL get-master-addr-by-name. */
 int sentinel_primary_read(const struct redis_value *answer, char ret_address[static SHARD_ADDRESS_MAX]);
+/* Of SENTINEL REPLICAS: how many it would promote if the primary were lost now. One whose link to its primary is down for longer is none. */
+unsigned sentinel_successors_read(const struct redis_value *answer, uint64_t link_down_most_ms);

@@ -259,6 +259,41 @@ def promoted_from_behind(scene, least):
     return early
 
 
+def promoted_uncopied(scene, least):
+    """
+    The primary starts anew, and counts its stream from nought. One replica copies it; the other cannot reach it, but the Sentinels can, and to
+    them it has the larger figure. The ingresses start anew too: what they know of replicas they have from the Sentinels. The load goes on, as in
+    promoted_from_behind(); then the primary is lost for good, and the Sentinels promote the one without its copy. Returns how many were
+    acknowledged.
+    """
+    primary = scene.redis.primary
+    uncopied, _ = [server for server in scene.redis.servers if server is not primary]
+    beside = scene.redis.sentinels[scene.redis.servers.index(primary)]  # on the primary's host: it does not reach the other
+    scene.network.cut(primary.host, uncopied.host)
+    downs = [scene.cluster.kill(node) for node in scene.cluster.of("ingress")]
+    before = len(scene.generator.acknowledged())
+    fault = scene.cluster.faults.note("redis", primary.name, primary.pid, "cut", lasting=True)
+    scene.redis.kill(primary)
+    scene.redis.restart(primary, is_careful=False)
+    for down in downs:
+        scene.cluster.restart(down)
+
+    def is_over():
+        return len(scene.generator.acknowledged()) >= before + least or \
+            all("replicas that may be promoted" in node.process.log_text() for node in scene.cluster.of("ingress"))
+    wait.until(is_over, 30, "mail taken, or refused, while a replica has no copy")
+    beside.process.kill()
+    scene.redis.kill(primary)
+    early = len(scene.generator.acknowledged()) - before
+    assert scene.redis.wait_failover(primary) is uncopied
+    scene.network.mend()
+    for node in scene.cluster.of("courier"):
+        scene.cluster.restart(scene.cluster.kill(node))
+    scene.cluster.wait_ready(60)
+    fault.end()
+    return early
+
+
 def lost_only_since(scene, moment):
     """
     How many recipients are lost. Those of messages to one queue were acknowledged since then; of a message to several, accepted before, the

@@ -67,6 +67,7 @@ static void check_reply(const struct redis_value *v)
     must(r == 0 || r == -EBADMSG || (r == -ENOENT && v->type == REDIS_NIL));
     if (r == 0)
         check_address(address);
+    must(sentinel_successors_read(v, 0) <= (v->type == REDIS_ARRAY ? v->count : 0));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

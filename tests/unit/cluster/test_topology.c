@@ -95,6 +95,8 @@ static void a_map_says_who_has_which_slot(void **state)
     assert_int_equal(m.count, 2);
     assert_string_equal(m.addresses[0], "10.0.0.1:6379");
     assert_string_equal(m.addresses[1], "node:7002");
+    assert_int_equal(m.successors[0], 1);
+    assert_int_equal(m.successors[1], 0);
     assert_int_equal(m.owner[0], 0);
     assert_int_equal(m.owner[100], 0);
     assert_int_equal(m.owner[101], SLOT_NOBODY);
@@ -266,6 +268,41 @@ static void a_sentinel_tells_how_new_its_knowledge_is(void **state)
     }
 }
 
+#define FIELD(name, value) "$" name "\r\n$" value "\r\n"
+#define REPLICA(flags, role, info, priority, down)                                \
+    "*10\r\n" FIELD("5\r\nflags", flags) FIELD("13\r\nrole-reported", role)       \
+        FIELD("12\r\ninfo-refresh", info) FIELD("14\r\nslave-priority", priority) \
+            FIELD("21\r\nmaster-link-down-time", down)
+
+static void a_sentinel_tells_whom_it_may_promote(void **state)
+{
+    static const struct {
+        const char *answer;
+        unsigned successors;
+    } answers[] = {
+        {"*0\r\n", 0},
+        {"*2\r\n" REPLICA("5\r\nslave", "5\r\nslave", "2\r\n42", "3\r\n100", "1\r\n0")
+             REPLICA("5\r\nslave", "5\r\nslave", "2\r\n42", "3\r\n100", "5\r\n60000"),
+         2},
+        {"*2\r\n" REPLICA("5\r\nslave", "5\r\nslave", "2\r\n42", "3\r\n100", "1\r\n0")
+             REPLICA("5\r\nslave", "5\r\nslave", "2\r\n42", "3\r\n100", "5\r\n60001"),
+         1},
+        {"*1\r\n" REPLICA("12\r\ns_down,slave", "5\r\nslave", "2\r\n42", "3\r\n100", "1\r\n0"), 0},
+        {"*1\r\n" REPLICA("18\r\nslave,disconnected", "5\r\nslave", "2\r\n42", "3\r\n100", "1\r\n0"), 0},
+        {"*1\r\n" REPLICA("5\r\nslave", "6\r\nmaster", "2\r\n42", "3\r\n100", "1\r\n0"), 0},
+        {"*1\r\n" REPLICA("5\r\nslave", "5\r\nslave", "1\r\n0", "3\r\n100", "1\r\n0"), 0},
+        {"*1\r\n" REPLICA("5\r\nslave", "5\r\nslave", "2\r\n42", "1\r\n0", "1\r\n0"), 0},
+        {"-ERR No such master with that name\r\n", 0},
+        {"*2\r\n:1\r\n*1\r\n$5\r\nflags\r\n", 0},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        const struct redis_value v = reply(answers[i].answer);
+        assert_int_equal(sentinel_successors_read(&v, 60000), answers[i].successors);
+    }
+}
+
 static void a_sentinel_that_talks_nonsense_names_nobody(void **state)
 {
     static const char *const bad[] = {
@@ -309,6 +346,7 @@ int main(void)
         cmocka_unit_test(a_redirection_to_nowhere_is_none),
         cmocka_unit_test(a_sentinel_names_a_primary),
         cmocka_unit_test(a_sentinel_tells_how_new_its_knowledge_is),
+        cmocka_unit_test(a_sentinel_tells_whom_it_may_promote),
         cmocka_unit_test(a_sentinel_that_talks_nonsense_names_nobody),
     };
 
