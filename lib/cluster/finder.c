@@ -94,7 +94,7 @@ static void succeed(struct finder *f)
 /* Each failover has an epoch of its own: a Sentinel of an older one was cut off, maybe together with the primary it names. */
 static void take_primary(struct finder *f, const struct redis_value *values)
 {
-    const struct redis_value *answer = &values[ANSWER_PRIMARY];
+    const struct redis_value *answer = &values[ANSWER_PRIMARY], *replicas = &values[ANSWER_REPLICAS];
     uint64_t epoch = sentinel_number_read(&values[ANSWER_MASTER], "config-epoch");
     char address[SHARD_ADDRESS_MAX];
     int r = sentinel_primary_read(answer, address);
@@ -111,10 +111,14 @@ static void take_primary(struct finder *f, const struct redis_value *values)
                         f->asked, SPAN_ARG(buf_span(&text))));
     } else if (epoch < f->epoch) {
         fail(f, mem_format("the Sentinel at %s is behind the others", f->asked));
+    } else if (replicas->type != REDIS_ARRAY) {
+        fail(f, mem_format("the Sentinel at %s does not tell of replicas: allow SENTINEL REPLICAS to "
+                           "store.sentinel_user (it said: %.*s)",
+                           f->asked, SPAN_ARG(replicas->text)));
     } else {
         f->epoch = epoch;
         f->settings.on_primary(f->settings.owner, address,
-                               sentinel_successors_read(&values[ANSWER_REPLICAS], SUCCESSOR_AWAITED_MS));
+                               sentinel_successors_read(replicas, SUCCESSOR_AWAITED_MS));
         succeed(f);
     }
 }

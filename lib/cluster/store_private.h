@@ -22,7 +22,8 @@ struct store_shard {
     uint64_t probe_sent_ms;
     unsigned followers;    /* replicas that follow, or did a moment ago: store_probe.c */
     uint64_t followers_ms; /* when it was so last */
-    uint64_t gathers_ms;   /* since when its successors gather: when it came up; 0: all have followed */
+    char history[41];      /* its replication id: another one is a stream that was begun anew */
+    uint64_t gathers_ms;   /* since when its successors gather: its stream began anew; 0: all have followed */
     unsigned held_by;      /* replicas that must hold what counts: all that follow, store.replicas at least */
     uint64_t short_ms;     /* when replicas fell short: only a probe sent later shows that they are back */
     unsigned fence;        /* the partition that fences write to; PARTITION_COUNT: to the common keys */

@@ -156,14 +156,15 @@ static unsigned larger(unsigned a, unsigned b)
 
 static void set_held_by(struct store_shard *ss)
 {
-    ss->held_by = ss->store->replicas;
-#ifndef PLANT_ANY_REPLICA /* a planted bug, for the test that must find it: one replica is as good as another */
-    ss->held_by = larger(ss->held_by, ss->followers);
-#ifndef PLANT_NO_GATHERING /* another: who has not followed yet is not waited for */
-    if (ss->gathers_ms)
-        ss->held_by = larger(ss->held_by, ss->shard->successors);
+    unsigned followers = ss->followers, successors = ss->gathers_ms ? ss->shard->successors : 0;
+
+#ifdef PLANT_ANY_REPLICA /* a planted bug, for the test that must find it: one replica is as good as another */
+    followers = successors = 0;
 #endif
+#ifdef PLANT_NO_GATHERING /* another: who has not followed yet is not waited for */
+    successors = 0;
 #endif
+    ss->held_by = larger(ss->store->replicas, larger(followers, successors));
     if (ss->held_by)
         redis_use_replicas(ss->shard->redis, ss->held_by);
 }
@@ -171,6 +172,18 @@ static void set_held_by(struct store_shard *ss)
 static bool counts_followers(const struct store *s)
 {
     return s->fails_over && s->replicas;
+}
+
+/* One connection may have lived through its being another's replica, or found it started anew before the others were lost. */
+static void see_history(struct store_shard *ss, const struct redis_value *info)
+{
+    struct span id = audit_field(info, "master_replid");
+
+    if (!id.len || id.len >= sizeof ss->history || span_equal(id, span_of(ss->history)))
+        return;
+    memcpy(ss->history, id.at, id.len);
+    ss->history[id.len] = '\0';
+    store_shard_await_followers(ss);
 }
 
 static void see_followers(struct store_shard *ss, const struct redis_value *info)
@@ -258,6 +271,7 @@ static void on_probed(struct redis_request *request, enum redis_result result,
         return;
     }
     store_shard_see_memory(ss, &values[PROBE_INFO]);
+    see_history(ss, &values[PROBE_INFO]);
     see_followers(ss, &values[PROBE_INFO]);
     if (!store_shard_serves(ss, &values[PROBE_SERVICE]))
         return;

@@ -244,7 +244,7 @@ def promoted_from_behind(scene, least):
 
     def is_over():
         return len(scene.generator.acknowledged()) >= before + least or \
-            any("any may be promoted" in node.process.log_text() for node in scene.cluster.of("ingress"))
+            any("may be promoted" in node.process.log_text() for node in scene.cluster.of("ingress"))
     wait.until(is_over, 30, "mail taken, or refused, while a replica is behind")
     fault = scene.cluster.faults.note("redis", primary.name, primary.pid, "cut", lasting=True)
     scene.redis.kill_and_cut(primary)
@@ -280,7 +280,7 @@ def promoted_uncopied(scene, least):
 
     def is_over():
         return len(scene.generator.acknowledged()) >= before + least or \
-            all("replicas that may be promoted" in node.process.log_text() for node in scene.cluster.of("ingress"))
+            all("may be promoted" in node.process.log_text() for node in scene.cluster.of("ingress"))
     wait.until(is_over, 30, "mail taken, or refused, while a replica has no copy")
     beside.process.kill()
     scene.redis.kill(primary)

@@ -203,10 +203,10 @@ def submission(scene):
 
 
 def dialogues(scene):
-    """Ingress and courier tell what is said, and the operator reads it."""
+    """Ingress and courier tell what is said, each from when it has heard of the rule, and the operator reads it."""
     post, place = scene.post, scene.post.take()
     with ThreadPoolExecutor(1) as one:
-        told = one.submit(post.cluster.baridctl, "protocol-trace", "--for", "30s", "--limit", "200", "--json", timeout=60)
+        told = one.submit(post.cluster.baridctl, "protocol-trace", "--for", "5s", "--json", timeout=60)
         while not told.done():
             post.wait_delivered(post.send(place.address()), place.address())
         lines = [json.loads(line) for line in told.result().splitlines()]
