@@ -136,7 +136,14 @@ bool store_shard_serves(struct store_shard *ss, const struct redis_value *answer
  * that was away that time begins anew, because those who promote may not have seen it come back. A primary that starts anew counts its stream from
  * nought, and a replica that has not copied it yet has the higher figure: until all that may be promoted have followed, all of them must. ---- */
 
-enum { FOLLOWER_LAG_S = 1, FOLLOWER_KEPT_MS = 3000, GATHER_LEAST_MS = 5000 };
+/* A Sentinel looks at each replica every ten seconds, and in time again when it promotes one, if that one answers quickly. */
+enum {
+    FOLLOWER_LAG_S = 1,
+    FOLLOWER_KEPT_MS = 3000,
+    SUCCESSOR_KEPT_MS = 11 *
+                        1000, /* it was lost, and might be promoted all the same: it is reached by others */
+    GATHER_LEAST_MS = 5000
+};
 
 static unsigned follower_count(const struct redis_value *info)
 {
@@ -189,13 +196,14 @@ static void see_history(struct store_shard *ss, const struct redis_value *info)
 static void see_followers(struct store_shard *ss, const struct redis_value *info)
 {
     unsigned followers = counts_followers(ss->store) ? follower_count(info) : 0;
+    bool misses_one = followers < ss->shard->successors;
 
-    if (followers >= ss->followers || ss->probe_sent_ms >= ss->followers_ms + FOLLOWER_KEPT_MS) {
+    if (followers >= ss->followers ||
+        ss->probe_sent_ms >= ss->followers_ms + (misses_one ? SUCCESSOR_KEPT_MS : FOLLOWER_KEPT_MS)) {
         ss->followers = followers;
         ss->followers_ms = ss->probe_sent_ms;
     }
-    bool have_come = followers >= ss->shard->successors;
-    if (ss->probe_sent_ms >= ss->gathers_ms + (have_come ? GATHER_LEAST_MS : SUCCESSOR_AWAITED_MS))
+    if (ss->probe_sent_ms >= ss->gathers_ms + (misses_one ? SUCCESSOR_AWAITED_MS : GATHER_LEAST_MS))
         ss->gathers_ms = 0;
     set_held_by(ss);
 }

@@ -94,14 +94,14 @@ class Failover(Scene):
             return all(domain in self.slots for domain in DOMAINS)
         wait.until(is_known, 60, lambda: f"a queue of each domain, there are {sorted(self.slots)}")
 
-    def _attempts(self, slots):
+    def attempts(self, slots):
         """Of messages to one recipient, whose queue is in one of these slots."""
         for item in list(self.generator.items):
             if len(item.recipients) == 1 and (slots is None or self.slots.get(item.recipients[0].rpartition("@")[2]) in slots):
                 yield from item.attempts
 
     def _first_250(self, kill, slots):
-        return min((one.reply_at for one in self._attempts(slots) if one.outcome == TAKEN and one.began_at > kill.hurt_at), default=None)
+        return min((one.reply_at for one in self.attempts(slots) if one.outcome == TAKEN and one.began_at > kill.hurt_at), default=None)
 
     # -- a kill
 
@@ -134,7 +134,7 @@ class Failover(Scene):
             fault.end()
         self.more(30)
         cut_off = {self.cluster.node(name).smtp for name in WEST if "ingress" in name} if kind == "cut off" else ()  # these are right to refuse
-        late = [one.reply_at or one.began_at for one in self._attempts(slots)
+        late = [one.reply_at or one.began_at for one in self.attempts(slots)
                 if one.outcome in (LATER, LOST) and one.began_at > kill.began_at and one.address not in cut_off]
         kill.refused, kill.window = len(late), max([moment - kill.began_at for moment in late], default=0.0)
         return kill
@@ -261,31 +261,33 @@ def promoted_from_behind(scene, least):
 
 def promoted_uncopied(scene, least):
     """
-    The primary starts anew, and counts its stream from nought. One replica copies it; the other cannot reach it, but the Sentinels can, and to
-    them it has the larger figure. The ingresses start anew too: what they know of replicas they have from the Sentinels. The load goes on, as in
-    promoted_from_behind(); then the primary is lost for good, and the Sentinels promote the one without its copy. Returns how many were
-    acknowledged.
+    A primary starts anew, and counts its stream from nought. One replica copies it; the other cannot reach it, but whoever promotes can, and to
+    them it has the larger figure. The ingresses start anew too: what they know of replicas they were told. The load goes on until `least`
+    messages for that primary were acknowledged or the nodes say that they confirm nothing; then it is lost for good, and the one without its copy
+    is promoted. Returns how many were acknowledged.
     """
-    primary = scene.redis.primary
-    uncopied, _ = [server for server in scene.redis.servers if server is not primary]
-    beside = scene.redis.sentinels[scene.redis.servers.index(primary)]  # on the primary's host: it does not reach the other
+    primary, slot, slots = scene.victim(0)
+    uncopied, _ = scene.redis.replicas_of(primary)
     scene.network.cut(primary.host, uncopied.host)
     downs = [scene.cluster.kill(node) for node in scene.cluster.of("ingress")]
-    before = len(scene.generator.acknowledged())
+    began_at = scene.cluster.now()
     fault = scene.cluster.faults.note("redis", primary.name, primary.pid, "cut", lasting=True)
     scene.redis.kill(primary)
-    scene.redis.restart(primary, is_careful=False)
+    primary.start()
     for down in downs:
         scene.cluster.restart(down)
 
+    def taken():
+        return sum(1 for one in scene.attempts(slots) if one.outcome == TAKEN and one.began_at > began_at)
+
     def is_over():
-        return len(scene.generator.acknowledged()) >= before + least or \
-            all("may be promoted" in node.process.log_text() for node in scene.cluster.of("ingress"))
+        return taken() >= least or all("may be promoted" in node.process.log_text() for node in scene.cluster.of("ingress"))
     wait.until(is_over, 30, "mail taken, or refused, while a replica has no copy")
-    beside.process.kill()
+    if isinstance(scene.redis, RedisWithSentinels):  # the one on the primary's host does not reach the replica, and would choose the other
+        scene.redis.sentinels[scene.redis.servers.index(primary)].process.kill()
     scene.redis.kill(primary)
-    early = len(scene.generator.acknowledged()) - before
-    assert scene.redis.wait_failover(primary) is uncopied
+    early = taken()
+    assert scene.redis.wait_failover(primary, **({} if slot is None else {"slot": slot})) is uncopied
     scene.network.mend()
     for node in scene.cluster.of("courier"):
         scene.cluster.restart(scene.cluster.kill(node))

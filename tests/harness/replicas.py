@@ -188,9 +188,9 @@ class RedisWithSentinels(Servers):
         """A client of the primary."""
         return self.primary.client(**more)
 
-    def replicas_of(self):
-        """The servers that are not the primary."""
-        primary = self.primary
+    def replicas_of(self, which=None):
+        """The servers that are not the primary; which: it, as who is primary may be unknown."""
+        primary = self.server(which) if which else self.primary
         return [server for server in self.servers if server is not primary]
 
     def wait_failover(self, old, timeout=30):
