@@ -392,7 +392,7 @@ int intake_wait(struct intake *in)
 int intake_open(struct ask *k, bool replaces_rows, struct intake **ret_intake)
 {
     struct store *store;
-    int status = store_reach(k, &store);
+    int status = store_reach(k, REACH_FOR_MAIL, &store);
 
     if (status != EXIT_OK)
         return status;

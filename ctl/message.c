@@ -170,7 +170,7 @@ int content_write(struct ask *k, const struct envelope *e, FILE *to)
 {
     struct cat c = {.loop = ask_loop(k), .to = to, .result = SPOOL_OK};
     struct store *store;
-    int status = store_reach(k, &store);
+    int status = store_reach(k, REACH_FOR_ORDERS, &store);
 
     if (status != EXIT_OK)
         return status;

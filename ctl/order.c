@@ -118,7 +118,7 @@ struct given_order {
 int orders_open(struct ask *k, struct orders **ret_orders)
 {
     struct store *store;
-    int status = store_reach(k, &store);
+    int status = store_reach(k, REACH_FOR_ORDERS, &store);
 
     if (status != EXIT_OK)
         return status;

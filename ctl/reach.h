@@ -10,4 +10,6 @@
 #include "ctl/ask.h"
 
 enum { REACH_TIME_MS = 10000 };
-int store_reach(struct ask *k, struct store **ret_store);
+/* Mail waits until all replicas that may be promoted can hold it; orders are given while one of them is broken, too. */
+enum reach { REACH_FOR_ORDERS, REACH_FOR_MAIL };
+int store_reach(struct ask *k, enum reach reach, struct store **ret_store);

@@ -302,7 +302,7 @@ int shipment_open(struct ask *k, struct outlet *outlet, const struct selection *
                   uint64_t wait_ms, struct shipment **ret_shipment)
 {
     struct store *store = NULL;
-    int status = is_move && outlet ? store_reach(k, &store) : EXIT_OK;
+    int status = is_move && outlet ? store_reach(k, REACH_FOR_MAIL, &store) : EXIT_OK;
 
     if (status != EXIT_OK)
         return status;

@@ -38,7 +38,7 @@ int table_link_open(const struct arguments *a, struct table_link **ret_link)
 
     if (status != EXIT_OK)
         return status;
-    status = store_reach(ask, &store);
+    status = store_reach(ask, REACH_FOR_ORDERS, &store);
     if (status != EXIT_OK) {
         ask_close(ask);
         return status;

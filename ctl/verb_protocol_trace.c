@@ -257,7 +257,7 @@ static int check_room(struct ask *k)
 static int write_rule(struct trace *t, struct rule *r, uint64_t for_ms)
 {
     struct store *store;
-    int status = store_reach(t->ask, &store);
+    int status = store_reach(t->ask, REACH_FOR_ORDERS, &store);
 
     if (status != EXIT_OK)
         return status;

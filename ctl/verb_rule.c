@@ -189,7 +189,7 @@ int rule_end(const struct arguments *a, struct telling *t, struct ask *k, const 
     if (!argument_is_given(a, "yes"))
         status = order_confirm(question);
     if (status == EXIT_OK)
-        status = store_reach(k, &store);
+        status = store_reach(k, REACH_FOR_ORDERS, &store);
     if (status == EXIT_OK)
         status = rulebook_mark(k, store, r->number, UINT64_MAX, true);
     if (status == EXIT_OK) {

@@ -74,7 +74,7 @@ static int give(const struct arguments *a, struct ask *k, struct rule *rules, si
     if (status == EXIT_OK && !is_dry && !argument_is_given(a, "yes"))
         status = order_confirm(question);
     if (status == EXIT_OK && !is_dry)
-        status = store_reach(k, &store);
+        status = store_reach(k, REACH_FOR_ORDERS, &store);
     for (size_t i = 0; status == EXIT_OK && i < count; i++) {
         if (!is_dry)
             status = rulebook_add(k, store, &rules[i], for_ms);

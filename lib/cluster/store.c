@@ -241,6 +241,11 @@ int store_open(struct loop *l, const struct store_events *events, struct store *
     return 0;
 }
 
+void store_ask_followers_only(struct store *s)
+{
+    s->asks_followers_only = true;
+}
+
 struct store *store_close(struct store *s)
 {
     if (!s)

@@ -31,6 +31,8 @@ struct store_events {              /* of any shard: whose can be asked below */
 /* Settings come from conf_get()->store. -EINVAL with *ret_error (owned by the caller). */
 int store_open(struct loop *l, const struct store_events *events, struct store **ret_store, char **ret_error);
 struct store *store_close(struct store *s); /* always NULL */
+/* Right after store_open(): a write is held by the replicas that follow; others that may be promoted are not waited for. */
+void store_ask_followers_only(struct store *s);
 /* The shard of the common keys (barid:{c}:...) is: beats, tables, rules. */
 bool store_is_ready(const struct store *s);
 bool store_has_ready(const struct store *s); /* some shard is: mail for its partitions can be taken */

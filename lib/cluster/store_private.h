@@ -35,8 +35,9 @@ struct store {
     struct loop *loop;
     struct store_events events;
     struct shards *shards;
-    unsigned replicas;    /* that must hold what counts, at least */
-    bool fails_over;      /* by itself: a replica may be made primary any moment */
+    unsigned replicas; /* that must hold what counts, at least */
+    bool fails_over;   /* by itself: a replica may be made primary any moment */
+    bool asks_followers_only;
     bool must_be_durable; /* level fsync */
     bool has_slots;       /* a Redis Cluster: calls look for theirs */
     bool is_closing;

@@ -140,8 +140,7 @@ bool store_shard_serves(struct store_shard *ss, const struct redis_value *answer
 enum {
     FOLLOWER_LAG_S = 1,
     FOLLOWER_KEPT_MS = 3000,
-    SUCCESSOR_KEPT_MS = 11 *
-                        1000, /* it was lost, and might be promoted all the same: it is reached by others */
+    SUCCESSOR_KEPT_MS = 12000, /* it was lost, and might be promoted all the same: others reach it */
     GATHER_LEAST_MS = 5000
 };
 
@@ -219,7 +218,7 @@ bool store_shard_is_held(const struct store_shard *ss, const struct redis_reques
 void store_shard_await_followers(struct store_shard *ss)
 {
     ss->followers_ms = clock_ms();
-    ss->gathers_ms = counts_followers(ss->store) ? ss->followers_ms : 0;
+    ss->gathers_ms = counts_followers(ss->store) && !ss->store->asks_followers_only ? ss->followers_ms : 0;
     set_held_by(ss);
 }
 

@@ -283,6 +283,7 @@ def promoted_uncopied(scene, least):
     def is_over():
         return taken() >= least or all("may be promoted" in node.process.log_text() for node in scene.cluster.of("ingress"))
     wait.until(is_over, 30, "mail taken, or refused, while a replica has no copy")
+    scene.cluster.baridctl("queue", "suspend", "nowhere.test", "--yes")  # an operator is not kept waiting
     if isinstance(scene.redis, RedisWithSentinels):  # the one on the primary's host does not reach the replica, and would choose the other
         scene.redis.sentinels[scene.redis.servers.index(primary)].process.kill()
     scene.redis.kill(primary)

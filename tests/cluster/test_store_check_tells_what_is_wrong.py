@@ -4,6 +4,7 @@ check`: a finding for everything that is not as it should be, on primaries, repl
 """
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -163,6 +164,22 @@ def test_replicas_and_sentinels_are_looked_at_too(tmp_path):
         assert status == 1 and told["level"] == "unfit"
         assert any("does not answer" in text for text in findings(told, "unfit"))
         assert any("has 1 replica, and store.replicas 1" in text for text in findings(told, "weak")), said
+
+
+# proves: A18 M05
+def test_at_the_sentinels_a_user_needs_what_is_written_and_hears_what_is_missing(tmp_path):
+    with open(os.path.join(paths.REPOSITORY, "docs", "store.md")) as text:
+        rights = re.search(r"`(-@all [^`]*sentinel[^`]*)`", text.read()).group(1)
+    users = [f"user {name} on >looking {rules}" for name, rules in (("reader", rights), ("poor", rights.replace(" +sentinel|replicas", "")))]
+    with RedisWithSentinels(replicas=2, options=GOOD, sentinel_users=users) as redis:
+        def access_of(user):
+            return {**redis.store_settings(), "replicas": 1, "sentinel_user": user, "sentinel_password": "looking"}
+        status, said = ctl(tmp_path, access_of("reader"), "store", "check", "--json")
+        assert status == 0 and findings(json.loads(said)) == [], said
+        with Cluster(redis=redis, settings={"store": access_of("reader")}) as cluster:
+            assert "x.test" in cluster.baridctl("queue", "suspend", "x.test", "--yes")
+        status, said = ctl(tmp_path, access_of("poor"), "queue", "suspend", "y.test", "--yes")
+        assert status == 1 and "allow SENTINEL REPLICAS to store.sentinel_user" in said, said
 
 
 # proves: A18

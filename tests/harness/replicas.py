@@ -125,15 +125,15 @@ class Servers:
 class RedisWithSentinels(Servers):
     """
     A primary, `replicas` of it, and `sentinels` Sentinels (two of three agree). `.primary` is the server that the Sentinels name now.
-    hosts: of network.py, one for each server, then for each Sentinel; less are used in turn.
+    hosts: of network.py, one for each server, then for each Sentinel; less are used in turn. sentinel_users: lines of each Sentinel's ACL.
     """
 
     MASTER = "barid"
 
     def __init__(self, replicas=2, sentinels=3, appendfsync="always", options=None, tls=None, acl=None, hosts=None, witness=True,
-                 down_after_ms=DOWN_AFTER_MS):
+                 down_after_ms=DOWN_AFTER_MS, sentinel_users=()):
         super().__init__("sentinel", replicas, tls, acl)
-        self.down_after_ms, self.quorum = down_after_ms, sentinels // 2 + 1
+        self.down_after_ms, self.quorum, self.sentinel_users = down_after_ms, sentinels // 2 + 1, sentinel_users
         places = list(hosts or [None])
         self.servers = [self._new_server(f"redis{n + 1}", options or {}, places[n % len(places)], appendfsync=appendfsync, witness=witness)
                         for n in range(replicas + 1)]
@@ -247,7 +247,7 @@ class _Sentinel:
         lines = [f"{key} {value}" for key, value in self.server._net_settings().items()]
         lines += [f"dir {self.folder}", f"sentinel monitor {master} {primary.ip} {primary.port} {owner.quorum}",
                   f"sentinel down-after-milliseconds {master} {owner.down_after_ms}", f"sentinel failover-timeout {master} 4000",
-                  f"sentinel parallel-syncs {master} 2"]
+                  f"sentinel parallel-syncs {master} 2", *owner.sentinel_users]
         if owner.acl is not None:
             lines += [f"sentinel auth-user {master} {HARNESS[0]}", f"sentinel auth-pass {master} {HARNESS[1]}"]
         with open(self.conf, "w") as out:

@@ -35,6 +35,9 @@ CASES = (
         ("EARLY_250", "inv1_250_is_durable"), ("OWN_WRITES", "inv1_250_is_durable"), ("TWO_FAILURES", "inv1_250_is_durable"),
         ("EARLY_CLAIM", "inv3_one_worker"), ("EARLY_VIEW", "inv3_one_worker"), ("EARLY_SETTLE", "inv5_no_second_copy"),
         ("NO_FENCE", "inv5_no_second_copy")]) +
+    cases("promote", [""], [
+        ("ONE_IS_ENOUGH", "inv1_250_is_durable"), ("NO_GATHERING", "inv1_250_is_durable"), ("ONE_HISTORY", "inv1_250_is_durable"),
+        ("NOT_KEPT", "inv1_250_is_durable"), ("LATE_LOOK", "inv1_250_is_durable"), ("FAULTS=2", "inv1_250_is_durable")]) +
     cases("fanout", ["", "CRASHES=2", "OPS=1 MOVES=0", "OPS=2 MOVES=0 SILENT=0"], [
         ("END_EARLY", "content_stays"), ("NOTE_FIRST", "content_stays"), ("HOPES", "content_stays"), ("STOPS", "others_go_on"),
         ("NO_MARK", "inv5_no_second_copy"), ("NO_DOUBT", "inv5_no_second_copy"), ("NO_AGE", "inv5_no_second_copy"),

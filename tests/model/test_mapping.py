@@ -90,6 +90,12 @@ def test_spans_of_handover_are_the_codes():
     assert expired == number("lib/cluster/lua/acquire.lua", "LEASE_MS") - number("dispatcher/partition.h", "LEASE_USE_MS")
 
 
+def test_a_replica_is_counted_until_every_figure_is_newer():
+    """promote.pml: `waits`. A Sentinel looks at replicas each 10 s; a primary is looked at each second, and that is a write."""
+    look_ms = number("lib/cluster/store_probe.c", "PROBE_EVERY_MS")
+    assert number("lib/cluster/store_probe.c", "SUCCESSOR_KEPT_MS") >= 10000 + 2 * look_ms
+
+
 def test_marks_outlive_what_they_are_for():
     """accept.pml: a request is executed before the marks of its message end, or never. fanout.pml: the same for children."""
     most_s = re.search(r'CONF\(store, commit_time, TIME, "\d+s", "\d+s", "(\d+)s"', text_of("lib/base/conf.def"))
