@@ -8,40 +8,40 @@ static struct {
     struct timer patience;
     struct store *store;
     bool is_waiting;
-} attempt;
+} reach;
 
 static void on_ready(void *owner)
 {
     (void) owner;
-    if (attempt.is_waiting &&
-        store_is_ready(attempt.store)) /* else it was away for a moment: calls are repeated */
-        loop_stop(attempt.loop);
+    if (reach.is_waiting &&
+        store_is_ready(reach.store)) /* else it was away for a moment: calls are repeated */
+        loop_stop(reach.loop);
 }
 
 static void on_patience_over(struct timer *t)
 {
     (void) t;
-    loop_stop(attempt.loop);
+    loop_stop(reach.loop);
 }
 
-int store_reach(struct ask *k, enum reach reach, struct store **ret_store)
+int store_reach(struct ask *k, enum reach_for purpose, struct store **ret_store)
 {
     const struct store_events events = {.on_ready = on_ready};
     AUTO_FREE char *error = NULL;
     struct store *s;
 
-    attempt.loop = ask_loop(k);
-    if (store_open(attempt.loop, &events, &s, &error) < 0)
+    reach.loop = ask_loop(k);
+    if (store_open(reach.loop, &events, &s, &error) < 0)
         return say_failed("%s", error);
-    if (reach == REACH_FOR_ORDERS)
+    if (purpose == REACH_FOR_ORDERS)
         store_ask_followers_only(s);
-    attempt.store = s;
+    reach.store = s;
     if (!store_is_ready(s)) {
-        attempt.is_waiting = true;
-        timer_start(attempt.loop, &attempt.patience, REACH_TIME_MS, on_patience_over);
-        loop_run(attempt.loop);
-        timer_stop(&attempt.patience);
-        attempt.is_waiting = false;
+        reach.is_waiting = true;
+        timer_start(reach.loop, &reach.patience, REACH_TIME_MS, on_patience_over);
+        loop_run(reach.loop);
+        timer_stop(&reach.patience);
+        reach.is_waiting = false;
     }
     if (!store_is_ready(s)) {
         const char *trouble = store_trouble(s);

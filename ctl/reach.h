@@ -11,5 +11,5 @@
 
 enum { REACH_TIME_MS = 10000 };
 /* Mail waits until all replicas that may be promoted can hold it; orders are given while one of them is broken, too. */
-enum reach { REACH_FOR_ORDERS, REACH_FOR_MAIL };
-int store_reach(struct ask *k, enum reach reach, struct store **ret_store);
+enum reach_for { REACH_FOR_ORDERS, REACH_FOR_MAIL };
+int store_reach(struct ask *k, enum reach_for purpose, struct store **ret_store);

@@ -261,17 +261,17 @@ static void take_over(struct shards *s, struct shard *shard)
 static void on_primary(void *owner, const char *address, unsigned successors)
 {
     struct shards *s = owner;
-    struct shard *shard = shard_at(s, address), *before = s->next;
+    struct shard *shard, *before = s->next;
 
-    if (shard)
-        see_successors(shard, successors);
-    if (s->next && shard == s->next)
+    if (shard_get(s, address, &shard) < 0)
+        return;
+    see_successors(shard, successors);
+    if (shard == s->next)
         return;
     s->next = NULL;
     if (before)
         before->used_ms = 0; /* over: it was never asked anything */
-    if ((!s->only || shard != s->only) && shard_get(s, address, &shard) == 0) {
-        see_successors(shard, successors);
+    if (shard != s->only) {
         s->next = shard;
         shard->heir = NULL;
         if (redis_is_up(shard->redis)) /* it was primary a moment ago, and is again */

@@ -336,7 +336,7 @@ static char *short_text(const struct store_shard *ss, unsigned replicas)
 bool store_shard_short(struct store_shard *ss, const struct redis_request *request)
 {
     AUTO_FREE char *text = short_text(ss, request->replicas);
-    bool was_ready = ss->is_ready, is_long = clock_ms() >= ss->gathers_ms + FOLLOWER_KEPT_MS;
+    bool was_ready = ss->is_ready;
 
     if (request->replicas == 0 && request->sent_ms <= ss->fence_ms)
         return false;
@@ -346,7 +346,8 @@ bool store_shard_short(struct store_shard *ss, const struct redis_request *reque
     store_shard_lost(ss, text, false);
     if (was_ready)
         store_shard_probe(ss);
-    else if (ss->gathers_ms && is_long)
+    else if (ss->gathers_ms &&
+             clock_ms() >= ss->gathers_ms + FOLLOWER_KEPT_MS) /* longer than it mostly takes */
         report_refused(ss->shard->address, text);
     return true;
 }

@@ -207,13 +207,27 @@ uint64_t sentinel_number_read(const struct redis_value *answer, const char *name
     return value;
 }
 
+/* "slave", and nothing that keeps it from being promoted: s_down, o_down, disconnected. One that is told its new primary just now can be. */
+static bool is_reached(struct span flags)
+{
+    static const char telling[] = "reconf_";
+
+    while (flags.len) {
+        struct span flag = span_cut(&flags, ',');
+        bool is_told = flag.len >= strlen(telling) && memcmp(flag.at, telling, strlen(telling)) == 0;
+        if (!is_told && !span_equal(flag, SPAN("slave")))
+            return false;
+    }
+    return true;
+}
+
 /*
- * As Sentinel chooses: it is reached (else the flags say more), has told something since it was met, is not forbidden, and has not been without
+ * As Sentinel chooses: it is reached, has told something since it was met, is not forbidden, and has not been without
  * its primary for too long. Whoever was primary and does not follow yet comes last with any Sentinel, and is waited for by nobody.
  */
 static bool is_successor(const struct redis_value *replica, uint64_t link_down_most_ms)
 {
-    return span_equal(sentinel_field(replica, "flags"), SPAN("slave")) &&
+    return is_reached(sentinel_field(replica, "flags")) &&
            span_equal(sentinel_field(replica, "role-reported"), SPAN("slave")) &&
            sentinel_number_read(replica, "info-refresh") > 0 &&
            sentinel_number_read(replica, "slave-priority") > 0 &&

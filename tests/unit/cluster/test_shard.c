@@ -770,6 +770,47 @@ static void a_replica_that_follows_no_more_is_left_behind_in_time(void **state)
     liar_end(&liar);
 }
 
+/* The map names two replicas: one that does not follow may be promoted all the same. */
+static void who_may_be_promoted_is_waited_for_longer(void **state)
+{
+    enum { KEPT_MS = 12000, LOOK_MS = 1000, GATHER_MS = 5000 };
+    static const char wanted[] = "1 of the 2 replicas that may be promoted have what it writes";
+    static char slots[256];
+    AUTO_FREE char *both = replication(
+        "slave1:ip=127.0.0.1,port=2,state=online,offset=1,lag=0\r\nmaster_replid:a\r\n");
+    AUTO_FREE char *one = replication("master_replid:a\r\n"), *anew = replication("master_replid:b\r\n");
+    struct lie lies[] = {{"CLUSTER SLOTS", slots}, {"INFO", one}, {"WAIT", ":1\r\n"}, {NULL, NULL}};
+    struct liar liar;
+
+    (void) state;
+    liar_start(&liar, lies);
+    (void) snprintf(slots, sizeof slots,
+                    "*1\r\n*5\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%u\r\n"
+                    "*2\r\n$9\r\n127.0.0.1\r\n:1\r\n*2\r\n$9\r\n127.0.0.1\r\n:2\r\n",
+                    liar.port);
+    set("BARID_STORE_ADDRESS", liar.address);
+    set("BARID_STORE_REPLICAS", "1");
+    open_store();
+    WAIT_FOR(strstr(store_trouble(store), wanted)); /* it has not come yet */
+    lies[1].reply = both;
+    lies[2].reply = ":2\r\n";
+    WAIT_FOR(store_is_ready(store));
+    uint64_t since_ms = clock_ms();
+    WAIT_FOR(clock_ms() >= since_ms + GATHER_MS + LOOK_MS);
+    assert_true(store_is_ready(store));
+    since_ms = clock_ms();
+    lies[1].reply = one; /* it has come, and is gone */
+    lies[2].reply = ":1\r\n";
+    WAIT_FOR(!store_is_ready(store));
+    WAIT_FOR(store_is_ready(store));
+    assert_true(clock_ms() - since_ms >= KEPT_MS - LOOK_MS);
+    lies[1].reply = anew; /* and has no copy of a stream that begins anew, behind connections that stand */
+    WAIT_FOR(strstr(store_trouble(store), wanted));
+    assert_false(store_is_ready(store));
+    store = store_close(store);
+    liar_end(&liar);
+}
+
 /* Without replicas there are no fences: what names no key is answered all the same. */
 static void a_cluster_that_is_down_is_not_ready(void **state)
 {
@@ -871,6 +912,7 @@ int main(int argc, char **argv)
         ALONE(slots_that_come_back_to_a_ready_shard_are_news),
         ALONE(a_primary_that_takes_no_writes_is_not_ready),
         ALONE(a_replica_that_follows_no_more_is_left_behind_in_time),
+        ALONE(who_may_be_promoted_is_waited_for_longer),
         ALONE(a_cluster_that_is_down_is_not_ready),
         ALONE(a_slot_that_nobody_has_keeps_no_connection_away),
         ALONE(a_single_redis_has_one_address),

@@ -287,6 +287,8 @@ static void a_sentinel_tells_whom_it_may_promote(void **state)
         {"*2\r\n" REPLICA("5\r\nslave", "5\r\nslave", "2\r\n42", "3\r\n100", "1\r\n0")
              REPLICA("5\r\nslave", "5\r\nslave", "2\r\n42", "3\r\n100", "5\r\n60001"),
          1},
+        {"*1\r\n" REPLICA("17\r\nslave,reconf_sent", "5\r\nslave", "2\r\n42", "3\r\n100", "1\r\n0"), 1},
+        {"*1\r\n" REPLICA("14\r\nslave,promoted", "5\r\nslave", "2\r\n42", "3\r\n100", "1\r\n0"), 0},
         {"*1\r\n" REPLICA("12\r\ns_down,slave", "5\r\nslave", "2\r\n42", "3\r\n100", "1\r\n0"), 0},
         {"*1\r\n" REPLICA("18\r\nslave,disconnected", "5\r\nslave", "2\r\n42", "3\r\n100", "1\r\n0"), 0},
         {"*1\r\n" REPLICA("5\r\nslave", "6\r\nmaster", "2\r\n42", "3\r\n100", "1\r\n0"), 0},
